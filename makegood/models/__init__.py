@@ -1,0 +1,45 @@
+"""The tables. Import models from here."""
+
+from makegood.models.base import Base
+from makegood.models.callbacks import Callback
+from makegood.models.customers import Balance, Customer, Tier
+from makegood.models.generations import Generation, IdempotencyKey, Refund, RefundPolicy
+from makegood.models.ledger import CreditTransaction, Event, Grant, Movement
+from makegood.models.operators import (
+    Alert,
+    ApiKey,
+    AuditEntry,
+    Operator,
+    OperatorSession,
+    Throttle,
+)
+from makegood.models.prices import CreditPrice, Price
+from makegood.models.rollups import Bucket, Day, RollupState, TierTotal
+
+__all__ = [
+    "Alert",
+    "ApiKey",
+    "AuditEntry",
+    "Balance",
+    "Base",
+    "Bucket",
+    "Callback",
+    "CreditPrice",
+    "CreditTransaction",
+    "Customer",
+    "Day",
+    "Event",
+    "Generation",
+    "Grant",
+    "IdempotencyKey",
+    "Movement",
+    "Operator",
+    "OperatorSession",
+    "Price",
+    "Refund",
+    "RefundPolicy",
+    "RollupState",
+    "Throttle",
+    "Tier",
+    "TierTotal",
+]

@@ -1,0 +1,163 @@
+"""Generations, their refunds, and the idempotency keys of the requests that started them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from makegood.models.base import Base, Count, UUIDKey, Written, foreign_text
+
+IN_FLIGHT = ("charged", "submitted", "unknown")
+ENDED = ("succeeded", "failed", "cancelled")
+
+
+class Generation(Base):
+    """One job at one provider, charged at submit.
+
+    `tier` is the customer's tier when charged. `cost_micros` is null while the cost is unknown.
+    `late_outcome` is what the provider reported after the generation had already ended otherwise.
+    `check_at` is when reconcile looks at it next; null once it ended.
+    """
+
+    __tablename__ = "generations"
+    __table_args__ = (
+        CheckConstraint(
+            "status IN ('charged', 'submitted', 'unknown', 'succeeded', 'failed', 'cancelled')",
+            name="status",
+        ),
+        CheckConstraint("credits_charged > 0", name="credits_charged"),
+        CheckConstraint("credits_refunded BETWEEN 0 AND credits_charged", name="credits_refunded"),
+        CheckConstraint("cost_micros >= 0", name="cost_micros"),
+        CheckConstraint(
+            "(status IN ('succeeded', 'failed', 'cancelled')) = (ended_at IS NOT NULL)", name="ended"
+        ),
+        CheckConstraint("(status = 'failed') = (error_class IS NOT NULL)", name="error_class"),
+        CheckConstraint(foreign_text("provider"), name="provider"),
+        CheckConstraint(foreign_text("model"), name="model"),
+        CheckConstraint(foreign_text("kind"), name="kind"),
+        CheckConstraint(foreign_text("provider_job_id"), name="provider_job_id"),
+        Index("uq_generations_callback_token", "callback_token_hash", unique=True),
+        Index("ix_generations_customer", "customer_id", "id"),
+        Index(
+            "ix_generations_provider_job",
+            "provider_job_id",
+            postgresql_where=text("provider_job_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_generations_in_flight",
+            "charged_at",
+            postgresql_where=text("status IN ('charged', 'submitted', 'unknown')"),
+        ),
+        Index("ix_generations_check", "check_at", postgresql_where=text("check_at IS NOT NULL")),
+        Index("ix_generations_failed", "ended_at", "id", postgresql_where=text("status = 'failed'")),
+    )
+
+    id: Mapped[UUIDKey]
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    tier: Mapped[str]
+    provider: Mapped[str]
+    model: Mapped[str]
+    kind: Mapped[str]
+    input: Mapped[dict[str, Any]]
+    # "metadata" is SQLAlchemy's own name on a mapped class
+    metadata_: Mapped[dict[str, Any] | None] = mapped_column("metadata")
+    status: Mapped[str]
+    credits_charged: Mapped[int]
+    credits_refunded: Mapped[Count]
+    callback_token_hash: Mapped[bytes]
+    provider_job_id: Mapped[str | None]
+    unit: Mapped[str]
+    quantity: Mapped[int]
+    price_id: Mapped[UUID | None] = mapped_column(ForeignKey("prices.id"))
+    cost_micros: Mapped[int | None]
+    cost_source: Mapped[str]
+    error_class: Mapped[str | None]
+    error_message: Mapped[str | None]
+    outputs: Mapped[list[Any] | None]
+    latency_ms: Mapped[int | None]
+    late_outcome: Mapped[str | None]
+    late_at: Mapped[datetime | None]
+    actor: Mapped[str]
+    charged_at: Mapped[datetime]
+    submitted_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    check_at: Mapped[datetime | None]
+    checks: Mapped[Count]
+    created_at: Mapped[Written]
+
+
+class IdempotencyKey(Base):
+    """A request that must take effect once: its fingerprint, what it made, and the first answer."""
+
+    __tablename__ = "idempotency_keys"
+    __table_args__ = (CheckConstraint(foreign_text("key"), name="key"),)
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    fingerprint: Mapped[bytes]
+    resource_id: Mapped[UUID]
+    response_status: Mapped[int | None] = mapped_column(SmallInteger)
+    response_body: Mapped[dict[str, Any] | None]
+    created_at: Mapped[Written]
+
+
+class RefundPolicy(Base):
+    """The share of the charge that comes back for an error class, by version. The newest version rules."""
+
+    __tablename__ = "refund_policies"
+    __table_args__ = (CheckConstraint("percent BETWEEN 0 AND 100", name="percent"),)
+
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    error_class: Mapped[str] = mapped_column(primary_key=True)
+    percent: Mapped[int]
+    created_at: Mapped[Written]
+
+
+class Refund(Base):
+    """Credits returned for one generation: automatically (once) or by an operator.
+
+    `loss_micros` is the generation's cost in micro-dollars if this is its first refund, else 0.
+    """
+
+    __tablename__ = "refunds"
+    __table_args__ = (
+        CheckConstraint("credits > 0", name="credits"),
+        CheckConstraint("origin IN ('automatic', 'manual')", name="origin"),
+        CheckConstraint("(origin = 'manual') = (idempotency_key IS NOT NULL)", name="manual_idempotency_key"),
+        Index(
+            "uq_refunds_automatic",
+            "customer_id",
+            "generation_id",
+            unique=True,
+            postgresql_where=text("origin = 'automatic'"),
+        ),
+        Index(
+            "uq_refunds_manual",
+            "customer_id",
+            "generation_id",
+            "idempotency_key",
+            unique=True,
+            postgresql_where=text("origin = 'manual'"),
+        ),
+        Index("uq_refunds_transaction", "transaction_id", unique=True),
+        Index("ix_refunds_issued", "issued_at", "id"),
+        Index("ix_refunds_generation", "generation_id"),
+    )
+
+    id: Mapped[UUIDKey]
+    generation_id: Mapped[UUID] = mapped_column(ForeignKey("generations.id"))
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    transaction_id: Mapped[UUID] = mapped_column(ForeignKey("credit_transactions.id"))
+    credits: Mapped[int]
+    origin: Mapped[str]
+    reason: Mapped[str]
+    note: Mapped[str | None]
+    actor: Mapped[str]
+    policy_version: Mapped[int | None]
+    idempotency_key: Mapped[str | None]
+    loss_micros: Mapped[Count]
+    issued_at: Mapped[datetime]
+    created_at: Mapped[Written]

@@ -1,0 +1,160 @@
+"""The ledger: grants, credit transactions, and which grants each transaction moved."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from makegood.models.base import XID8, Base, Count, UUIDKey, Written
+
+GRANT_SOURCES = ("allowance", "purchase", "bonus", "adjustment")
+TRANSACTION_KINDS = ("grant", "charge", "refund", "expiry", "adjustment")
+
+
+class Grant(Base):
+    """Credits given to a customer. `remaining` changes only through movements.
+
+    `returned_from` names the expired grant whose refunded credits this one carries.
+    """
+
+    __tablename__ = "grants"
+    __table_args__ = (
+        CheckConstraint("credits > 0", name="credits"),
+        CheckConstraint("remaining BETWEEN 0 AND credits", name="remaining"),
+        CheckConstraint("source IN ('allowance', 'purchase', 'bonus', 'adjustment')", name="source"),
+        CheckConstraint("source <> 'purchase' OR expires_at IS NULL", name="purchase_never_expires"),
+        CheckConstraint("source <> 'allowance' OR expires_at IS NOT NULL", name="allowance_expires"),
+        Index(
+            "ix_grants_open",
+            "customer_id",
+            "expires_at",
+            postgresql_where=text("remaining > 0"),
+        ),
+        Index(
+            "ix_grants_expiring",
+            "expires_at",
+            postgresql_where=text("remaining > 0 AND expires_at IS NOT NULL"),
+        ),
+        Index(
+            "uq_grants_allowance",
+            "customer_id",
+            "month",
+            unique=True,
+            postgresql_where=text("source = 'allowance' AND month IS NOT NULL"),
+        ),
+    )
+
+    id: Mapped[UUIDKey]
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    source: Mapped[str]
+    credits: Mapped[int]
+    remaining: Mapped[Count]
+    expires_at: Mapped[datetime | None]
+    month: Mapped[date | None]
+    returned_from: Mapped[UUID | None] = mapped_column(ForeignKey("grants.id"))
+    reason: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class CreditTransaction(Base):
+    """One append-only ledger row. Inserting it is what changes the balance (see the migration's trigger).
+
+    `entry` numbers a customer's rows from 1 without gaps; `balance_after` is the balance after this row.
+    """
+
+    __tablename__ = "credit_transactions"
+    __table_args__ = (
+        CheckConstraint("amount <> 0", name="amount"),
+        CheckConstraint(
+            "CASE kind WHEN 'grant' THEN amount > 0 WHEN 'refund' THEN amount > 0 "
+            "WHEN 'charge' THEN amount < 0 WHEN 'expiry' THEN amount < 0 "
+            "WHEN 'adjustment' THEN true ELSE false END",
+            name="kind",
+        ),
+        CheckConstraint("(kind IN ('charge', 'refund')) = (generation_id IS NOT NULL)", name="generation"),
+        CheckConstraint("balance_after >= 0", name="balance_after"),
+        Index("uq_credit_transactions_entry", "customer_id", "entry", unique=True),
+        Index(
+            "uq_credit_transactions_charge",
+            "customer_id",
+            "generation_id",
+            unique=True,
+            postgresql_where=text("kind = 'charge'"),
+        ),
+        Index(
+            "ix_credit_transactions_refund",
+            "generation_id",
+            postgresql_where=text("kind = 'refund'"),
+        ),
+    )
+
+    id: Mapped[UUIDKey]
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    entry: Mapped[Count]
+    kind: Mapped[str]
+    amount: Mapped[int]
+    balance_after: Mapped[Count]
+    generation_id: Mapped[UUID | None] = mapped_column(ForeignKey("generations.id"))
+    actor: Mapped[str]
+    reason: Mapped[str]
+    occurred_at: Mapped[datetime]
+    created_at: Mapped[Written]
+
+
+class Movement(Base):
+    """How many credits a transaction put into (+) or took from (-) one grant."""
+
+    __tablename__ = "movements"
+    __table_args__ = (
+        CheckConstraint("credits <> 0", name="credits"),
+        Index("ix_movements_grant", "grant_id"),
+    )
+
+    transaction_id: Mapped[UUID] = mapped_column(ForeignKey("credit_transactions.id"), primary_key=True)
+    grant_id: Mapped[UUID] = mapped_column(ForeignKey("grants.id"), primary_key=True)
+    credits: Mapped[int]
+
+
+class Event(Base):
+    """One append-only row for each thing that changes a figure; what the rollups are folded from.
+
+    `xid` is the writing transaction. `at` is the instant under which the figures count: a cost counts
+    when its generation was charged, a failure when it ended, a refund when it was issued.
+    Amounts are deltas: credits, micro-dollars, milliseconds, or counts.
+    """
+
+    __tablename__ = "events"
+    __table_args__ = (
+        Index("ix_events_xid", "xid"),
+        Index("ix_events_at", "at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    xid: Mapped[str] = mapped_column(XID8, server_default=text("pg_current_xact_id()"))
+    at: Mapped[datetime]
+    type: Mapped[str]
+    customer_id: Mapped[str]
+    generation_id: Mapped[UUID | None]
+    tier: Mapped[str]
+    provider: Mapped[str] = mapped_column(server_default="")
+    model: Mapped[str] = mapped_column(server_default="")
+    kind: Mapped[str] = mapped_column(server_default="")
+    generations: Mapped[Count]
+    succeeded: Mapped[Count]
+    failed: Mapped[Count]
+    cancelled: Mapped[Count]
+    refunds: Mapped[Count]
+    active_day: Mapped[Count]
+    active_month: Mapped[Count]
+    credits_charged: Mapped[Count]
+    credits_refunded: Mapped[Count]
+    cost_micros: Mapped[Count]
+    unknown_costs: Mapped[Count]
+    loss_micros: Mapped[Count]
+    latency_ms: Mapped[Count]
+    customers: Mapped[Count]
+    holders: Mapped[Count]
+    credits: Mapped[Count]

@@ -1,0 +1,94 @@
+"""Rollups: sums of events in 15-minute UTC buckets and in days of the reporting time zone."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from sqlalchemy import CheckConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from makegood.models.base import XID8, Base, Count, Written
+
+MEASURES = (
+    "generations",
+    "succeeded",
+    "failed",
+    "cancelled",
+    "refunds",
+    "active_day",
+    "active_month",
+    "credits_charged",
+    "credits_refunded",
+    "cost_micros",
+    "unknown_costs",
+    "loss_micros",
+    "latency_ms",
+)
+"""The columns that events, buckets and days have in common, in this order."""
+
+
+class Measures:
+    """Sums over events: counts, credits, micro-dollars and milliseconds (of succeeded generations)."""
+
+    generations: Mapped[Count]
+    succeeded: Mapped[Count]
+    failed: Mapped[Count]
+    cancelled: Mapped[Count]
+    refunds: Mapped[Count]
+    active_day: Mapped[Count]
+    active_month: Mapped[Count]
+    credits_charged: Mapped[Count]
+    credits_refunded: Mapped[Count]
+    cost_micros: Mapped[Count]
+    unknown_costs: Mapped[Count]
+    loss_micros: Mapped[Count]
+    latency_ms: Mapped[Count]
+    last_charged_at: Mapped[datetime | None]
+
+
+class Bucket(Measures, Base):
+    """Figures of 15 minutes of UTC."""
+
+    __tablename__ = "rollup_buckets"
+
+    bucket: Mapped[datetime] = mapped_column(primary_key=True)
+    provider: Mapped[str] = mapped_column(primary_key=True)
+    model: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    tier: Mapped[str] = mapped_column(primary_key=True)
+
+
+class Day(Measures, Base):
+    """Figures of one day of the reporting time zone."""
+
+    __tablename__ = "rollup_days"
+
+    day: Mapped[date] = mapped_column(primary_key=True)
+    provider: Mapped[str] = mapped_column(primary_key=True)
+    model: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    tier: Mapped[str] = mapped_column(primary_key=True)
+
+
+class TierTotal(Base):
+    """Customers of a tier now: how many, how many hold credits, and how many credits they hold."""
+
+    __tablename__ = "rollup_tiers"
+
+    tier: Mapped[str] = mapped_column(primary_key=True)
+    customers: Mapped[Count]
+    holders: Mapped[Count]
+    credits: Mapped[Count]
+
+
+class RollupState(Base):
+    """Up to which transaction events are folded, for which server and which time zone. One row."""
+
+    __tablename__ = "rollup_state"
+    __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    watermark: Mapped[str] = mapped_column(XID8)
+    system_identifier: Mapped[int]
+    timezone: Mapped[str]
+    folded_at: Mapped[Written]

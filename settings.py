@@ -1,0 +1,146 @@
+"""Settings: environment variables, read once. A wrong value stops the start with a sentence that names it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+PROVIDER_NAMES = ("wavespeed", "nanobanana", "simulated")
+ENVIRONMENTS = ("production", "demo", "test")
+MIN_SECRET_LENGTH = 32
+
+
+class SettingsError(Exception):
+    """A setting is missing or malformed; the message names it and says what to do."""
+
+
+@dataclass(frozen=True)
+class ProviderSettings:
+    """How one provider is reached. Values are secrets but for the base URL."""
+
+    api_key: str | None = field(default=None, repr=False)
+    webhook_secret: str | None = field(default=None, repr=False)
+    base_url: str | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings of one process."""
+
+    environment: str
+    database_url: str | None = field(repr=False)
+    secret_key: str = field(repr=False)
+    public_url: str
+    reporting_timezone: ZoneInfo
+    providers: Mapping[str, ProviderSettings]
+    trusted_proxies: int
+    session_idle: timedelta
+    session_lifetime: timedelta
+    reconcile_after: timedelta
+    generation_deadline: timedelta
+    stuck_after: timedelta
+    failures_per_hour_limit: int
+    refund_grant_lifetime: timedelta
+
+
+def load(environ: Mapping[str, str]) -> Settings:
+    """Read every setting. Raises SettingsError for the first wrong one."""
+    environment = _choice(environ, "ENVIRONMENT", "production", ENVIRONMENTS)
+    public_url = _url(environ, "PUBLIC_URL", "http://127.0.0.1:8000", ("http", "https"))
+    return Settings(
+        environment=environment,
+        database_url=_database_url(environ),
+        secret_key=_secret_key(environ),
+        public_url=public_url.rstrip("/"),
+        reporting_timezone=_timezone(environ, "REPORTING_TIMEZONE", "UTC"),
+        providers={name: _provider(environ, name) for name in PROVIDER_NAMES},
+        trusted_proxies=_integer(environ, "TRUSTED_PROXIES", 0, 0, 10),
+        session_idle=_minutes(environ, "SESSION_IDLE_MINUTES", 120),
+        session_lifetime=_minutes(environ, "SESSION_LIFETIME_MINUTES", 720),
+        reconcile_after=_seconds(environ, "RECONCILE_AFTER_SECONDS", 120),
+        generation_deadline=_seconds(environ, "GENERATION_DEADLINE_SECONDS", 1800),
+        stuck_after=_seconds(environ, "STUCK_AFTER_SECONDS", 600),
+        failures_per_hour_limit=_integer(environ, "FAILURES_PER_HOUR_LIMIT", 5, 0, 1_000_000),
+        refund_grant_lifetime=timedelta(days=_integer(environ, "REFUND_GRANT_DAYS", 30, 1, 3650)),
+    )
+
+
+def _provider(environ: Mapping[str, str], name: str) -> ProviderSettings:
+    prefix = name.upper()
+    base_url = environ.get(f"{prefix}_BASE_URL") or None
+    if base_url is not None:
+        base_url = _url(environ, f"{prefix}_BASE_URL", "", ("http", "https")).rstrip("/")
+    return ProviderSettings(
+        api_key=environ.get(f"{prefix}_API_KEY") or None,
+        webhook_secret=environ.get(f"{prefix}_WEBHOOK_SECRET") or None,
+        base_url=base_url,
+    )
+
+
+def _secret_key(environ: Mapping[str, str]) -> str:
+    value = environ.get("SECRET_KEY", "")
+    if len(value) < MIN_SECRET_LENGTH or len(set(value)) < 8:
+        raise SettingsError(
+            f"SECRET_KEY must be a random text of at least {MIN_SECRET_LENGTH} characters. "
+            "Make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+        )
+    return value
+
+
+def _database_url(environ: Mapping[str, str]) -> str | None:
+    value = environ.get("DATABASE_URL") or None
+    if value is None:
+        return None
+    scheme, separator, rest = value.partition("://")
+    if not separator or scheme not in ("postgres", "postgresql", "postgresql+psycopg"):
+        raise SettingsError(
+            "DATABASE_URL must be a PostgreSQL address such as postgresql://user:password@host:5432/makegood"
+        )
+    return f"postgresql+psycopg://{rest}"
+
+
+def _timezone(environ: Mapping[str, str], name: str, default: str) -> ZoneInfo:
+    value = environ.get(name) or default
+    try:
+        return ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise SettingsError(
+            f"{name} is {value!r}, which is no time zone. Use a name such as UTC or Europe/Berlin."
+        ) from None
+
+
+def _url(environ: Mapping[str, str], name: str, default: str, schemes: tuple[str, ...]) -> str:
+    value = environ.get(name) or default
+    try:
+        parts = urlsplit(value)
+        valid = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid or parts.query or parts.fragment:
+        raise SettingsError(f"{name} is {value!r}; it must look like https://makegood.example.com")
+    return value
+
+
+def _choice(environ: Mapping[str, str], name: str, default: str, choices: tuple[str, ...]) -> str:
+    value = environ.get(name) or default
+    if value not in choices:
+        raise SettingsError(f"{name} is {value!r}; it must be one of {', '.join(choices)}.")
+    return value
+
+
+def _integer(environ: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
+    value = environ.get(name) or str(default)
+    if not (value.isascii() and value.isdigit() and least <= int(value) <= most):
+        raise SettingsError(f"{name} is {value!r}; it must be a whole number from {least} to {most}.")
+    return int(value)
+
+
+def _seconds(environ: Mapping[str, str], name: str, default: int) -> timedelta:
+    return timedelta(seconds=_integer(environ, name, default, 1, 30 * 86400))
+
+
+def _minutes(environ: Mapping[str, str], name: str, default: int) -> timedelta:
+    return timedelta(minutes=_integer(environ, name, default, 1, 365 * 1440))
