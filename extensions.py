@@ -9,7 +9,7 @@ from flask_wtf import CSRFProtect
 
 from makegood.models import Base
 
-db = SQLAlchemy(model_class=Base, disable_autonaming=True)
+db = SQLAlchemy(metadata=Base.metadata)
 migrate = Migrate()
 login = LoginManager()
 csrf = CSRFProtect()

@@ -17,7 +17,8 @@ TRANSACTION_KINDS = ("grant", "charge", "refund", "expiry", "adjustment")
 class Grant(Base):
     """Credits given to a customer. `remaining` changes only through movements.
 
-    `returned_from` names the expired grant whose refunded credits this one carries.
+    `month` is the month that an allowance is for; credits that a refund returned after their grant had
+    expired live on in a new grant of the same source without a month.
     """
 
     __tablename__ = "grants"
@@ -54,7 +55,6 @@ class Grant(Base):
     remaining: Mapped[Count]
     expires_at: Mapped[datetime | None]
     month: Mapped[date | None]
-    returned_from: Mapped[UUID | None] = mapped_column(ForeignKey("grants.id"))
     reason: Mapped[str]
     created_at: Mapped[datetime]
 
@@ -105,16 +105,18 @@ class CreditTransaction(Base):
 
 
 class Movement(Base):
-    """How many credits a transaction put into (+) or took from (-) one grant."""
+    """How many credits a transaction put into (+) or took from (-) one grant.
+
+    `origin_grant_id` is the grant that a refund's credits were drawn from, where that one has expired and
+    `grant_id` is its replacement.
+    """
 
     __tablename__ = "movements"
-    __table_args__ = (
-        CheckConstraint("credits <> 0", name="credits"),
-        Index("ix_movements_grant", "grant_id"),
-    )
+    __table_args__ = (CheckConstraint("credits <> 0", name="credits"),)
 
     transaction_id: Mapped[UUID] = mapped_column(ForeignKey("credit_transactions.id"), primary_key=True)
     grant_id: Mapped[UUID] = mapped_column(ForeignKey("grants.id"), primary_key=True)
+    origin_grant_id: Mapped[UUID | None] = mapped_column(ForeignKey("grants.id"))
     credits: Mapped[int]
 
 

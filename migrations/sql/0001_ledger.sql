@@ -1,0 +1,303 @@
+-- The ledger's rules. A row in credit_transactions is the only thing that moves a balance, a row in movements
+-- the only thing that moves a grant; both are append-only, so the sums always agree.
+-- Locks are taken in this order: idempotency key or callback, generation, balance, grants.
+
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% rows never change', TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
+END $$;
+
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON credit_transactions
+    FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON credit_transactions EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON movements
+    FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON movements EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON audit_entries
+    FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON audit_entries EXECUTE FUNCTION refuse_change();
+
+CREATE FUNCTION refuse_bypass() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'only a ledger row changes %', TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
+END $$;
+
+-- At trigger depth 0 the statement came from outside the ledger's own triggers.
+CREATE TRIGGER ledger_only_update BEFORE UPDATE ON balances FOR EACH ROW
+    WHEN (pg_trigger_depth() = 0 AND (OLD.balance, OLD.entries) IS DISTINCT FROM (NEW.balance, NEW.entries))
+    EXECUTE FUNCTION refuse_bypass();
+CREATE TRIGGER ledger_only_insert BEFORE INSERT ON balances FOR EACH ROW
+    WHEN (NEW.balance <> 0 OR NEW.entries <> 0) EXECUTE FUNCTION refuse_bypass();
+CREATE TRIGGER ledger_only_update BEFORE UPDATE ON grants FOR EACH ROW
+    WHEN (pg_trigger_depth() = 0 AND (OLD.remaining, OLD.credits) IS DISTINCT FROM (NEW.remaining, NEW.credits))
+    EXECUTE FUNCTION refuse_bypass();
+CREATE TRIGGER ledger_only_insert BEFORE INSERT ON grants FOR EACH ROW
+    WHEN (NEW.remaining <> 0) EXECUTE FUNCTION refuse_bypass();
+CREATE TRIGGER ledger_only_update BEFORE UPDATE ON generations FOR EACH ROW
+    WHEN (pg_trigger_depth() = 0 AND (OLD.credits_refunded, OLD.credits_charged, OLD.customer_id)
+          IS DISTINCT FROM (NEW.credits_refunded, NEW.credits_charged, NEW.customer_id))
+    EXECUTE FUNCTION refuse_bypass();
+CREATE TRIGGER ledger_only_insert BEFORE INSERT ON generations FOR EACH ROW
+    WHEN (NEW.credits_refunded <> 0) EXECUTE FUNCTION refuse_bypass();
+
+CREATE FUNCTION refuse_revival() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'a generation that % stays so', OLD.status USING ERRCODE = 'restrict_violation';
+END $$;
+
+CREATE TRIGGER ended_is_final BEFORE UPDATE ON generations FOR EACH ROW
+    WHEN (OLD.status IN ('succeeded', 'failed', 'cancelled') AND NEW.status <> OLD.status)
+    EXECUTE FUNCTION refuse_revival();
+
+CREATE FUNCTION apply_transaction() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE balances
+       SET balance = balance + NEW.amount, entries = entries + 1, updated_at = NEW.occurred_at
+     WHERE customer_id = NEW.customer_id
+    RETURNING balance, entries INTO NEW.balance_after, NEW.entry;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'customer % has no balance', NEW.customer_id USING ERRCODE = 'foreign_key_violation';
+    END IF;
+    IF NEW.kind = 'charge' THEN
+        PERFORM FROM generations
+          WHERE id = NEW.generation_id AND customer_id = NEW.customer_id AND credits_charged = -NEW.amount;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'the charge differs from its generation' USING ERRCODE = 'check_violation';
+        END IF;
+    ELSIF NEW.kind = 'refund' THEN
+        UPDATE generations SET credits_refunded = credits_refunded + NEW.amount
+          WHERE id = NEW.generation_id AND customer_id = NEW.customer_id
+            AND EXISTS (SELECT FROM credit_transactions t WHERE t.customer_id = NEW.customer_id
+                           AND t.generation_id = NEW.generation_id AND t.kind = 'charge');
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'a charge that never happened is never refunded' USING ERRCODE = 'check_violation';
+        END IF;
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE TRIGGER apply BEFORE INSERT ON credit_transactions FOR EACH ROW EXECUTE FUNCTION apply_transaction();
+
+CREATE FUNCTION apply_movement() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE grants SET remaining = remaining + NEW.credits
+     WHERE id = NEW.grant_id
+       AND customer_id = (SELECT customer_id FROM credit_transactions WHERE id = NEW.transaction_id);
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'a movement stays with one customer' USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER apply AFTER INSERT ON movements FOR EACH ROW EXECUTE FUNCTION apply_movement();
+
+CREATE FUNCTION check_movements() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.amount IS DISTINCT FROM (SELECT sum(credits) FROM movements WHERE transaction_id = NEW.id) THEN
+        RAISE EXCEPTION 'the movements of a transaction must add up to its amount'
+            USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE CONSTRAINT TRIGGER movements_add_up AFTER INSERT ON credit_transactions
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION check_movements();
+
+-- A UUIDv7 for rows whose number only the database knows (one per expired grant); others are made in Python.
+CREATE FUNCTION make_uuid7() RETURNS uuid LANGUAGE sql VOLATILE AS $$
+    SELECT encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid())
+        PLACING substring(int8send((extract(epoch FROM clock_timestamp()) * 1000)::bigint) FROM 3)
+        FROM 1 FOR 6), 52, 1), 53, 1), 'hex')::uuid
+$$;
+
+-- One ledger row and its event. The caller adds the movements. Returns the balance after it.
+CREATE FUNCTION post(p_id uuid, p_customer text, p_kind text, p_amount bigint, p_actor text, p_reason text,
+                     p_at timestamptz) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    v_after bigint;
+BEGIN
+    INSERT INTO credit_transactions (id, customer_id, kind, amount, actor, reason, occurred_at)
+    VALUES (p_id, p_customer, p_kind, p_amount, p_actor, p_reason, p_at)
+    RETURNING balance_after INTO v_after;
+    INSERT INTO events (at, type, customer_id, tier, credits, holders)
+    SELECT p_at, p_kind, p_customer, tier, p_amount,
+           (v_after > 0)::int - (v_after - p_amount > 0)::int
+      FROM customers WHERE id = p_customer;
+    RETURN v_after;
+END $$;
+
+-- Locks the customer's balance and takes out what has expired, so that it cannot be spent. Returns the balance,
+-- null for an unknown customer.
+CREATE FUNCTION lock_balance(p_customer text, p_at timestamptz) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    v_balance bigint;
+    v_grant record;
+    v_transaction uuid;
+BEGIN
+    SELECT balance INTO v_balance FROM balances WHERE customer_id = p_customer FOR NO KEY UPDATE;
+    FOR v_grant IN SELECT id, remaining, source FROM grants
+                    WHERE customer_id = p_customer AND remaining > 0 AND expires_at <= p_at ORDER BY id LOOP
+        v_transaction := make_uuid7();
+        v_balance := post(v_transaction, p_customer, 'expiry', -v_grant.remaining, 'system',
+                          v_grant.source || ' expired', p_at);
+        INSERT INTO movements (transaction_id, grant_id, credits)
+        VALUES (v_transaction, v_grant.id, -v_grant.remaining);
+    END LOOP;
+    RETURN v_balance;
+END $$;
+
+-- Gives credits. The caller has locked the balance. Returns the balance.
+CREATE FUNCTION give_credits(p_grant uuid, p_transaction uuid, p_customer text, p_source text, p_credits bigint,
+                             p_expires_at timestamptz, p_month date, p_actor text, p_reason text,
+                             p_at timestamptz) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    v_balance bigint;
+BEGIN
+    INSERT INTO grants (id, customer_id, source, credits, expires_at, month, reason, created_at)
+    VALUES (p_grant, p_customer, p_source, p_credits, p_expires_at, p_month, p_reason, p_at);
+    v_balance := post(p_transaction, p_customer,
+                      CASE p_source WHEN 'adjustment' THEN 'adjustment' ELSE 'grant' END,
+                      p_credits, p_actor, p_reason, p_at);
+    INSERT INTO movements (transaction_id, grant_id, credits) VALUES (p_transaction, p_grant, p_credits);
+    RETURN v_balance;
+END $$;
+
+-- Spends credits of a locked balance: soonest to expire first, purchased last.
+CREATE FUNCTION draw(p_transaction uuid, p_customer text, p_credits bigint) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO movements (transaction_id, grant_id, credits)
+    SELECT p_transaction, id, -least(remaining, p_credits - before)
+      FROM (SELECT id, remaining, sum(remaining) OVER spending - remaining AS before
+              FROM grants WHERE customer_id = p_customer AND remaining > 0
+            WINDOW spending AS (ORDER BY source = 'purchase', expires_at NULLS LAST, id)) AS open
+     WHERE before < p_credits
+$$;
+
+-- Charges a new generation, once for each idempotency key. One round trip on the hot path. Outcomes:
+-- charged; repeated (the key exists: nothing was done); unknown_customer, no_credit_price, insufficient
+-- (the caller rolls back).
+CREATE FUNCTION reserve_generation(
+    p_key text, p_fingerprint bytea, p_generation uuid, p_transaction uuid, p_customer text, p_provider text,
+    p_model text, p_kind text, p_input jsonb, p_metadata jsonb, p_credits bigint, p_token_hash bytea, p_unit text,
+    p_quantity bigint, p_actor text, p_at timestamptz, p_zone text, p_check_after interval,
+    OUT outcome text, OUT balance bigint, OUT credits bigint) LANGUAGE plpgsql AS $$
+DECLARE
+    v_tier text;
+    v_last_day date;
+    v_last_month date;
+    v_price uuid;
+    v_cost bigint;
+    v_at timestamptz;
+    v_day date;
+    v_month date;
+BEGIN
+    INSERT INTO idempotency_keys (key, fingerprint, resource_id) VALUES (p_key, p_fingerprint, p_generation)
+    ON CONFLICT DO NOTHING;
+    IF NOT FOUND THEN
+        outcome := 'repeated';
+        RETURN;
+    END IF;
+    -- Taken under the lock, so that a customer's charges are in the order of their times.
+    balance := lock_balance(p_customer, coalesce(p_at, clock_timestamp()));
+    IF balance IS NULL THEN
+        outcome := 'unknown_customer';
+        RETURN;
+    END IF;
+    v_at := coalesce(p_at, clock_timestamp());
+    credits := coalesce(p_credits, (
+        SELECT c.credits FROM credit_prices c
+         WHERE c.provider = p_provider AND c.model = p_model AND c.effective_from <= v_at
+         ORDER BY c.effective_from DESC LIMIT 1));
+    IF credits IS NULL THEN
+        outcome := 'no_credit_price';
+        RETURN;
+    END IF;
+    IF balance < credits THEN
+        outcome := 'insufficient';
+        RETURN;
+    END IF;
+    SELECT p.id, p.unit_price_micros * p_quantity INTO v_price, v_cost FROM prices p
+     WHERE p.provider = p_provider AND p.model = p_model AND p.unit = p_unit AND p.effective_from <= v_at
+     ORDER BY p.effective_from DESC LIMIT 1;
+    SELECT c.tier, b.last_charged_day, b.last_charged_month INTO v_tier, v_last_day, v_last_month
+      FROM balances b JOIN customers c ON c.id = b.customer_id WHERE b.customer_id = p_customer;
+    INSERT INTO generations (id, customer_id, tier, provider, model, kind, input, metadata, status, credits_charged,
+                             callback_token_hash, unit, quantity, price_id, cost_micros, cost_source, actor,
+                             charged_at, check_at)
+    VALUES (p_generation, p_customer, v_tier, p_provider, p_model, p_kind, p_input, p_metadata, 'charged', credits,
+            p_token_hash, p_unit, p_quantity, v_price, v_cost,
+            CASE WHEN v_cost IS NULL THEN 'unknown' ELSE 'price_book' END, p_actor, v_at, v_at + p_check_after);
+    INSERT INTO credit_transactions (id, customer_id, kind, amount, generation_id, actor, reason, occurred_at)
+    VALUES (p_transaction, p_customer, 'charge', -credits, p_generation, p_actor, p_model, v_at)
+    RETURNING balance_after INTO balance;
+    PERFORM draw(p_transaction, p_customer, credits);
+    v_day := (v_at AT TIME ZONE p_zone)::date;
+    v_month := date_trunc('month', v_day)::date;
+    IF v_day > coalesce(v_last_day, '-infinity') THEN
+        UPDATE balances SET last_charged_day = v_day, last_charged_month = v_month WHERE customer_id = p_customer;
+    END IF;
+    INSERT INTO events (at, type, customer_id, generation_id, tier, provider, model, kind, generations,
+                        active_day, active_month, credits_charged, cost_micros, unknown_costs, credits, holders)
+    VALUES (v_at, 'charge', p_customer, p_generation, v_tier, p_provider, p_model, p_kind, 1,
+            (v_day > coalesce(v_last_day, '-infinity'))::int, (v_month > coalesce(v_last_month, '-infinity'))::int,
+            credits, coalesce(v_cost, 0), (v_cost IS NULL)::int, -credits, -(balance = 0)::int);
+    outcome := 'charged';
+END $$;
+
+-- Returns credits of a locked generation to the grants that they came from, last drawn first; what belongs to a
+-- grant that has expired goes into a new one that lives p_lifetime. Writes refund, ledger row and event.
+CREATE FUNCTION refund_generation(
+    p_refund uuid, p_transaction uuid, p_generation uuid, p_credits bigint, p_origin text, p_reason text,
+    p_note text, p_actor text, p_policy_version bigint, p_key text, p_lifetime interval, p_at timestamptz
+) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    v_generation generations;
+    v_after bigint;
+    v_loss bigint;
+    v_return record;
+    v_target uuid;
+BEGIN
+    SELECT * INTO STRICT v_generation FROM generations WHERE id = p_generation FOR NO KEY UPDATE;
+    PERFORM lock_balance(v_generation.customer_id, p_at);
+    INSERT INTO credit_transactions (id, customer_id, kind, amount, generation_id, actor, reason, occurred_at)
+    VALUES (p_transaction, v_generation.customer_id, 'refund', p_credits, p_generation, p_actor, p_reason, p_at)
+    RETURNING balance_after INTO v_after;
+    FOR v_return IN
+        SELECT id, source, expires_at <= p_at AS expired, least(owed, p_credits - before) AS credits
+          FROM (SELECT g.id, g.source, g.expires_at, owed,
+                       sum(owed) OVER returning_order - owed AS before
+                  FROM (SELECT coalesce(m.origin_grant_id, m.grant_id) AS grant_id, -sum(m.credits) AS owed
+                          FROM (SELECT t.id FROM credit_transactions t WHERE t.kind = 'charge'
+                                   AND t.customer_id = v_generation.customer_id AND t.generation_id = p_generation
+                                 UNION ALL
+                                SELECT t.id FROM credit_transactions t WHERE t.kind = 'refund'
+                                   AND t.generation_id = p_generation) AS posted
+                          JOIN movements m ON m.transaction_id = posted.id
+                         GROUP BY 1) AS drawn
+                  JOIN grants g ON g.id = drawn.grant_id
+                 WHERE owed > 0
+                WINDOW returning_order AS (
+                    ORDER BY g.source = 'purchase' DESC, g.expires_at DESC NULLS FIRST, g.id DESC)) AS outstanding
+         WHERE before < p_credits
+         ORDER BY id
+    LOOP
+        v_target := v_return.id;
+        IF v_return.expired THEN
+            v_target := make_uuid7();
+            INSERT INTO grants (id, customer_id, source, credits, expires_at, reason, created_at)
+            VALUES (v_target, v_generation.customer_id, v_return.source, v_return.credits, p_at + p_lifetime,
+                    'returned by a refund after expiry', p_at);
+        END IF;
+        INSERT INTO movements (transaction_id, grant_id, origin_grant_id, credits)
+        VALUES (p_transaction, v_target, CASE WHEN v_return.expired THEN v_return.id END, v_return.credits);
+    END LOOP;
+    v_loss := CASE WHEN v_generation.credits_refunded = 0 THEN coalesce(v_generation.cost_micros, 0) ELSE 0 END;
+    INSERT INTO refunds (id, generation_id, customer_id, transaction_id, credits, origin, reason, note, actor,
+                         policy_version, idempotency_key, loss_micros, issued_at)
+    VALUES (p_refund, p_generation, v_generation.customer_id, p_transaction, p_credits, p_origin, p_reason, p_note,
+            p_actor, p_policy_version, p_key, v_loss, p_at);
+    INSERT INTO events (at, type, customer_id, generation_id, tier, provider, model, kind, refunds,
+                        credits_refunded, loss_micros, credits, holders)
+    VALUES (p_at, 'refund', v_generation.customer_id, p_generation, v_generation.tier, v_generation.provider,
+            v_generation.model, v_generation.kind, 1, p_credits, v_loss, p_credits, (v_after = p_credits)::int);
+    RETURN v_after;
+END $$;
