@@ -6,8 +6,12 @@ from typing import Any
 
 from alembic import context
 from flask import current_app
+from sqlalchemy.dialects.postgresql.base import ischema_names
 
 from extensions import db
+from makegood.models.base import XID8
+
+ischema_names["xid8"] = XID8  # so that the comparison of models and tables can read it
 
 
 def ours(obj: Any, name: str | None, kind: str, reflected: bool, compare_to: Any) -> bool:

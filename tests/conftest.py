@@ -1,0 +1,123 @@
+"""Fixtures: a real PostgreSQL, a migrated template database, and one clone of it for each test."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from flask_migrate import upgrade
+from sqlalchemy import create_engine, make_url
+from sqlalchemy.orm import Session
+
+import embedded
+from app import create_app
+from extensions import db
+
+SECRET_KEY = "only-for-tests-0123456789-abcdefghijklmnop"
+DATABASE_FIXTURES = {"server", "database", "session", "app", "client"}
+_numbers = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test that touches PostgreSQL."""
+    for item in items:
+        if DATABASE_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.database)
+
+
+def environment(database_url: str, **extra: str) -> dict[str, str]:
+    """The settings that tests run with."""
+    return {
+        "ENVIRONMENT": "test",
+        "SECRET_KEY": SECRET_KEY,
+        "DATABASE_URL": database_url,
+        "PUBLIC_URL": "http://localhost",
+        "WAVESPEED_API_KEY": "test-wavespeed-key",
+        "WAVESPEED_WEBHOOK_SECRET": "whsec_dGVzdC1vbmx5LXNlY3JldC1mb3Itd2F2ZXNwZWVkLTE=",
+        "WAVESPEED_BASE_URL": "http://127.0.0.1:9",
+        **extra,
+    }
+
+
+def _execute(server: str, statement: str) -> None:
+    address = make_url(server).set(drivername="postgresql", database="postgres")
+    with psycopg.connect(address.render_as_string(hide_password=False), autocommit=True) as connection:
+        connection.execute(statement)  # type: ignore[arg-type]
+
+
+def _url(server: str, database: str) -> str:
+    return make_url(server).set(database=database).render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL with a migrated template database: TEST_DATABASE_URL's, else an embedded one."""
+    given = os.environ.get("TEST_DATABASE_URL")
+    started = None
+    if given is None:
+        started = embedded.start(tmp_path_factory.mktemp("postgresql"), durable=False)
+    address = given or started.url("postgres")  # type: ignore[union-attr]
+    template = f"makegood_template_{os.getpid()}"
+    _execute(address, f"CREATE DATABASE {template} TEMPLATE template0")
+    app = create_app(environment(_url(address, template)))
+    with app.app_context():
+        upgrade()
+        db.engine.dispose()
+    yield address
+    _execute(address, f"DROP DATABASE {template} WITH (FORCE)")
+    if started is not None:
+        started.stop()
+
+
+@pytest.fixture
+def database(server: str) -> Iterator[str]:
+    """The URL of a fresh database, for tests that commit or use several connections."""
+    name = f"makegood_test_{os.getpid()}_{next(_numbers)}"
+    _execute(server, f"CREATE DATABASE {name} TEMPLATE makegood_template_{os.getpid()}")
+    yield _url(server, name)
+    _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def rules_database(server: str) -> Iterator[str]:
+    """One database that all tests without commits share."""
+    name = f"makegood_rules_{os.getpid()}"
+    _execute(server, f"CREATE DATABASE {name} TEMPLATE makegood_template_{os.getpid()}")
+    yield _url(server, name)
+    _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def session(rules_database: str) -> Iterator[Session]:
+    """A session whose work is rolled back at the end."""
+    engine = create_engine(rules_database)
+    with Session(engine) as session:
+        yield session
+    engine.dispose()
+
+
+@pytest.fixture
+def app(database: str) -> Iterator[Flask]:
+    """The application on a fresh database."""
+    app = create_app(environment(database))
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """A browser or a platform's backend without credentials."""
+    return app.test_client()
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository."""
+    return Path(__file__).resolve().parents[1]
