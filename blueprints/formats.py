@@ -1,0 +1,197 @@
+"""How figures and times are written for people: the template filters.
+
+Numbers group thousands and carry a true minus; the unit stands in the table's header or beside the figure.
+Times are shown in the reporting time zone, with the exact time behind a relative one.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_date, format_datetime, format_timedelta
+from babel.numbers import format_decimal
+from flask import Flask, current_app
+from markupsafe import Markup
+
+LOCALE = "en"
+MINUS = "−"
+MICROS = 1_000_000
+SECRET_WORDS = ("authorization", "signature", "secret", "token", "cookie", "api-key", "api_key", "apikey")
+NO_DATA = "No data"
+
+
+def number(value: int) -> str:
+    """A count or credits: 1,234; negative with a true minus."""
+    return format_decimal(value, format="#,##0", locale=LOCALE).replace("-", MINUS)
+
+
+def signed(value: int) -> str:
+    """A change of a balance, always with its sign: +12, −12."""
+    return f"+{number(value)}" if value > 0 else number(value)
+
+
+def usd(micros: int | None) -> str:
+    """A total of micro-dollars in cents: $1,234.56. A sum too small for that is not shown as zero."""
+    if micros is None:
+        return "Unknown"
+    if 0 < micros < MICROS // 200:
+        return "<$0.01"
+    return _dollars(micros, "#,##0.00")
+
+
+def usd_exact(micros: int | None) -> str:
+    """A price or cost of one thing, from micro-dollars, with as many decimals as it needs: $0.038."""
+    return "Unknown" if micros is None else _dollars(micros, "#,##0.00####")
+
+
+def _dollars(micros: int, pattern: str) -> str:
+    text = format_decimal(Decimal(abs(micros)) / MICROS, format=pattern, locale=LOCALE)
+    return f"{MINUS if micros < 0 else ''}${text}"
+
+
+def percent(rate: Decimal | None) -> str:
+    """A rate from 0 to 1 with one decimal; only a true 0 or 1 is shown as 0.0% or 100.0%."""
+    if rate is None:
+        return NO_DATA
+    shown = (rate * 100).quantize(Decimal("0.1"), ROUND_HALF_UP)
+    if rate < 1 and shown >= 100:
+        return "99.9%"
+    if rate > 0 and shown <= 0:
+        return "<0.1%"
+    return f"{shown}%"
+
+
+def share(part: int, whole: int) -> Decimal | None:
+    """`part` of `whole` as a rate from 0 to 1; None without a whole."""
+    return Decimal(part) / whole if whole else None
+
+
+def duration(milliseconds: int | None) -> str:
+    """A duration with its unit: 412 ms, 38.1 s, 12 min."""
+    if milliseconds is None:
+        return NO_DATA
+    if milliseconds < 1000:
+        return f"{milliseconds} ms"
+    if milliseconds < 120_000:
+        return f"{milliseconds / 1000:.1f} s"
+    return f"{milliseconds // 60_000} min"
+
+
+def exact(at: datetime) -> str:
+    """The instant to the second in the reporting time zone, which it names."""
+    return format_datetime(at, "d MMM y, HH:mm:ss zzz", tzinfo=_zone(), locale=LOCALE)
+
+
+def ago(at: datetime | None, now: datetime | None = None) -> Markup | str:
+    """A `<time>`: "2 hours ago", the exact instant on hover."""
+    if at is None:
+        return "Never"
+    delta = at - (now or datetime.now(UTC))
+    text = format_timedelta(delta, granularity="second", threshold=0.95, add_direction=True, locale=LOCALE)
+    return _time(at, "just now" if abs(delta) < timedelta(seconds=5) else text)
+
+
+def moment(at: datetime) -> Markup:
+    """A `<time>` for lists and logs: "21 Nov, 14:05", with the year if it is another one."""
+    zone = _zone()
+    same_year = at.astimezone(zone).year == datetime.now(zone).year
+    pattern = "d MMM, HH:mm" if same_year else "d MMM y, HH:mm"
+    return _time(at, format_datetime(at, pattern, tzinfo=zone, locale=LOCALE))
+
+
+def clock(at: datetime) -> Markup:
+    """A `<time>` to the second: "21 Nov 2026, 14:05:09"."""
+    return _time(at, format_datetime(at, "d MMM y, HH:mm:ss", tzinfo=_zone(), locale=LOCALE))
+
+
+def day(value: date) -> str:
+    """A day in a list: 21 Nov."""
+    return format_date(value, "d MMM", locale=LOCALE)
+
+
+def long_day(value: date) -> str:
+    """A day with its year: 21 Nov 2026."""
+    return format_date(value, "d MMM y", locale=LOCALE)
+
+
+def middle(text: str, length: int = 18) -> str:
+    """A long identifier with its middle left out; the whole belongs in the title."""
+    if len(text) <= length:
+        return text
+    head = (length - 1) // 2
+    return f"{text[:head]}…{text[-(length - 1 - head) :]}"
+
+
+def words(code: str) -> str:
+    """A stable code as words: content_policy_violation -> Content policy violation."""
+    return code.replace("_", " ").capitalize()
+
+
+def pretty(value: Any) -> str:
+    """JSON for people: indented, in the order received, secrets masked."""
+    return json.dumps(masked(value), indent=2, ensure_ascii=False, default=str)
+
+
+def masked(value: Any) -> Any:
+    """The value without what a header or field named like a secret carries."""
+    if isinstance(value, dict):
+        return {key: "•••" if _secret(str(key)) and item else masked(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [masked(item) for item in value]
+    return value
+
+
+def body_text(body: bytes) -> str:
+    """A raw body as text: JSON is pretty-printed and masked; what is no text is said to be none."""
+    try:
+        return pretty(json.loads(body))
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return f"{len(body)} bytes that are not text: {body[:200].hex(' ')}"
+
+
+def _secret(name: str) -> bool:
+    return any(word in name.lower() for word in SECRET_WORDS)
+
+
+def _time(at: datetime, text: str) -> Markup:
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(at.isoformat(), exact(at), text)
+
+
+def _zone() -> ZoneInfo:
+    zone: ZoneInfo = current_app.config["SETTINGS"].reporting_timezone
+    return zone
+
+
+FILTERS = (
+    number,
+    signed,
+    usd,
+    usd_exact,
+    percent,
+    duration,
+    exact,
+    ago,
+    moment,
+    clock,
+    day,
+    long_day,
+    middle,
+    words,
+    pretty,
+    body_text,
+)
+
+
+def init_app(app: Flask) -> None:
+    """Give the templates these filters and `share`."""
+    for function in FILTERS:
+        app.add_template_filter(function)
+    app.add_template_global(share)
