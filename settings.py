@@ -8,6 +8,8 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from makegood.terms import Terms
+
 PROVIDER_NAMES = ("wavespeed", "nanobanana", "simulated")
 ENVIRONMENTS = ("production", "demo", "test")
 MIN_SECRET_LENGTH = 32
@@ -34,16 +36,11 @@ class Settings:
     database_url: str | None = field(repr=False)
     secret_key: str = field(repr=False)
     public_url: str
-    reporting_timezone: ZoneInfo
+    terms: Terms
     providers: Mapping[str, ProviderSettings]
     trusted_proxies: int
     session_idle: timedelta
     session_lifetime: timedelta
-    reconcile_after: timedelta
-    generation_deadline: timedelta
-    stuck_after: timedelta
-    failures_per_hour_limit: int
-    refund_grant_lifetime: timedelta
 
 
 def load(environ: Mapping[str, str]) -> Settings:
@@ -55,16 +52,18 @@ def load(environ: Mapping[str, str]) -> Settings:
         database_url=_database_url(environ),
         secret_key=_secret_key(environ),
         public_url=public_url.rstrip("/"),
-        reporting_timezone=_timezone(environ, "REPORTING_TIMEZONE", "UTC"),
+        terms=Terms(
+            timezone=_timezone(environ, "REPORTING_TIMEZONE", "UTC"),
+            check_after=_seconds(environ, "CHECK_AFTER_SECONDS", 120),
+            deadline=_seconds(environ, "DEADLINE_SECONDS", 1800),
+            stuck_after=_seconds(environ, "STUCK_AFTER_SECONDS", 600),
+            failures_per_hour=_integer(environ, "FAILURES_PER_HOUR", 5, 0, 1_000_000),
+            returned_credits_live=timedelta(days=_integer(environ, "RETURNED_CREDITS_DAYS", 30, 1, 3650)),
+        ),
         providers={name: _provider(environ, name) for name in PROVIDER_NAMES},
         trusted_proxies=_integer(environ, "TRUSTED_PROXIES", 0, 0, 10),
         session_idle=_minutes(environ, "SESSION_IDLE_MINUTES", 120),
         session_lifetime=_minutes(environ, "SESSION_LIFETIME_MINUTES", 720),
-        reconcile_after=_seconds(environ, "RECONCILE_AFTER_SECONDS", 120),
-        generation_deadline=_seconds(environ, "GENERATION_DEADLINE_SECONDS", 1800),
-        stuck_after=_seconds(environ, "STUCK_AFTER_SECONDS", 600),
-        failures_per_hour_limit=_integer(environ, "FAILURES_PER_HOUR_LIMIT", 5, 0, 1_000_000),
-        refund_grant_lifetime=timedelta(days=_integer(environ, "REFUND_GRANT_DAYS", 30, 1, 3650)),
     )
 
 

@@ -1,0 +1,62 @@
+"""Alerts: facts that an operator must know of. One fact opens one alert while it is not resolved."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from makegood import audit
+from makegood.errors import NotFound
+from makegood.models import Alert
+
+REFUND_FAILED = "refund_failed"
+PROVIDER_ACCOUNT = "provider_account"
+
+
+def raise_alert(
+    session: Session, kind: str, subject: str, message: str, *, generation_id: UUID | None = None
+) -> None:
+    """Open an alert for this fact, or count another occurrence of the one that is open."""
+    row = insert(Alert).values(kind=kind, subject=subject, message=message, generation_id=generation_id)
+    session.execute(
+        row.on_conflict_do_update(
+            index_elements=[Alert.kind, Alert.subject],
+            index_where=Alert.resolved_at.is_(None),
+            set_={"occurrences": Alert.occurrences + 1, "seen_at": func.clock_timestamp()},
+        )
+    )
+
+
+def resolve(session: Session, kind: str, subject: str) -> bool:
+    """Note that the fact no longer holds. Returns whether an alert stood for it."""
+    changed = session.execute(
+        update(Alert)
+        .where(Alert.kind == kind, Alert.subject == subject, Alert.resolved_at.is_(None))
+        .values(resolved_at=func.clock_timestamp())
+        .returning(Alert.id)
+    )
+    return changed.first() is not None
+
+
+def open_alerts(session: Session, limit: int = 20) -> list[Alert]:
+    """Alerts that nobody has acknowledged, newest first, resolved ones included until somebody has."""
+    query = select(Alert).where(Alert.acknowledged_at.is_(None)).order_by(Alert.id.desc()).limit(limit)
+    return list(session.scalars(query))
+
+
+def acknowledge(session: Session, alert_id: UUID, *, actor: str, address: str | None = None) -> Alert:
+    """Take an alert off the dashboard. Doing it again changes nothing. Raises NotFound."""
+    alert = session.get(Alert, alert_id, with_for_update=True)
+    if alert is None:
+        raise NotFound("There is no such alert.")
+    if alert.acknowledged_at is None:
+        alert.acknowledged_at = datetime.now(UTC)
+        alert.acknowledged_by = actor
+        audit.record(
+            session, actor=actor, action="alert.acknowledged", subject=f"alert:{alert.id}", address=address
+        )
+    return alert

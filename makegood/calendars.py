@@ -1,0 +1,36 @@
+"""Days and months of the reporting time zone, as half-open ranges of UTC instants."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+
+def local_day(at: datetime, timezone: ZoneInfo) -> date:
+    """The calendar day of an instant."""
+    return at.astimezone(timezone).date()
+
+
+def month_of(day: date) -> date:
+    """The first day of a day's month."""
+    return day.replace(day=1)
+
+
+def next_month(day: date) -> date:
+    """The first day of the month after a day's."""
+    return (day.replace(day=1) + timedelta(days=32)).replace(day=1)
+
+
+def start_of(day: date, timezone: ZoneInfo) -> datetime:
+    """The instant at which a calendar day begins: its local midnight, or where clocks skip midnight, the
+    first instant after it."""
+    midnight = datetime.combine(day, time.min, timezone)
+    instant = midnight.astimezone(UTC)
+    if instant.astimezone(timezone).date() < day:
+        instant += midnight.replace(fold=0).utcoffset() - midnight.replace(fold=1).utcoffset()  # type: ignore[operator]
+    return instant
+
+
+def days_until(day: date, count: int) -> list[date]:
+    """The `count` calendar days that end with `day`, oldest first."""
+    return [day - timedelta(days=back) for back in range(count - 1, -1, -1)]

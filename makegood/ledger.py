@@ -1,0 +1,108 @@
+"""The ledger: the balance and history of a customer's credits, and the one way to write them.
+
+The rules themselves live in the database (`migrations/sql/0001_ledger.sql`): inserting a ledger row is what
+changes the balance, and rows never change. Charges and refunds are posted by `reserve_generation` and
+`refund_generation` there, everything else through `post` here. Locks: see that file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
+
+from makegood.errors import NotFound
+from makegood.ids import uuid7
+from makegood.models import Balance, CreditTransaction, Grant
+
+GIVE = text(
+    "SELECT give_credits(:grant, :transaction, :customer, :source, :credits, :expires_at, :month, "
+    ":actor, :reason, :at)"
+)
+LOCK = text("SELECT lock_balance(:customer, :at)")
+
+
+@dataclass(frozen=True)
+class Consumed:
+    """Credits used in a range: gross, returned, and net."""
+
+    charged: int
+    refunded: int
+
+    @property
+    def net(self) -> int:
+        """Charged minus refunded."""
+        return self.charged - self.refunded
+
+
+def balance(session: Session, customer_id: str) -> int:
+    """The customer's credits now, as the ledger has them. Raises NotFound."""
+    value = session.scalar(select(Balance.balance).where(Balance.customer_id == customer_id))
+    if value is None:
+        raise NotFound(f"There is no customer {customer_id!r}.")
+    return value
+
+
+def lock(session: Session, customer_id: str, at: datetime | None = None) -> int:
+    """Lock the balance until the transaction ends, and take out what has expired. Raises NotFound."""
+    value = session.scalar(LOCK, {"customer": customer_id, "at": at or datetime.now(UTC)})
+    if value is None:
+        raise NotFound(f"There is no customer {customer_id!r}.")
+    return int(value)
+
+
+def post(
+    session: Session,
+    customer_id: str,
+    credits: int,
+    *,
+    source: str,
+    actor: str,
+    reason: str,
+    expires_at: datetime | None = None,
+    month: date | None = None,
+    at: datetime | None = None,
+) -> Grant:
+    """Give credits: a grant, its ledger row and the new balance. The caller holds the balance's lock."""
+    at = at or datetime.now(UTC)
+    grant_id = uuid7()
+    values = {
+        "grant": grant_id,
+        "transaction": uuid7(),
+        "customer": customer_id,
+        "source": source,
+        "credits": credits,
+        "expires_at": expires_at,
+        "month": month,
+        "actor": actor,
+        "reason": reason,
+        "at": at,
+    }
+    session.execute(GIVE, values)
+    return session.get_one(Grant, grant_id)
+
+
+def transactions(
+    session: Session, customer_id: str, *, before: int | None = None, limit: int = 50
+) -> list[CreditTransaction]:
+    """Ledger rows of a customer, newest first; `before` is the entry number where the last page ended."""
+    query = select(CreditTransaction).where(CreditTransaction.customer_id == customer_id)
+    if before is not None:
+        query = query.where(CreditTransaction.entry < before)
+    return list(session.scalars(query.order_by(CreditTransaction.entry.desc()).limit(limit)))
+
+
+def consumed(session: Session, customer_id: str, start: datetime, end: datetime) -> Consumed:
+    """Credits charged and refunded in the half-open range [start, end)."""
+    query = select(
+        func.coalesce(-func.sum(CreditTransaction.amount).filter(CreditTransaction.kind == "charge"), 0),
+        func.coalesce(func.sum(CreditTransaction.amount).filter(CreditTransaction.kind == "refund"), 0),
+    ).where(
+        CreditTransaction.customer_id == customer_id,
+        CreditTransaction.occurred_at >= start,
+        CreditTransaction.occurred_at < end,
+    )
+    charged, refunded = session.execute(query).one()
+    return Consumed(int(charged), int(refunded))

@@ -1,0 +1,110 @@
+"""Operators' sessions: rows, so that log-out, disabling and a new password end them at once.
+
+The cookie holds a random token of 256 bits, the row its hash. A session ends after an idle and an absolute
+limit; a poll is not activity.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from makegood.ids import hash_token, new_token
+from makegood.models import Operator, OperatorSession
+
+SEEN_EVERY = timedelta(minutes=1)
+"""Activity is written at most this often: clicks shall not cost a write each."""
+TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
+USER_AGENT_LENGTH = 300
+
+
+@dataclass(frozen=True)
+class Found:
+    """A running session and its operator as they are now."""
+
+    session_id: UUID
+    operator_id: UUID
+    email: str
+    role: str
+
+
+def start(session: Session, operator_id: UUID, *, address: str, user_agent: str, now: datetime) -> str:
+    """Begin a session and return its token, which is nowhere else."""
+    token = new_token()
+    row = OperatorSession(
+        operator_id=operator_id,
+        token_hash=hash_token(token),
+        address=address,
+        user_agent="".join(filter(str.isprintable, user_agent))[:USER_AGENT_LENGTH],
+        created_at=now,
+        seen_at=now,
+    )
+    session.add(row)
+    session.flush()
+    return token
+
+
+def find(
+    session: Session, token: str, *, idle: timedelta, lifetime: timedelta, now: datetime, activity: bool
+) -> Found | None:
+    """The running session of this token, or None: unknown, ended, too long idle, too old, operator disabled.
+
+    `activity` says that a person did something; only that moves the idle limit.
+    """
+    if not TOKEN.fullmatch(token):
+        return None
+    row = session.execute(
+        select(
+            OperatorSession.id,
+            OperatorSession.operator_id,
+            OperatorSession.seen_at,
+            Operator.email,
+            Operator.role,
+        )
+        .join(Operator, Operator.id == OperatorSession.operator_id)
+        .where(
+            OperatorSession.token_hash == hash_token(token),
+            OperatorSession.ended_at.is_(None),
+            OperatorSession.seen_at > now - idle,
+            OperatorSession.created_at > now - lifetime,
+            Operator.disabled_at.is_(None),
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    written_before = now - min(SEEN_EVERY, idle / 10)
+    if activity and row.seen_at <= written_before:
+        session.execute(
+            update(OperatorSession)
+            .where(OperatorSession.id == row.id, OperatorSession.seen_at <= written_before)
+            .values(seen_at=now)
+        )
+    return Found(session_id=row.id, operator_id=row.operator_id, email=row.email, role=row.role)
+
+
+def end(session: Session, token: str, *, now: datetime) -> UUID | None:
+    """End the session of this token. Returns its operator, or None when it was not running."""
+    if not TOKEN.fullmatch(token):
+        return None
+    return session.scalar(
+        update(OperatorSession)
+        .where(OperatorSession.token_hash == hash_token(token), OperatorSession.ended_at.is_(None))
+        .values(ended_at=now)
+        .returning(OperatorSession.operator_id)
+    )
+
+
+def end_all(session: Session, operator_id: UUID, *, now: datetime) -> int:
+    """End every session of an operator. Returns how many were running."""
+    ended = session.scalars(
+        update(OperatorSession)
+        .where(OperatorSession.operator_id == operator_id, OperatorSession.ended_at.is_(None))
+        .values(ended_at=now)
+        .returning(OperatorSession.id)
+    )
+    return len(ended.all())
