@@ -1,8 +1,7 @@
 """Throttles: attempts counted per window in PostgreSQL, because counters in memory are per process.
 
-An attempt is counted before it is made, and the caller commits the count before it goes on: neither a
-failure that rolls back nor attempts side by side slip past. What succeeds is given back, so that only failures
-add up.
+An attempt is counted before it is made, and the caller commits the count before it goes on: neither a failure
+that rolls back nor attempts side by side slip past. What succeeds is given back: only failures add up.
 """
 
 from __future__ import annotations
