@@ -11,8 +11,8 @@ from typing import Any, NoReturn
 MAX_DEPTH = 32
 LARGEST_INTEGER = 2**63 - 1
 
-# Possessive quantifiers: an unclosed string of a megabyte must not make the scan backtrack.
-_STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}]', re.DOTALL)
+# Neither an unclosed text nor a long one may make the scan start over: it must stay linear.
+_STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 
 class NotJSON(ValueError):
