@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from makegood import audit
 from makegood.errors import NotFound
-from makegood.models import Alert
+from makegood.ids import uuid7_floor
+from makegood.models import Alert, Generation
 
 REFUND_FAILED = "refund_failed"
 PROVIDER_ACCOUNT = "provider_account"
@@ -40,6 +41,21 @@ def resolve(session: Session, kind: str, subject: str) -> bool:
         .returning(Alert.id)
     )
     return changed.first() is not None
+
+
+def resolve_mended_accounts(session: Session) -> int:
+    """Resolve the `provider_account` alerts of providers that took a generation since. Returns how many."""
+    query = select(Alert).where(Alert.kind == PROVIDER_ACCOUNT, Alert.resolved_at.is_(None))
+    mended = 0
+    for alert in session.scalars(query):
+        accepted = exists().where(
+            Generation.id >= uuid7_floor(alert.seen_at),
+            Generation.provider == alert.subject,
+            Generation.submitted_at > alert.seen_at,
+        )
+        if session.scalar(select(accepted)):
+            mended += resolve(session, alert.kind, alert.subject)
+    return mended
 
 
 def open_alerts(session: Session, limit: int = 20) -> list[Alert]:

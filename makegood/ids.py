@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from datetime import datetime
 from uuid import UUID
 
 import uuid_utils.compat
@@ -12,6 +13,11 @@ import uuid_utils.compat
 def uuid7() -> UUID:
     """A new time-ordered identifier, so that indexes stay local and pages can be keyset-paginated."""
     return uuid_utils.compat.uuid7()
+
+
+def uuid7_floor(at: datetime) -> UUID:
+    """The smallest UUIDv7 of an instant: rows with a greater id were made at or after it."""
+    return UUID(int=(int(at.timestamp() * 1000) << 80) | (7 << 76) | (2 << 62))
 
 
 def new_token() -> str:

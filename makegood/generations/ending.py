@@ -11,11 +11,11 @@ from sqlalchemy import Text, bindparam, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
-from makegood import refunds
+from makegood import alerts, refunds
 from makegood.errors import Conflict, NotFound
 from makegood.generations.costs import set_cost
 from makegood.models import Generation
-from makegood.providers.protocol import ErrorClass, Report
+from makegood.providers.protocol import ErrorClass, Outcome, Report
 from makegood.terms import Terms
 
 EXTERNAL = "external"
@@ -63,11 +63,11 @@ def settle(
 ) -> Ended:
     """End a generation as its provider reports (succeeded or failed)."""
     at = at or datetime.now(UTC)
-    if report.error_class is not None:
+    if report.outcome is Outcome.FAILED:
         return fail(
             session,
             generation_id,
-            report.error_class,
+            report.error_class or ErrorClass.UNKNOWN_ERROR,
             report.message or "",
             terms,
             report=report,
@@ -106,6 +106,8 @@ def fail(
         change = "ended"
         if cost is not None:
             set_cost(session, generation_id, cost, source="refused" if refused else "provider")
+    if error_class is ErrorClass.PROVIDER_ACCOUNT:
+        _alert_provider_account(session, generation_id, message)
     issued = refunds.issue_automatic(session, generation_id, error_class, terms, at=at)
     return Ended(change, issued.credits, issued.balance)
 
@@ -184,6 +186,12 @@ def _late(session: Session, generation_id: UUID, outcome: str, at: datetime, out
         .execution_options(synchronize_session=False)
     )
     return "late" if changed.first() else "repeated"
+
+
+def _alert_provider_account(session: Session, generation_id: UUID, message: str) -> None:
+    provider = session.scalar(select(Generation.provider).where(Generation.id == generation_id))
+    text = f"{provider} refuses our account: {message}. Customers are refunded; generations there fail until it is mended."
+    alerts.raise_alert(session, alerts.PROVIDER_ACCOUNT, provider or "", text)
 
 
 def _was_cancelled(session: Session, generation_id: UUID) -> bool:

@@ -18,7 +18,7 @@ class Callback(Base):
     """A provider's notification. `body` is the raw bytes; `parsed` is what we read from them.
 
     `delivery` identifies the delivery (the provider's own id, else a hash of the body). A rejected delivery
-    proves nothing, so it never stands in the way of a genuine one with the same id.
+    proves nothing and a non-terminal one changes nothing, so neither stands in the way of one with the same id.
     """
 
     __tablename__ = "callbacks"
@@ -29,7 +29,7 @@ class Callback(Base):
             "generation_id",
             "delivery",
             unique=True,
-            postgresql_where=text("state IN ('applied', 'ignored', 'waiting')"),
+            postgresql_where=text("state IN ('applied', 'waiting')"),
         ),
         Index("ix_callbacks_generation", "generation_id", "id"),
         Index("ix_callbacks_waiting", "id", postgresql_where=text("state = 'waiting'")),

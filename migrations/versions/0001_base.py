@@ -536,7 +536,7 @@ def upgrade() -> None:
         "callbacks",
         ["generation_id", "delivery"],
         unique=True,
-        postgresql_where=sa.text("state IN ('applied', 'ignored', 'waiting')"),
+        postgresql_where=sa.text("state IN ('applied', 'waiting')"),
     )
     op.create_table(
         "credit_transactions",

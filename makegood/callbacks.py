@@ -1,0 +1,206 @@
+"""The callbacks inbox: every delivery is stored as received and applied at most once.
+
+Order: token, signature, store, apply. A provider that signs nothing proves nothing: its callback is a hint,
+and reconcile fetches the job with our key before money moves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import structlog
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from makegood import generations
+from makegood.errors import NotFound
+from makegood.ids import hash_token, uuid7
+from makegood.models import Callback, Generation
+from makegood.providers.protocol import CallbackRejected, ErrorClass, Outcome, Provider, Report
+from makegood.terms import Terms
+
+MAX_BODY = 256 * 1024
+MAX_ATTEMPTS = 20
+KEPT_HEADERS = ("content-type", "user-agent", "webhook-id", "webhook-timestamp")
+"""What is kept beside the body: never a signature, a secret or an authorization."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What became of a delivery: its state in the inbox, and why."""
+
+    callback_id: UUID
+    state: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class _Addressee:
+    id: UUID
+    customer_id: str
+    provider_job_id: str | None
+
+
+def receive(
+    session: Session,
+    providers: Mapping[str, Provider],
+    provider_name: str,
+    token: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    terms: Terms,
+    *,
+    now: datetime | None = None,
+) -> Receipt:
+    """Take a delivery into the inbox and apply it. Header names are in lower case.
+
+    Raises NotFound for a token that belongs to no generation of this provider: nothing is stored then.
+    """
+    now = now or datetime.now(UTC)
+    addressee = _addressee(session, provider_name, token)
+    provider = providers[provider_name]
+    try:
+        report = provider.parse_callback(headers, body, now)
+        if addressee.provider_job_id not in (None, report.provider_job_id or addressee.provider_job_id):
+            raise CallbackRejected("it is about another job")
+    except CallbackRejected as rejected:
+        return _store(session, addressee, provider_name, headers, body, "rejected", detail=str(rejected))
+    if report.outcome is Outcome.PENDING:
+        detail = f"not an end: {report.status}" if report.status else "not an end"
+        return _store(session, addressee, provider_name, headers, body, "ignored", report, detail)
+    receipt = _store(session, addressee, provider_name, headers, body, "waiting", report)
+    if receipt.state == "duplicate":
+        return receipt
+    if not provider.signed:
+        _ask_to_fetch(session, addressee.id, now)
+        return Receipt(receipt.callback_id, "waiting", "unsigned: the job is fetched before it counts")
+    return _apply(session, receipt.callback_id, addressee.id, report, terms, now)
+
+
+def retry_waiting(
+    session: Session, providers: Mapping[str, Provider], terms: Terms, *, limit: int = 50
+) -> int:
+    """Apply genuine deliveries that could not be applied when they came. Returns how many were tried."""
+    signed = [name for name, provider in providers.items() if provider.signed]
+    due = session.scalars(
+        select(Callback)
+        .where(Callback.state == "waiting", Callback.provider.in_(signed), Callback.attempts < MAX_ATTEMPTS)
+        .order_by(Callback.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    ).all()
+    for callback in due:
+        report = _report_from(callback.parsed or {})
+        _apply(session, callback.id, callback.generation_id, report, terms, datetime.now(UTC))
+    return len(due)
+
+
+def mark_fetched(session: Session, generation_id: UUID, detail: str) -> None:
+    """Note that the job behind waiting deliveries was fetched and has ended."""
+    session.execute(
+        update(Callback)
+        .where(Callback.generation_id == generation_id, Callback.state == "waiting")
+        .values(state="applied", detail=detail, applied_at=func.clock_timestamp())
+    )
+
+
+def _addressee(session: Session, provider_name: str, token: str) -> _Addressee:
+    row = session.execute(
+        select(Generation.id, Generation.customer_id, Generation.provider_job_id).where(
+            Generation.callback_token_hash == hash_token(token), Generation.provider == provider_name
+        )
+    ).first()
+    if row is None:
+        raise NotFound("No generation waits for this callback.")
+    return _Addressee(*row)
+
+
+def _store(
+    session: Session,
+    addressee: _Addressee,
+    provider_name: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    state: str,
+    report: Report | None = None,
+    detail: str = "",
+) -> Receipt:
+    delivery = (report.delivery if report else None) or hashlib.sha256(body).hexdigest()
+    callback_id = uuid7()
+    values: dict[str, Any] = {
+        "id": callback_id,
+        "generation_id": addressee.id,
+        "customer_id": addressee.customer_id,
+        "provider": provider_name,
+        "delivery": delivery,
+        "headers": {name: headers[name][:500].replace("\0", "") for name in KEPT_HEADERS if name in headers},
+        "body": body,
+        "parsed": _parsed(report) if report else None,
+        "state": state,
+        "detail": detail or None,
+    }
+    row = insert(Callback).values(values).on_conflict_do_nothing().returning(Callback.id)
+    if session.execute(row).first() is None:
+        state, detail = "duplicate", "delivered before"
+        session.execute(insert(Callback).values(values | {"state": state, "detail": detail}))
+    return Receipt(callback_id, state, detail)
+
+
+def _apply(
+    session: Session,
+    callback_id: UUID,
+    generation_id: UUID,
+    report: Report,
+    terms: Terms,
+    now: datetime,
+) -> Receipt:
+    try:
+        with session.begin_nested():
+            ended = generations.settle(session, generation_id, report, terms, at=now)
+        state, detail = "applied", ended.change
+    except Exception as error:
+        log.exception("callback_not_applied", callback_id=str(callback_id))
+        state, detail = "waiting", f"could not be applied yet: {type(error).__name__}"
+    session.execute(
+        update(Callback)
+        .where(Callback.id == callback_id)
+        .values(state=state, detail=detail, applied_at=now if state == "applied" else None)
+        .values(attempts=Callback.attempts + 1)
+    )
+    return Receipt(callback_id, state, detail)
+
+
+def _ask_to_fetch(session: Session, generation_id: UUID, now: datetime) -> None:
+    session.execute(update(Generation).where(Generation.id == generation_id).values(check_at=now))
+
+
+def _parsed(report: Report) -> dict[str, Any]:
+    return {
+        "outcome": report.outcome.value,
+        "provider_job_id": report.provider_job_id,
+        "outputs": list(report.outputs),
+        "error_class": report.error_class.value if report.error_class else None,
+        "message": report.message,
+        "cost_micros": report.cost_micros,
+        "status": report.status,
+    }
+
+
+def _report_from(parsed: dict[str, Any]) -> Report:
+    return Report(
+        outcome=Outcome(parsed["outcome"]),
+        provider_job_id=parsed["provider_job_id"],
+        outputs=tuple(parsed["outputs"]),
+        error_class=ErrorClass(parsed["error_class"]) if parsed["error_class"] else None,
+        message=parsed["message"],
+        cost_micros=parsed["cost_micros"],
+        status=parsed["status"],
+    )

@@ -1,0 +1,138 @@
+"""Reconcile: generations whose end nobody reported are looked up at their provider, and settled or refunded.
+
+Three steps, so that no transaction is open while we wait for a provider: claim (and commit), look up,
+decide (and commit). A claim is a lease: many workers side by side take each generation once, and what a
+killed worker had claimed comes up again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from makegood import alerts, callbacks, generations
+from makegood.generations.ending import EXTERNAL
+from makegood.models import Generation
+from makegood.models.generations import IN_FLIGHT
+from makegood.providers.protocol import ErrorClass, FetchFailed, JobGone, Outcome, Provider, Report
+from makegood.terms import Terms
+
+LEASE = timedelta(seconds=90)
+LONGEST_WAIT = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A generation that this worker looks up now."""
+
+    id: UUID
+    provider: str
+    model: str
+    status: str
+    provider_job_id: str | None
+    charged_at: datetime
+    checks: int
+    leased_until: datetime
+
+
+def claim(session: Session, *, limit: int = 50, at: datetime | None = None) -> list[Claimed]:
+    """Lease generations that are due. The caller commits before it looks them up."""
+    at = at or datetime.now(UTC)
+    due = (
+        select(Generation.id)
+        .where(Generation.check_at <= at)
+        .order_by(Generation.check_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True, key_share=True)
+        .scalar_subquery()
+    )
+    rows = session.execute(
+        update(Generation)
+        .where(Generation.id.in_(due))
+        .values(check_at=at + LEASE, checks=Generation.checks + 1)
+        .returning(
+            Generation.id,
+            Generation.provider,
+            Generation.model,
+            Generation.status,
+            Generation.provider_job_id,
+            Generation.charged_at,
+            Generation.checks,
+            Generation.check_at,
+        )
+        .execution_options(synchronize_session=False)
+    )
+    return [Claimed(*row) for row in rows]
+
+
+def look_up(providers: Mapping[str, Provider], claimed: Claimed) -> Report | None:
+    """What the provider says of the job; None when it cannot say. Open no transaction. Never raises."""
+    provider = providers.get(claimed.provider)
+    if provider is None or claimed.provider_job_id is None or claimed.provider == EXTERNAL:
+        return None
+    try:
+        report = provider.fetch(claimed.provider_job_id, claimed.model)
+    except (FetchFailed, JobGone):
+        return None
+    except Exception:
+        return None
+    return None if report.outcome is Outcome.PENDING else report
+
+
+def decide(
+    session: Session, claimed: Claimed, report: Report | None, terms: Terms, *, at: datetime | None = None
+) -> str:
+    """Settle by the provider's report. Without one, fail as a timeout past the deadline, else look again.
+
+    Returns settled, timeout, later, or over (it had ended already).
+    """
+    at = at or datetime.now(UTC)
+    deadline = claimed.charged_at + terms.deadline
+    if report is not None:
+        generations.settle(session, claimed.id, report, terms, at=at)
+        callbacks.mark_fetched(session, claimed.id, f"fetched: {report.outcome.value}")
+        outcome = "settled"
+    elif claimed.status in IN_FLIGHT and at >= deadline:
+        message = f"no result within {terms.deadline.total_seconds():.0f} seconds"
+        generations.fail(session, claimed.id, ErrorClass.TIMEOUT, message, terms, at=at)
+        outcome = "timeout"
+    elif claimed.status in IN_FLIGHT:
+        _look_again(session, claimed, min(at + _wait(claimed.checks, terms), deadline))
+        return "later"
+    else:
+        outcome = "over"
+    _schedule(session, claimed, None)
+    alerts.resolve(session, alerts.REFUND_FAILED, str(claimed.id))
+    return outcome
+
+
+def _wait(checks: int, terms: Terms) -> timedelta:
+    doubled: timedelta = terms.check_after * 2 ** min(checks - 1, 10)
+    return min(doubled, LONGEST_WAIT)
+
+
+def _look_again(session: Session, claimed: Claimed, check_at: datetime) -> None:
+    _schedule(session, claimed, check_at)
+    if claimed.status == "charged" and claimed.provider != EXTERNAL:
+        alerts.raise_alert(
+            session,
+            alerts.REFUND_FAILED,
+            str(claimed.id),
+            "What became of this submit was never recorded, so its credits are still charged. They are "
+            "refunded at the deadline unless the provider reports a result before.",
+            generation_id=claimed.id,
+        )
+
+
+def _schedule(session: Session, claimed: Claimed, check_at: datetime | None) -> None:
+    # A callback that came meanwhile has asked for a look of its own: that one stands.
+    session.execute(
+        update(Generation)
+        .where(Generation.id == claimed.id, Generation.check_at == claimed.leased_until)
+        .values(check_at=check_at)
+    )
