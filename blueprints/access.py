@@ -1,0 +1,227 @@
+"""Who is asking: the operator of a session's cookie, or an API key's holder; and what a stranger is told.
+
+Every endpoint is refused unless it stands in PUBLIC or belongs to a blueprint of GUARDED, whose own
+before_request decides with `admit_operator`, `require_operator` or `require_api_key`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import wraps
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode, urlsplit
+from uuid import UUID
+
+from flask import Flask, Request, Response, current_app, g, redirect, request
+from flask_login import UserMixin, current_user
+from sqlalchemy.orm import Session
+from werkzeug.exceptions import NotFound
+
+from extensions import db, login
+from makegood import api_keys, operators, sessions, throttles
+from makegood.errors import Forbidden, MakegoodError
+
+PUBLIC = frozenset(
+    {
+        "static",
+        "auth.home",
+        "auth.login",
+        "auth.logout",
+        "callbacks.receive",
+        "health.healthz",
+        "api.openapi",
+    }
+)
+GUARDED = frozenset({"admin", "api", "api_admin", "health"})
+
+HOME = "/admin/"
+INNER_PATH = re.compile(r"/admin(?:[/?][!-\[\]-~]*)?")
+BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([!-~]{1,200})")
+View = TypeVar("View", bound=Callable[..., Any])
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Unauthenticated(MakegoodError):
+    """Nobody is logged in, or the API key is not one of ours."""
+
+    code = "unauthenticated"
+    status = 401
+
+
+class CurrentOperator(UserMixin):
+    """The operator of this request, as the session's row and the operator's row say now."""
+
+    def __init__(self, found: sessions.Found) -> None:
+        self.operator_id: UUID = found.operator_id
+        self.email = found.email
+        self.role = found.role
+
+    def get_id(self) -> str:
+        """The operator's id."""
+        return str(self.operator_id)
+
+
+def register(app: Flask) -> None:
+    """Refuse what nobody decided on, and let templates ask `may("refund")`."""
+    https = app.config["SETTINGS"].public_url.startswith("https://")
+    app.config["OPERATOR_COOKIE"] = "__Host-makegood_session" if https else "makegood_session"
+    # Flask-Login must find neither its own remember cookie nor its own marks in the form's session.
+    app.config["REMEMBER_COOKIE_NAME"] = "makegood_not_used"
+    app.config["SESSION_PROTECTION"] = None
+    app.before_request(refuse_undecided)
+    app.jinja_env.globals["may"] = may
+
+
+def refuse_undecided() -> None:
+    """Deny by default: an endpoint that nobody put into PUBLIC or under a guard does not exist."""
+    decided = request.endpoint in PUBLIC or not GUARDED.isdisjoint(request.blueprints)
+    if request.endpoint is not None and not decided:
+        raise NotFound
+
+
+@login.request_loader
+def load_operator(request: Request) -> CurrentOperator | None:
+    """The operator of the session's cookie, in a transaction of its own: the route's is untouched."""
+    token = request.cookies.get(current_app.config["OPERATOR_COOKIE"], "")
+    if not token or g.get("answering_error"):
+        return None
+    settings = current_app.config["SETTINGS"]
+    with Session(db.engine) as session, session.begin():
+        found = sessions.find(
+            session,
+            token,
+            idle=settings.session_idle,
+            lifetime=settings.session_lifetime,
+            now=datetime.now(UTC),
+            activity=not is_poll(),
+        )
+    return CurrentOperator(found) if found else None
+
+
+def poll(view: View) -> View:
+    """Mark a view that a page calls by itself: it does not keep the session alive, and is logged at debug."""
+    view.is_poll = True  # type: ignore[attr-defined]
+    return view
+
+
+def is_poll() -> bool:
+    """Whether the view of this request is marked as a poll. The client's headers have no say."""
+    view = current_app.view_functions.get(request.endpoint or "")
+    return getattr(view, "is_poll", False)
+
+
+def requires(action: str) -> Callable[[View], View]:
+    """Let only roles with this permission into a view: `@requires("refund")`, below the route's decorator."""
+    if action not in operators.ACTIONS:
+        raise ValueError(f"no such action: {action}")
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def checked(*args: Any, **kwargs: Any) -> Any:
+            if not may(action):
+                raise Forbidden("Your role does not allow this.")
+            return view(*args, **kwargs)
+
+        checked.required_action = action  # type: ignore[attr-defined]
+        return checked  # type: ignore[return-value]
+
+    return decorate
+
+
+def may(action: str) -> bool:
+    """Whether the operator of this request may do it. A stranger may nothing."""
+    return bool(current_user.is_authenticated) and operators.may(current_user, action)
+
+
+def admit_operator() -> Response | None:
+    """For the console: None for an operator, else the way to the log-in page.
+
+    A page redirects; a fragment answers 401 with `HX-Redirect`: a redirect would land inside the panel.
+    A view that changes things has to say what permission it needs, else it is refused to everybody.
+    """
+    if not current_user.is_authenticated:
+        return _to_login()
+    view = current_app.view_functions.get(request.endpoint or "")
+    undecided = view is not None and not hasattr(view, "required_action")
+    if undecided and request.method not in SAFE_METHODS:
+        raise Forbidden("Nobody may do this: the route names no permission.")
+    return None
+
+
+def require_operator() -> None:
+    """For JSON: raise Unauthenticated unless an operator is logged in."""
+    if not current_user.is_authenticated:
+        raise Unauthenticated("Log in, or send an API key as a bearer token.")
+
+
+def require_api_key(scope: str) -> None:
+    """Raise unless the request carries an API key with this scope; then `g.api_key` is its holder.
+
+    Raises Unauthenticated (no key, malformed, unknown, revoked), Throttled (too many of those from one
+    address) and Forbidden (the key lacks the scope). A good key is never throttled. The key is read in the
+    route's own transaction.
+    """
+    header = request.headers.get("Authorization", "")
+    if not header:
+        raise Unauthenticated("Send an API key: Authorization: Bearer mg_...")
+    bearer = BEARER.fullmatch(header)
+    holder = api_keys.find(db.session, bearer[1]) if bearer else None
+    if holder is None:
+        db.session.rollback()
+        with Session(db.engine) as session, session.begin():
+            throttles.count_failed_key(session, client_address(), now=datetime.now(UTC))
+        raise Unauthenticated("This API key is not valid.")
+    if scope not in holder.scopes:
+        raise Forbidden(f"This API key lacks the scope {scope!r}.", required_scope=scope)
+    g.api_key = holder
+
+
+def require_operator_or_api_key(scope: str) -> None:
+    """Admit an API key with this scope where one is sent, else an operator's session. Raises as those two."""
+    if request.headers.get("Authorization"):
+        require_api_key(scope)
+    else:
+        require_operator()
+
+
+def actor() -> str:
+    """Who acts, for ledgers and the audit log: an operator's e-mail, or an API key by name and hint."""
+    holder: api_keys.Holder | None = g.get("api_key")
+    if holder is not None:
+        return f"API key {holder.name} ({holder.hint})"
+    email: str = current_user.email
+    return email
+
+
+def client_address() -> str:
+    """The client's address, as far as the trusted proxies tell it."""
+    return request.remote_addr or "unknown"
+
+
+def inner_path(path: str | None) -> str:
+    """The path if it is one of the console's own, else its first page. Nothing else is ever redirected to."""
+    allowed = path is not None and len(path) <= 2000 and INNER_PATH.fullmatch(path) and ".." not in path
+    return path if allowed and path else HOME
+
+
+def _to_login() -> Response:
+    if request.headers.get("HX-Request") == "true":
+        return Response(
+            status=401, headers={"HX-Redirect": _login_path(request.headers.get("HX-Current-URL"))}
+        )
+    asked = request.url if request.method in ("GET", "HEAD") else request.referrer
+    return redirect(_login_path(asked), 303)  # type: ignore[return-value]
+
+
+def _login_path(url: str | None) -> str:
+    """The log-in page, which leads back to this page of the console afterwards."""
+    try:
+        parts = urlsplit(url or "")
+    except ValueError:
+        return "/login"
+    path = quote(parts.path, safe="/%:@!$&'()*+,;=~")
+    query = quote(parts.query, safe="/%:@!$&'()*+,;=~?")
+    after = inner_path(f"{path}?{query}" if query else path)
+    return "/login" if after == HOME else f"/login?{urlencode({'next': after})}"

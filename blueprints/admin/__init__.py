@@ -1,0 +1,21 @@
+"""The console. Its `before_request` is the only place that checks for an operator.
+
+Each module beside this one adds routes to `blueprint`. A route that changes things names its permission with
+`@requires(...)`; a route that a page calls by itself is marked with `@poll`.
+"""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request
+
+from blueprints import access
+
+blueprint = Blueprint("admin", __name__, url_prefix="/admin")
+
+
+@blueprint.before_app_request
+def check_operator() -> Response | None:
+    """Turn strangers away from everything under /admin, from paths that do not exist too."""
+    if blueprint.name in request.blueprints or request.path == "/admin" or request.path.startswith("/admin/"):
+        return access.admit_operator()
+    return None
