@@ -63,11 +63,11 @@ def claim(session: Session, *, limit: int = 50, at: datetime | None = None) -> l
             Generation.provider_job_id,
             Generation.charged_at,
             Generation.checks,
-            Generation.check_at,
+            Generation.check_at.label("leased_until"),
         )
         .execution_options(synchronize_session=False)
     )
-    return [Claimed(*row) for row in rows]
+    return [Claimed(**row._asdict()) for row in rows]
 
 
 def look_up(providers: Mapping[str, Provider], claimed: Claimed) -> Report | None:

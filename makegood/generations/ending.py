@@ -190,7 +190,7 @@ def _late(session: Session, generation_id: UUID, outcome: str, at: datetime, out
 
 def _alert_provider_account(session: Session, generation_id: UUID, message: str) -> None:
     provider = session.scalar(select(Generation.provider).where(Generation.id == generation_id))
-    text = f"{provider} refuses our account: {message}. Customers are refunded; generations there fail until it is mended."
+    text = f"{provider} refuses our account: {message}. Generations there fail, and are refunded, until then."
     alerts.raise_alert(session, alerts.PROVIDER_ACCOUNT, provider or "", text)
 
 

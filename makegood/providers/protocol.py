@@ -118,7 +118,7 @@ class Provider(Protocol):
         ...
 
     def parse_callback(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Report:
-        """Verify (if `signed`) and read a callback. Header names are in lower case. Raises CallbackRejected."""
+        """Verify (if `signed`) and read a callback; header names in lower case. Raises CallbackRejected."""
         ...
 
     def fetch(self, provider_job_id: str, model: str) -> Report:
