@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
@@ -56,23 +57,20 @@ def _url(server: str, database: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server() -> Iterator[str]:
     """A PostgreSQL with a migrated template database: TEST_DATABASE_URL's, else an embedded one."""
-    given = os.environ.get("TEST_DATABASE_URL")
-    started = None
-    if given is None:
-        started = embedded.start(tmp_path_factory.mktemp("postgresql"), durable=False)
-    address = given or started.url("postgres")  # type: ignore[union-attr]
-    template = f"makegood_template_{os.getpid()}"
-    _execute(address, f"CREATE DATABASE {template} TEMPLATE template0")
-    app = create_app(environment(_url(address, template)))
-    with app.app_context():
-        upgrade()
-        db.engine.dispose()
-    yield address
-    _execute(address, f"DROP DATABASE {template} WITH (FORCE)")
-    if started is not None:
-        started.stop()
+    with ExitStack() as stack:
+        address = os.environ.get("TEST_DATABASE_URL")
+        if address is None:
+            address = stack.enter_context(embedded.temporary(durable=False)).url("postgres")
+        template = f"makegood_template_{os.getpid()}"
+        _execute(address, f"CREATE DATABASE {template} TEMPLATE template0")
+        app = create_app(environment(_url(address, template)))
+        with app.app_context():
+            upgrade()
+            db.engine.dispose()
+        yield address
+        _execute(address, f"DROP DATABASE {template} WITH (FORCE)")
 
 
 @pytest.fixture
