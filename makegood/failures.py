@@ -1,0 +1,84 @@
+"""The failure log: generations that failed, newest first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from makegood import pages
+from makegood.models import Generation
+from makegood.pages import Cursor, Page
+
+
+@dataclass(frozen=True)
+class FailureFilters:
+    """What to list; None is no restriction. The instants are half open: [start, end)."""
+
+    provider: str | None = None
+    error_class: str | None = None
+    customer_id: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+@dataclass(frozen=True)
+class LoggedFailure:
+    """A failed generation: what went wrong, what was charged and returned (credits), what it cost."""
+
+    generation_id: UUID
+    customer_id: str
+    provider: str
+    model: str
+    ended_at: datetime
+    error_class: str
+    message: str | None
+    credits_charged: int
+    credits_refunded: int
+    cost_micros: int | None
+
+
+COLUMNS = (
+    Generation.id,
+    Generation.customer_id,
+    Generation.provider,
+    Generation.model,
+    Generation.ended_at,
+    Generation.error_class,
+    Generation.error_message,
+    Generation.credits_charged,
+    Generation.credits_refunded,
+    Generation.cost_micros,
+)
+
+
+def log(
+    session: Session,
+    filters: FailureFilters,
+    *,
+    before: Cursor | None = None,
+    after: Cursor | None = None,
+    limit: int = pages.SIZE,
+) -> Page[LoggedFailure]:
+    """One page of failed generations, by the time when they ended."""
+    query = select(*COLUMNS).where(Generation.status == "failed")
+    equal = {
+        Generation.provider: filters.provider,
+        Generation.error_class: filters.error_class,
+        Generation.customer_id: filters.customer_id,
+    }
+    query = pages.narrowed(query, equal, Generation.ended_at, filters.start, filters.end)
+    return pages.read(
+        session,
+        query,
+        Generation.ended_at.expression,  # type: ignore[arg-type]
+        Generation.id.expression,
+        lambda row: LoggedFailure(*row),
+        lambda failure: Cursor(failure.ended_at, failure.generation_id),
+        before=before,
+        after=after,
+        limit=limit,
+    )

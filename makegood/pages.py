@@ -1,0 +1,97 @@
+"""Keyset pages: rows in a stable order, newest first, with the way to older and newer ones.
+
+A page costs the same at any depth, and rows that arrive meanwhile do not shift what the reader sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, tuple_
+from sqlalchemy.orm import Session
+
+Item = TypeVar("Item")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+SIZE = 50
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """A place in the order: the row's instant and id. As text, for a URL: microseconds-id."""
+
+    at: datetime
+    id: UUID
+
+    def __str__(self) -> str:
+        return f"{(self.at - EPOCH) // MICROSECOND}-{self.id.hex}"
+
+    @classmethod
+    def parse(cls, text: str | None) -> Cursor | None:
+        """The cursor that a URL carries; None for anything that is none."""
+        micros, separator, identifier = (text or "").partition("-")
+        digits = micros.isascii() and micros.isdigit() and len(micros) <= 17
+        if not (separator and digits and len(identifier) == 32):
+            return None
+        try:
+            return cls(EPOCH + timedelta(microseconds=int(micros)), UUID(hex=identifier))
+        except (ValueError, OverflowError):
+            return None
+
+
+@dataclass(frozen=True)
+class Page(Generic[Item]):
+    """Rows, newest first; `older` and `newer` are set when there may be more in that direction."""
+
+    rows: list[Item]
+    older: Cursor | None = None
+    newer: Cursor | None = None
+
+
+def narrowed(
+    query: Select[*tuple[Any, ...]],
+    equal: Mapping[Any, str | None],
+    at: Any,
+    start: datetime | None,
+    end: datetime | None,
+) -> Select[*tuple[Any, ...]]:
+    """The query with its filters: columns equal to a value where one is given, and `at` in [start, end)."""
+    query = query.where(*(column == value for column, value in equal.items() if value is not None))
+    if start is not None:
+        query = query.where(at >= start)
+    if end is not None:
+        query = query.where(at < end)
+    return query
+
+
+def read(
+    session: Session,
+    query: Select[*tuple[Any, ...]],
+    at: ColumnElement[datetime],
+    identifier: ColumnElement[UUID],
+    make: Callable[[Any], Item],
+    place: Callable[[Item], Cursor],
+    *,
+    before: Cursor | None = None,
+    after: Cursor | None = None,
+    limit: int = SIZE,
+) -> Page[Item]:
+    """One page of `query`, ordered by (`at`, `identifier`): older than `before`, or newer than `after`."""
+    order = tuple_(at, identifier)
+    if after is not None and before is None:
+        query = query.where(order > tuple_(after.at, after.id)).order_by(at, identifier)
+        found = [make(row) for row in session.execute(query.limit(limit + 1))]
+        rows = found[:limit][::-1]
+        older = place(rows[-1]) if rows else None
+        return Page(rows, older=older, newer=place(rows[0]) if len(found) > limit else None)
+    if before is not None:
+        query = query.where(order < tuple_(before.at, before.id))
+    query = query.order_by(at.desc(), identifier.desc())
+    found = [make(row) for row in session.execute(query.limit(limit + 1))]
+    rows = found[:limit]
+    newer = place(rows[0]) if rows and before is not None else None
+    return Page(rows, older=place(rows[-1]) if len(found) > limit else None, newer=newer)

@@ -1,0 +1,88 @@
+"""The refund history: every refund that was issued, newest first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from makegood import pages
+from makegood.models import Generation, Refund
+from makegood.pages import Cursor, Page
+
+
+@dataclass(frozen=True)
+class RefundFilters:
+    """What to list; None is no restriction. The instants are half open: [start, end)."""
+
+    provider: str | None = None
+    reason: str | None = None
+    customer_id: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+@dataclass(frozen=True)
+class LoggedRefund:
+    """A refund: credits returned of those charged for its generation, why, and by whom."""
+
+    refund_id: UUID
+    generation_id: UUID
+    customer_id: str
+    provider: str
+    model: str
+    credits: int
+    credits_charged: int
+    origin: str
+    reason: str
+    note: str | None
+    actor: str
+    issued_at: datetime
+
+
+COLUMNS = (
+    Refund.id,
+    Refund.generation_id,
+    Refund.customer_id,
+    Generation.provider,
+    Generation.model,
+    Refund.credits,
+    Generation.credits_charged,
+    Refund.origin,
+    Refund.reason,
+    Refund.note,
+    Refund.actor,
+    Refund.issued_at,
+)
+
+
+def history(
+    session: Session,
+    filters: RefundFilters,
+    *,
+    before: Cursor | None = None,
+    after: Cursor | None = None,
+    limit: int = pages.SIZE,
+) -> Page[LoggedRefund]:
+    """One page of refunds, by the time when they were issued."""
+    query = select(*COLUMNS).join(Generation, Generation.id == Refund.generation_id)
+    equal = {
+        Generation.provider: filters.provider,
+        Refund.reason: filters.reason,
+        Refund.customer_id: filters.customer_id,
+    }
+    query = pages.narrowed(query, equal, Refund.issued_at, filters.start, filters.end)
+    return pages.read(
+        session,
+        query,
+        Refund.issued_at.expression,
+        Refund.id.expression,
+        lambda row: LoggedRefund(*row),
+        lambda refund: Cursor(refund.issued_at, refund.refund_id),
+        before=before,
+        after=after,
+        limit=limit,
+    )

@@ -1,0 +1,124 @@
+"""The story of one generation: what happened to it and to the credits it cost, in order."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import and_, or_, select
+from sqlalchemy.orm import Session
+
+from makegood import generations, ledger
+from makegood.models import Callback, CreditTransaction, Generation, Grant, Movement, Refund
+
+MOST_CALLBACKS = 200
+ORDER = ("charge", "cost", "submit", "callback", "ended", "late", "refund")
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Credits that a ledger row put into (+) or took from (-) grants of one source."""
+
+    source: str
+    credits: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Something that happened. `kind` is one of ORDER and says which of the other fields is set."""
+
+    at: datetime
+    kind: str
+    transaction: CreditTransaction | None = None
+    moved: tuple[Moved, ...] = ()
+    callback: Callback | None = None
+    refund: Refund | None = None
+
+
+@dataclass(frozen=True)
+class Story:
+    """A generation, its customer's balance now, and what happened, oldest first."""
+
+    generation: Generation
+    balance: int
+    entries: list[Entry]
+
+    @property
+    def refundable(self) -> int:
+        """Credits of the charge that have not been returned."""
+        return self.generation.credits_charged - self.generation.credits_refunded
+
+
+def tell(session: Session, generation_id: UUID) -> Story:
+    """Read the whole story. Raises NotFound."""
+    generation = generations.get(session, generation_id)
+    posted = _transactions(session, generation)
+    moved = _moved(session, [transaction.id for transaction in posted])
+    refunds = {
+        refund.transaction_id: refund
+        for refund in session.scalars(select(Refund).where(Refund.generation_id == generation.id))
+    }
+    entries = [
+        Entry(
+            transaction.occurred_at,
+            transaction.kind,
+            transaction=transaction,
+            moved=moved[transaction.id],
+            refund=refunds.get(transaction.id),
+        )
+        for transaction in posted
+    ]
+    entries += [
+        Entry(callback.received_at, "callback", callback=callback)
+        for callback in session.scalars(
+            select(Callback)
+            .where(Callback.generation_id == generation.id)
+            .order_by(Callback.id)
+            .limit(MOST_CALLBACKS)
+        )
+    ]
+    entries += _moments(generation)
+    entries.sort(key=lambda entry: (entry.at, ORDER.index(entry.kind)))
+    return Story(generation, ledger.balance(session, generation.customer_id), entries)
+
+
+def _moments(generation: Generation) -> list[Entry]:
+    known_at = generation.charged_at
+    if generation.cost_source in ("provider", "refused"):
+        known_at = generation.ended_at or generation.submitted_at or known_at
+    moments = {
+        "cost": known_at,
+        "submit": generation.submitted_at,
+        "ended": generation.ended_at,
+        "late": generation.late_at,
+    }
+    return [Entry(at, kind) for kind, at in moments.items() if at is not None]
+
+
+def _transactions(session: Session, generation: Generation) -> list[CreditTransaction]:
+    query = select(CreditTransaction).where(
+        CreditTransaction.generation_id == generation.id,
+        or_(
+            and_(
+                CreditTransaction.kind == "charge",
+                CreditTransaction.customer_id == generation.customer_id,
+            ),
+            CreditTransaction.kind == "refund",
+        ),
+    )
+    return list(session.scalars(query.order_by(CreditTransaction.entry)))
+
+
+def _moved(session: Session, transaction_ids: list[UUID]) -> dict[UUID, tuple[Moved, ...]]:
+    rows = session.execute(
+        select(Movement.transaction_id, Grant.source, Movement.credits)
+        .join(Grant, Grant.id == Movement.grant_id)
+        .where(Movement.transaction_id.in_(transaction_ids))
+        .order_by(Movement.grant_id)
+    )
+    moved: defaultdict[UUID, tuple[Moved, ...]] = defaultdict(tuple)
+    for transaction_id, source, credits in rows:
+        moved[transaction_id] += (Moved(source, credits),)
+    return moved
