@@ -1,0 +1,143 @@
+"""Rollups: events folded into 15-minute UTC buckets, days of the reporting time zone, and totals by tier.
+
+Every event carries its transaction id. A fold takes all rows of transactions that had certainly ended (below
+the snapshot's horizon) and were not folded before (from the watermark on), and moves the watermark up to the
+horizon, in one transaction. A reader adds the rows from the watermark on to the buckets, in one snapshot: exact
+at every instant, whatever the order of commits, and writers touch no shared row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from makegood.errors import Conflict
+from makegood.models.rollups import MEASURES
+
+_SUMS = ", ".join(f"sum({name}) AS {name}" for name in MEASURES)
+_COLUMNS = ", ".join(MEASURES)
+_ADD = ", ".join(f"{name} = rollup.{name} + excluded.{name}" for name in MEASURES)
+
+
+def _fold_into(table: str, period: str) -> str:
+    key = "bucket" if table == "rollup_buckets" else "day"
+    return f"""
+        INSERT INTO {table} AS rollup ({key}, provider, model, kind, tier, {_COLUMNS}, last_charged_at)
+        SELECT {period}, provider, model, kind, tier, {_SUMS}, max(at) FILTER (WHERE generations > 0)
+          FROM due WHERE provider <> '' GROUP BY 1, 2, 3, 4, 5
+        ON CONFLICT ({key}, provider, model, kind, tier) DO UPDATE SET {_ADD},
+            last_charged_at = greatest(rollup.last_charged_at, excluded.last_charged_at)
+    """  # noqa: S608 (made of our own column names)
+
+
+FOLD = text(
+    f"""
+    WITH due AS MATERIALIZED (
+        SELECT * FROM events WHERE xid >= CAST(:start AS xid8) AND xid < CAST(:horizon AS xid8)
+    ), buckets AS (
+        {_fold_into("rollup_buckets", "date_bin('15 minutes', at, '2000-01-01T00:00:00Z')")}
+    ), days AS (
+        {_fold_into("rollup_days", "CAST(at AT TIME ZONE :zone AS date)")}
+    ), totals AS (
+        INSERT INTO rollup_tiers AS total (tier, customers, holders, credits)
+        SELECT tier, sum(customers), sum(holders), sum(credits) FROM due GROUP BY tier
+        ON CONFLICT (tier) DO UPDATE SET customers = total.customers + excluded.customers,
+            holders = total.holders + excluded.holders, credits = total.credits + excluded.credits
+    )
+    SELECT count(*) FROM due
+    """  # noqa: S608
+)
+STATE = text(
+    """
+    SELECT watermark::text, timezone = :zone AND system_identifier =
+           (SELECT system_identifier FROM pg_control_system()) AS valid
+      FROM rollup_state
+    """
+)
+MOVE = text(
+    """
+    UPDATE rollup_state SET watermark = CAST(:horizon AS xid8), timezone = :zone, folded_at = clock_timestamp(),
+           system_identifier = (SELECT system_identifier FROM pg_control_system())
+    """
+)
+HORIZON = text("SELECT pg_snapshot_xmin(pg_current_snapshot())::text")
+REMARK_ACTIVE = text(
+    """
+    WITH marked AS (
+        SELECT id,
+               (row_number() OVER (PARTITION BY customer_id, local_day ORDER BY at, id) = 1)::int AS day,
+               (row_number() OVER (PARTITION BY customer_id, date_trunc('month', local_day)
+                                   ORDER BY at, id) = 1)::int AS month
+          FROM (SELECT id, customer_id, at, CAST(at AT TIME ZONE :zone AS date) AS local_day
+                  FROM events WHERE type = 'charge') AS charges
+    )
+    UPDATE events SET active_day = marked.day, active_month = marked.month FROM marked
+     WHERE events.id = marked.id AND (active_day, active_month) IS DISTINCT FROM (marked.day, marked.month)
+    """
+)
+REMARK_BALANCES = text(
+    """
+    UPDATE balances SET last_charged_day = last.day, last_charged_month = date_trunc('month', last.day)
+      FROM (SELECT customer_id, max(CAST(at AT TIME ZONE :zone AS date)) AS day
+              FROM events WHERE type = 'charge' GROUP BY customer_id) AS last
+     WHERE balances.customer_id = last.customer_id AND last_charged_day IS DISTINCT FROM last.day
+    """
+)
+
+
+@dataclass(frozen=True)
+class State:
+    """From which transaction on events are not folded. Invalid after a restore into another server or a change
+    of the reporting time zone: then only the events count, until the rollups are rebuilt."""
+
+    watermark: str
+    valid: bool
+
+
+def state(session: Session, timezone: ZoneInfo) -> State:
+    """What a reader must know."""
+    row = session.execute(STATE, {"zone": timezone.key}).one()
+    return State(row.watermark if row.valid else "0", row.valid)
+
+
+def fold(session: Session, timezone: ZoneInfo) -> int:
+    """Fold what is due; one fold at a time. Returns how many events. Rebuilds if the rollups are invalid."""
+    session.execute(text("SELECT FROM rollup_state FOR UPDATE"))
+    current = state(session, timezone)
+    if not current.valid:
+        return rebuild(session, timezone)
+    horizon = session.scalar(HORIZON)
+    values = {"start": current.watermark, "horizon": horizon, "zone": timezone.key}
+    folded = session.scalar(FOLD, values) or 0
+    session.execute(MOVE, values)
+    return folded
+
+
+def rebuild(session: Session, timezone: ZoneInfo) -> int:
+    """Make all rollups anew from the events, while writers wait. Returns how many events.
+
+    Raises Conflict when a writer was in the way: roll back and try again.
+    """
+    try:
+        # Writers lock these two in different orders, so waiting for the second would be a deadlock.
+        session.execute(text("LOCK TABLE balances IN SHARE ROW EXCLUSIVE MODE"))
+        session.execute(text("LOCK TABLE events IN SHARE ROW EXCLUSIVE MODE NOWAIT"))
+    except OperationalError as error:
+        raise Conflict("Credits are moving right now. Try again.") from error
+    session.execute(text("SELECT FROM rollup_state FOR UPDATE"))
+    for table in ("rollup_buckets", "rollup_days", "rollup_tiers"):
+        session.execute(text(f"DELETE FROM {table}"))  # noqa: S608
+    horizon = session.scalar(HORIZON)
+    values = {"start": "0", "horizon": horizon, "zone": timezone.key}
+    # Under the lock every event is committed. Ids from another server, or above a horizon that some other
+    # transaction holds back, would count again in the tail.
+    session.execute(text("UPDATE events SET xid = '3' WHERE xid >= CAST(:horizon AS xid8)"), values)
+    session.execute(REMARK_ACTIVE, values)
+    session.execute(REMARK_BALANCES, values)
+    folded = session.scalar(FOLD, values) or 0
+    session.execute(MOVE, values)
+    return folded

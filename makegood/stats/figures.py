@@ -1,0 +1,102 @@
+"""What the figures are: usage over a range, and what the panels show of it. Definitions: the README's words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from datetime import date, datetime
+from decimal import Decimal
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Sums over a range: counts, credits, USD micro-dollars, milliseconds.
+
+    Generations, credits charged and cost count when charged; succeeded, failed and cancelled when ended; refunds
+    and platform loss when issued. `unknown_costs` generations have no known cost and are not in `cost_micros`.
+    """
+
+    generations: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    refunds: int = 0
+    active_day: int = 0
+    active_month: int = 0
+    credits_charged: int = 0
+    credits_refunded: int = 0
+    cost_micros: int = 0
+    unknown_costs: int = 0
+    loss_micros: int = 0
+    latency_ms: int = 0
+
+    @property
+    def ended(self) -> int:
+        """The success rate's denominator: succeeded and failed, not cancelled."""
+        return self.succeeded + self.failed
+
+    @property
+    def success_rate(self) -> Decimal | None:
+        """From 0 to 1; None when nothing ended."""
+        return Decimal(self.succeeded) / self.ended if self.ended else None
+
+    @property
+    def net_credits(self) -> int:
+        """Charged minus refunded."""
+        return self.credits_charged - self.credits_refunded
+
+    @property
+    def average_cost_micros(self) -> int | None:
+        """Per generation with a known cost; None when there is none."""
+        known = self.generations - self.unknown_costs
+        return (self.cost_micros + known // 2) // known if known > 0 else None
+
+    @classmethod
+    def total(cls, parts: Iterable[Usage]) -> Usage:
+        """The sum of parts."""
+        columns = list(zip(*(tuple(vars(part).values()) for part in parts), strict=True))
+        return cls(*(sum(column) for column in columns)) if columns else cls()
+
+
+MEASURE_NAMES = tuple(field.name for field in fields(Usage))
+
+
+@dataclass(frozen=True)
+class Health:
+    """Whether the platform works: its status and what that rests on. The windows are rolling."""
+
+    status: str
+    label: str
+    generations_24h: int
+    failures_24h: int
+    failures_last_hour: int
+    in_flight: int
+    oldest_in_flight: datetime | None
+
+
+@dataclass(frozen=True)
+class ProviderUsage:
+    """One provider's usage in the range, and when it was last charged for."""
+
+    provider: str
+    usage: Usage
+    last_charged_at: datetime | None
+
+
+@dataclass(frozen=True)
+class TierCredits:
+    """A tier now: its customers, the credits they hold, and what they used this month."""
+
+    tier: str
+    customers: int
+    holders: int
+    credits: int
+    consumed: Usage
+
+
+@dataclass(frozen=True)
+class DayUsage:
+    """The usage of one calendar day of the reporting time zone."""
+
+    day: date
+    usage: Usage
