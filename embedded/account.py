@@ -57,9 +57,7 @@ class Account:
         """Whether this user can pass through every directory down to this one."""
         if not self.switch:
             return True
-        return (
-            self.run(["/bin/sh", "-c", 'cd -- "$1"', "sh", path], stderr=subprocess.DEVNULL).returncode == 0
-        )
+        return self.run(["/bin/sh", "-c", 'cd -- "$1"', "sh", path], stderr=subprocess.DEVNULL).returncode == 0
 
 
 def server_account() -> Account:

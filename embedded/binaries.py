@@ -76,7 +76,7 @@ def _run_by(directory: Path | None, account: Account) -> Binaries | None:
     if directory is None:
         return None
     try:
-        result = account.run([directory / "postgres", "--version"], capture_output=True)
+        result = account.run([directory / "initdb", "--version"], capture_output=True)
     except OSError:
         return None
     match = re.search(r"\(PostgreSQL\) ((\d+)[.\w]*)", result.stdout)
@@ -87,25 +87,35 @@ def _copy(installation: Path, account: Account) -> Path | None:
     """Copy programs that root's unprivileged account cannot reach to where it can. Returns the new `bin`."""
     if not account.switch:
         return None
+    package = installation.parent
     digest = hashlib.sha256((installation / "bin" / "postgres").read_bytes()).hexdigest()[:16]
     target = ROOT_DIRECTORY / f"postgresql-{digest}"
-    if target.is_dir():
-        return target / "bin"
     try:
-        make_public_directory(ROOT_DIRECTORY)
-        with tempfile.TemporaryDirectory(dir=ROOT_DIRECTORY, prefix="copying-") as scratch:
-            copy = Path(scratch) / "copy"
-            for part in ("bin", "lib", "share"):
-                shutil.copytree(installation / part, copy / part, symlinks=True)
-            _open_to_readers(copy)
-            if not target.is_dir():
-                copy.rename(target)
+        if not target.is_dir():
+            make_public_directory(ROOT_DIRECTORY)
+            with tempfile.TemporaryDirectory(dir=ROOT_DIRECTORY, prefix="copying-") as scratch:
+                _copy_readable(package, installation.name, Path(scratch) / "copy")
+                (Path(scratch) / "copy").rename(target)
     except OSError as error:
         raise EmbeddedError(
             f"PostgreSQL does not run as root, and its programs could not be copied to {ROOT_DIRECTORY} "
             f"({error.strerror}); start as an ordinary user, or set DATABASE_URL."
         ) from None
-    return target / "bin"
+    return target / package.name / installation.name / "bin"
+
+
+def _copy_readable(package: Path, installation: str, copy: Path) -> None:
+    """Copy one installation of the wheel, and beside it the libraries that its programs look for there."""
+    parts = [Path(package.name, installation, name) for name in ("bin", "lib", "share")]
+    parts += [Path(f"{package.name}.libs"), Path(package.name, ".dylibs")]
+    for part in parts:
+        if (package.parent / part).is_dir():
+            shutil.copytree(package.parent / part, copy / part, symlinks=True)
+    copy.chmod(0o755)
+    for folder, folders, files in os.walk(copy):
+        for path in (Path(folder, name) for name in folders + files):
+            if not path.is_symlink():
+                path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
 
 
 def make_public_directory(path: Path) -> None:
@@ -115,13 +125,3 @@ def make_public_directory(path: Path) -> None:
     except FileExistsError:
         return
     path.chmod(0o755)
-
-
-def _open_to_readers(root: Path) -> None:
-    """Let everyone read what we have just copied."""
-    root.chmod(0o755)
-    for folder, folders, files in os.walk(root):
-        for name in folders + files:
-            path = Path(folder, name)
-            if not path.is_symlink():
-                path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)

@@ -63,8 +63,7 @@ class Cluster:
             same = False
         if not same:
             raise EmbeddedError(
-                f"{self.data} is not a data directory that this checkout made; "
-                "move it away, or set DATABASE_URL."
+                f"{self.data} is not a data directory that this checkout made; move it away, or set DATABASE_URL."
             )
 
     def make(self, durable: bool) -> None:

@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 from urllib.parse import quote
@@ -46,25 +46,28 @@ class EmbeddedServer:
 
     def create_database(self, name: str = "makegood") -> None:
         """Create a database unless it exists."""
-        with connect(self._cluster) as connection, suppress(psycopg.errors.DuplicateDatabase):
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        with connect(self._cluster) as connection:
+            connection.execute("SELECT pg_advisory_lock(1)")  # two creators at once fail in several ways
+            if not connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).rowcount:
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
 
     def drop_database(self, name: str = "makegood") -> None:
         """Drop a database if it exists, and end its connections."""
         with connect(self._cluster) as connection:
-            connection.execute(
-                sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
-            )
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def alive(self) -> bool:
         """Whether the server's process lives."""
         return running(self._cluster) is not None
 
     def stop(self, *, even_in_use: bool = False) -> None:
-        """Leave the server, and stop it when nobody else uses it (or `even_in_use`). Idempotent."""
+        """Leave the server, and stop it when nobody else uses it (or `even_in_use`). Idempotent.
+
+        A server whose directory was removed ends by itself.
+        """
         if self._users.closed or os.getpid() != self._process:
             return
-        with alone(self._cluster.home), self._users:
+        with self._users, suppress(FileNotFoundError), alone(self._cluster.home):
             leave(self._users)
             pid = running(self._cluster)
             if pid is not None and (try_alone(self._users) or even_in_use):
@@ -82,13 +85,14 @@ def start(state: Path, *, database: str = "makegood", durable: bool = True) -> E
     account = server_account()
     try:
         home.mkdir(parents=True, exist_ok=True)
-        with alone(home):
+        with alone(home), ExitStack() as on_failure:
             cluster = clusters.find(home, account)
             cluster.check()
-            users = (home / "users").open("a+")
+            users = on_failure.enter_context((home / "users").open("a+"))
             started = ensure_running(cluster, users, durable)
             join(users)
             server = EmbeddedServer(cluster, users, started)
+            on_failure.pop_all()
     except OSError as error:
         raise EmbeddedError(
             f"The directory {home} cannot be used ({error.strerror or error}: {error.filename})."
@@ -98,9 +102,7 @@ def start(state: Path, *, database: str = "makegood", durable: bool = True) -> E
         server.create_database(database)
     except psycopg.Error as error:
         reason = str(error).strip().partition("\n")[0]
-        raise EmbeddedError(
-            f"The embedded PostgreSQL in {cluster.place} does not answer: {reason}."
-        ) from None
+        raise EmbeddedError(f"The embedded PostgreSQL in {cluster.place} does not answer: {reason}.") from None
     return server
 
 
