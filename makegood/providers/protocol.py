@@ -105,9 +105,15 @@ class JobGone(Exception):
 class Provider(Protocol):
     """An adapter: one file for each provider, no state but its configuration and an HTTP client."""
 
-    name: str
-    signed: bool
-    """Callbacks carry a signature that proves them. If not, a callback is only a hint to fetch."""
+    @property
+    def name(self) -> str:
+        """The name that generations, prices and addresses carry."""
+        ...
+
+    @property
+    def signed(self) -> bool:
+        """Callbacks carry a signature that proves them. If not, a callback is only a hint to fetch."""
+        ...
 
     def units(self, model: str, input: Mapping[str, Any]) -> Units:
         """What the provider bills for this input."""

@@ -1,0 +1,60 @@
+"""Fields of a provider's JSON, read with suspicion: what is not as it must be counts as absent."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+MAX_OUTPUTS = 50
+MAX_LINK_LENGTH = 2000
+MAX_MESSAGE_LENGTH = 500
+
+_JOB_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,199}")
+
+
+def job_id(value: Any) -> str | None:
+    """A provider's id of a job, if it is one that is safe in a path and in a key."""
+    return value if isinstance(value, str) and _JOB_ID.fullmatch(value) else None
+
+
+def integer(value: Any) -> int | None:
+    """A whole number, also when it is written as a text of up to 9 digits."""
+    if isinstance(value, str) and re.fullmatch("[0-9]{1,9}", value):
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """A JSON object; empty if it is something else."""
+    return value if isinstance(value, dict) else {}
+
+
+def message(value: Any) -> str | None:
+    """A provider's text in one line for operators: no control characters, at most 500 characters."""
+    if not isinstance(value, str):
+        return None
+    # A message is short; the cut keeps the cost of cleaning a long one low.
+    readable = (
+        " " if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") else character
+        for character in value[: 4 * MAX_MESSAGE_LENGTH]
+    )
+    return " ".join("".join(readable).split())[:MAX_MESSAGE_LENGTH] or None
+
+
+def links(value: Any) -> tuple[str, ...]:
+    """The http and https addresses in a list, at most 50 of at most 2,000 characters. Others are left out."""
+    items = value if isinstance(value, list) else [value]
+    return tuple(item for item in items[:MAX_OUTPUTS] if _is_link(item))
+
+
+def _is_link(value: Any) -> bool:
+    if not isinstance(value, str) or len(value) > MAX_LINK_LENGTH or not value.isprintable() or " " in value:
+        return False
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        return False
