@@ -7,8 +7,14 @@ from collections.abc import Mapping
 
 from flask import Flask
 
+import commands.api_keys
+import commands.operators
+import commands.worker
+import logs
 import settings as settings_module
+from blueprints import access, admin, assets, auth, errors, formats, health, security
 from extensions import csrf, db, login, migrate
+from makegood.providers import registry
 
 
 def create_app(environ: Mapping[str, str] | None = None) -> Flask:
@@ -23,8 +29,33 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
         WTF_CSRF_TIME_LIMIT=None,
         MAX_CONTENT_LENGTH=1_000_000,
     )
+    app.extensions["providers"] = registry.build(settings.providers)
+    logs.configure(settings.environment)
+    security.register(app)  # before CSRF protection, whose refusals carry a request id too
+    access.register(app)
+    _init_extensions(app)
+    _register_blueprints(app)
+    _register_commands(app)
+    return app
+
+
+def _init_extensions(app: Flask) -> None:
     db.init_app(app)
     migrate.init_app(app, db, directory="migrations")
     login.init_app(app)
     csrf.init_app(app)
-    return app
+
+
+def _register_blueprints(app: Flask) -> None:
+    errors.register(app)
+    health.register(app)
+    assets.init_app(app)
+    formats.init_app(app)
+    app.register_blueprint(auth.blueprint)
+    app.register_blueprint(admin.blueprint)
+
+
+def _register_commands(app: Flask) -> None:
+    app.cli.add_command(commands.operators.group)
+    app.cli.add_command(commands.api_keys.group)
+    app.cli.add_command(commands.worker.command)

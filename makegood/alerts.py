@@ -32,6 +32,12 @@ def raise_alert(
     )
 
 
+def raise_refund_failed(session: Session, generation_id: UUID) -> None:
+    """Say that a generation's refund could not be written. The charged row stays the retry of its refund."""
+    message = "The refund of this generation could not be written. It is tried again until it is."
+    raise_alert(session, REFUND_FAILED, str(generation_id), message, generation_id=generation_id)
+
+
 def resolve(session: Session, kind: str, subject: str) -> bool:
     """Note that the fact no longer holds. Returns whether an alert stood for it."""
     changed = session.execute(
