@@ -208,9 +208,7 @@ def inner_path(path: str | None) -> str:
 
 def _to_login() -> Response:
     if request.headers.get("HX-Request") == "true":
-        return Response(
-            status=401, headers={"HX-Redirect": _login_path(request.headers.get("HX-Current-URL"))}
-        )
+        return Response(status=401, headers={"HX-Redirect": _login_path(request.headers.get("HX-Current-URL"))})
     asked = request.url if request.method in ("GET", "HEAD") else request.referrer
     return redirect(_login_path(asked), 303)  # type: ignore[return-value]
 

@@ -1,0 +1,1 @@
+"""HTTP: parse, one call into makegood, commit, render. No rules."""
