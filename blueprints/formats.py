@@ -7,6 +7,7 @@ Times are shown in the reporting time zone, with the exact time behind a relativ
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
@@ -17,10 +18,13 @@ from babel.numbers import format_decimal
 from flask import Flask, current_app
 from markupsafe import Markup
 
+from makegood import refunds
+
 LOCALE = "en"
 MINUS = "−"
 MICROS = 1_000_000
 SECRET_WORDS = ("authorization", "signature", "secret", "token", "cookie", "api-key", "api_key", "apikey")
+CALLBACK_TOKEN = re.compile(r"(/callbacks/[^/\s]+/)[\w-]{16,}")
 NO_DATA = "No data"
 
 
@@ -46,6 +50,11 @@ def usd(micros: int | None) -> str:
 def usd_exact(micros: int | None) -> str:
     """A price or cost of one thing, from micro-dollars, with as many decimals as it needs: $0.038."""
     return "Unknown" if micros is None else _dollars(micros, "#,##0.00####")
+
+
+def usd_average(micros: int | None) -> str:
+    """An average cost: $0.0381. Without anything to average there is none."""
+    return NO_DATA if micros is None else _dollars(micros, "#,##0.00##")
 
 
 def _dollars(micros: int, pattern: str) -> str:
@@ -118,6 +127,11 @@ def long_day(value: date) -> str:
     return format_date(value, "d MMM y", locale=LOCALE)
 
 
+def month(value: date) -> str:
+    """A month: November 2026."""
+    return format_date(value, "MMMM y", locale=LOCALE)
+
+
 def middle(text: str, length: int = 18) -> str:
     """A long identifier with its middle left out; the whole belongs in the title."""
     if len(text) <= length:
@@ -131,6 +145,16 @@ def words(code: str) -> str:
     return code.replace("_", " ").capitalize()
 
 
+def sentence(text: str) -> str:
+    """The text with a capital letter at its beginning and a full stop at its end."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def reason(code: str) -> str:
+    """Why a refund was given, in words: an operator's reason, or the error class of an automatic one."""
+    return refunds.REASONS.get(code) or words(code)
+
+
 def pretty(value: Any) -> str:
     """JSON for people: indented, in the order received, secrets masked."""
     return json.dumps(masked(value), indent=2, ensure_ascii=False, default=str)
@@ -142,7 +166,7 @@ def masked(value: Any) -> Any:
         return {key: "•••" if _secret(str(key)) and item else masked(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [masked(item) for item in value]
-    return value
+    return CALLBACK_TOKEN.sub(r"\1•••", value) if isinstance(value, str) else value
 
 
 def body_text(body: bytes) -> str:
@@ -152,7 +176,7 @@ def body_text(body: bytes) -> str:
     except (ValueError, RecursionError):
         pass
     try:
-        return body.decode()
+        return str(masked(body.decode()))
     except UnicodeDecodeError:
         return f"{len(body)} bytes that are not text: {body[:200].hex(' ')}"
 
@@ -166,7 +190,7 @@ def _time(at: datetime, text: str) -> Markup:
 
 
 def _zone() -> ZoneInfo:
-    zone: ZoneInfo = current_app.config["SETTINGS"].reporting_timezone
+    zone: ZoneInfo = current_app.config["SETTINGS"].terms.timezone
     return zone
 
 
@@ -175,6 +199,7 @@ FILTERS = (
     signed,
     usd,
     usd_exact,
+    usd_average,
     percent,
     duration,
     exact,
@@ -183,8 +208,11 @@ FILTERS = (
     clock,
     day,
     long_day,
+    month,
     middle,
     words,
+    sentence,
+    reason,
     pretty,
     body_text,
 )

@@ -25,8 +25,6 @@
       });
       dialog.showModal();
     }
-    const summary = document.querySelector("dialog[open] [data-error-summary]");
-    if (summary) summary.focus();
     document.querySelectorAll("form[data-refund]").forEach(previewRefund);
   });
   document.addEventListener("htmx:error", (event) => failed(event.detail.ctx?.sourceElement));
@@ -58,29 +56,11 @@
     const form = event.target.closest("form[data-refund]");
     if (form && event.target.name === "credits") previewRefund(form);
   });
-  // Without htmx's own guard (a plain form) a double click must not submit twice either.
-  document.addEventListener("submit", (event) => {
-    const form = event.target;
-    if (!form.matches("[data-once]")) return;
-    if (form.dataset.sent) event.preventDefault();
-    form.dataset.sent = "true";
-  });
-  window.addEventListener("pageshow", () => {
-    document.querySelectorAll("[data-sent]").forEach((form) => delete form.dataset.sent);
-  });
-
   document.addEventListener("click", (event) => {
     const close = event.target.closest("[data-close]");
     if (close && close.closest("dialog")) {
       event.preventDefault();
       close.closest("dialog").close();
-      return;
-    }
-    const all = event.target.closest("[data-fill]");
-    if (all) {
-      const amount = all.form.elements.credits;
-      amount.value = all.dataset.fill;
-      previewRefund(all.form);
       return;
     }
     const copy = event.target.closest("[data-copy]");

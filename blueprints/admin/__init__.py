@@ -19,3 +19,27 @@ def check_operator() -> Response | None:
     if blueprint.name in request.blueprints or request.path == "/admin" or request.path.startswith("/admin/"):
         return access.admit_operator()
     return None
+
+
+from blueprints.admin import (  # noqa: E402 (they add their routes to the blueprint above)
+    alerts,
+    customers,
+    dashboard,
+    failures,
+    generations,
+    refunds,
+    search,
+    theme,
+)
+
+__all__ = [
+    "alerts",
+    "blueprint",
+    "customers",
+    "dashboard",
+    "failures",
+    "generations",
+    "refunds",
+    "search",
+    "theme",
+]
