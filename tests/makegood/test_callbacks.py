@@ -1,0 +1,185 @@
+"""The callbacks inbox."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from sqlalchemy import event, select, text
+from sqlalchemy.orm import Session
+
+from makegood import callbacks, generations, ledger
+from makegood.callbacks import Receipt
+from makegood.errors import NotFound
+from makegood.generations import Reservation
+from makegood.models import Callback, Generation
+from makegood.providers.protocol import Accepted
+from tests.making import TERMS, FakeProvider, make_customer, reserve
+
+GENUINE = {"x-genuine": "yes", "content-type": "application/json", "authorization": "Bearer secret"}
+SUCCEEDED = {"outcome": "succeeded", "outputs": ["https://results.example/1.png"], "delivery": "d1"}
+FAILED = {"outcome": "failed", "error_class": "generation_failed", "delivery": "d2"}
+
+
+def receive(
+    session: Session,
+    reservation: Reservation,
+    payload: dict[str, Any] | bytes,
+    *,
+    provider: FakeProvider | None = None,
+    headers: dict[str, str] = GENUINE,
+) -> Receipt:
+    """Deliver a payload to a reservation's callback address."""
+    provider = provider or FakeProvider()
+    body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    providers = {provider.name: provider}
+    return callbacks.receive(session, providers, provider.name, reservation.callback_token, headers, body, TERMS)
+
+
+def status(session: Session, reservation: Reservation) -> str:
+    """The generation's status now."""
+    return generations.get(session, reservation.generation_id).status
+
+
+def test_a_genuine_callback_settles_its_generation(session: Session) -> None:
+    reservation = reserve(session, make_customer(session))
+    assert receive(session, reservation, SUCCEEDED).state == "applied"
+    generation = generations.get(session, reservation.generation_id)
+    assert (generation.status, generation.outputs) == ("succeeded", ["https://results.example/1.png"])
+
+
+def test_a_failure_is_refunded_by_its_callback(session: Session) -> None:
+    customer_id = make_customer(session)
+    reservation = reserve(session, customer_id, credits=30)
+    assert ledger.balance(session, customer_id) == 75
+    assert receive(session, reservation, FAILED).state == "applied"
+    assert status(session, reservation) == "failed"
+    assert ledger.balance(session, customer_id) == 105
+
+
+def test_a_callback_may_come_before_the_submits_answer_was_saved(session: Session) -> None:
+    reservation = reserve(session, make_customer(session))
+    receive(session, reservation, SUCCEEDED | {"job": "job-7"})
+    assert generations.record_submit(session, reservation.generation_id, Accepted("job-7")) == "succeeded"
+    assert generations.get(session, reservation.generation_id).provider_job_id == "job-7"
+
+
+def test_a_delivery_is_applied_once_and_its_duplicates_are_kept(session: Session) -> None:
+    customer_id = make_customer(session)
+    reservation = reserve(session, customer_id, credits=30)
+    states = [receive(session, reservation, FAILED).state for _ in range(3)]
+    assert states == ["applied", "duplicate", "duplicate"]
+    assert ledger.balance(session, customer_id) == 105
+
+
+def test_another_delivery_of_the_same_failure_refunds_nothing_more(session: Session) -> None:
+    customer_id = make_customer(session)
+    reservation = reserve(session, customer_id, credits=30)
+    receive(session, reservation, FAILED)
+    again = receive(session, reservation, FAILED | {"delivery": "d3"})
+    assert (again.state, again.detail) == ("applied", "repeated")
+    assert ledger.balance(session, customer_id) == 105
+
+
+def test_a_success_after_the_refund_is_recorded_as_late_and_never_charged_again(session: Session) -> None:
+    customer_id = make_customer(session)
+    reservation = reserve(session, customer_id, credits=30)
+    receive(session, reservation, FAILED)
+    assert receive(session, reservation, SUCCEEDED).detail == "late"
+    generation = generations.get(session, reservation.generation_id)
+    assert (generation.status, generation.late_outcome) == ("failed", "succeeded")
+    assert generation.outputs == ["https://results.example/1.png"]
+    assert ledger.balance(session, customer_id) == 105
+
+
+def test_a_status_that_is_no_end_changes_nothing_and_does_not_use_up_its_delivery_id(session: Session) -> None:
+    reservation = reserve(session, make_customer(session))
+    assert receive(session, reservation, SUCCEEDED | {"outcome": "pending"}).state == "ignored"
+    assert status(session, reservation) == "charged"
+    assert receive(session, reservation, SUCCEEDED).state == "applied"
+
+
+def test_a_callback_that_is_not_genuine_changes_nothing_and_blocks_nothing(session: Session) -> None:
+    customer_id = make_customer(session)
+    reservation = reserve(session, customer_id, credits=30)
+    assert receive(session, reservation, FAILED, headers={}).state == "rejected"
+    assert ledger.balance(session, customer_id) == 75
+    assert status(session, reservation) == "charged"
+    assert receive(session, reservation, FAILED).state == "applied"
+    assert ledger.balance(session, customer_id) == 105
+
+
+def test_a_callback_about_another_job_is_rejected(session: Session) -> None:
+    customer_id = make_customer(session)
+    reservation = reserve(session, customer_id, credits=30)
+    generations.record_submit(session, reservation.generation_id, Accepted("job-1"))
+    receipt = receive(session, reservation, FAILED | {"job": "job-2"})
+    assert (receipt.state, receipt.detail) == ("rejected", "it is about another job")
+    assert ledger.balance(session, customer_id) == 75
+
+
+@pytest.mark.parametrize("provider", ["wavespeed", "nanobanana"])
+def test_an_unknown_token_is_refused_and_nothing_is_stored(session: Session, provider: str) -> None:
+    reservation = reserve(session, make_customer(session))
+    token = "x" * 43 if provider == "wavespeed" else reservation.callback_token
+    adapter = FakeProvider(name=provider)
+    with pytest.raises(NotFound):
+        callbacks.receive(session, {provider: adapter}, provider, token, GENUINE, b"{}", TERMS)
+    assert session.scalars(select(Callback)).all() == []
+
+
+def test_the_body_is_kept_raw_and_secrets_are_not(session: Session) -> None:
+    reservation = reserve(session, make_customer(session))
+    body = json.dumps(SUCCEEDED).encode() + b"  \n"
+    receipt = receive(session, reservation, body)
+    stored = session.get_one(Callback, receipt.callback_id)
+    assert stored.body == body
+    assert stored.headers == {"content-type": "application/json"}
+
+
+def test_an_unsigned_callback_moves_nothing_and_asks_for_a_fetch_at_once(session: Session) -> None:
+    customer_id = make_customer(session)
+    provider = FakeProvider(name="nanobanana", signed=False)
+    reservation = reserve(session, customer_id, provider=provider, credits=30)
+    before = generations.get(session, reservation.generation_id).check_at
+    receipt = receive(session, reservation, FAILED, provider=provider, headers={})
+    generation = generations.get(session, reservation.generation_id)
+    assert (receipt.state, generation.status) == ("waiting", "charged")
+    assert before is not None
+    assert generation.check_at is not None
+    assert generation.check_at < before
+    assert ledger.balance(session, customer_id) == 75
+
+
+def test_what_cannot_be_applied_stays_in_the_inbox_and_is_applied_later(session: Session) -> None:
+    customer_id = make_customer(session)
+    reservation = reserve(session, customer_id, credits=30)
+    session.execute(text("ALTER TABLE refunds ADD CONSTRAINT broken CHECK (credits < 0) NOT VALID"))
+    assert receive(session, reservation, FAILED).state == "waiting"
+    assert status(session, reservation) == "charged"
+    assert ledger.balance(session, customer_id) == 75
+    session.execute(text("ALTER TABLE refunds DROP CONSTRAINT broken"))
+    provider = FakeProvider()
+    assert callbacks.retry_waiting(session, {provider.name: provider}, TERMS) == 1
+    assert status(session, reservation) == "failed"
+    assert ledger.balance(session, customer_id) == 105
+    assert callbacks.retry_waiting(session, {provider.name: provider}, TERMS) == 0
+
+
+def test_an_unsigned_hint_is_not_retried_as_if_it_were_proven(session: Session) -> None:
+    provider = FakeProvider(name="nanobanana", signed=False)
+    reservation = reserve(session, make_customer(session), provider=provider)
+    receive(session, reservation, FAILED, provider=provider, headers={})
+    assert callbacks.retry_waiting(session, {provider.name: provider}, TERMS) == 0
+    assert status(session, reservation) == "charged"
+
+
+def test_a_callback_takes_few_statements(session: Session) -> None:
+    reservation = reserve(session, make_customer(session))
+    statements: list[str] = []
+    connection = session.connection()
+    event.listen(connection, "before_cursor_execute", lambda *call: statements.append(call[2]))
+    receive(session, reservation, SUCCEEDED)
+    assert session.get_one(Generation, reservation.generation_id).status == "succeeded"
+    assert len(statements) <= 6, statements

@@ -1,0 +1,190 @@
+"""Reconcile: what nobody reported is looked up, then settled or refunded."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import create_engine, func, select
+from sqlalchemy.orm import Session
+
+from makegood import alerts, callbacks, generations, ledger, reconcile
+from makegood.models import Callback, Generation
+from makegood.providers.protocol import ErrorClass, FetchFailed, JobGone, Outcome, Report
+from tests.making import FAILURE, SUCCESS, TERMS, FakeProvider, make_customer, make_generation, reserve
+
+START = datetime(2026, 11, 1, 12, tzinfo=UTC)
+DUE = START + TERMS.check_after
+PAST_DEADLINE = START + TERMS.deadline
+
+
+def run(session: Session, provider: FakeProvider, at: datetime) -> list[str]:
+    """One pass, as the worker does it."""
+    providers = {provider.name: provider}
+    claimed = reconcile.claim(session, at=at)
+    return [reconcile.decide(session, one, reconcile.look_up(providers, one), TERMS, at=at) for one in claimed]
+
+
+def test_nothing_is_looked_up_before_its_time(session: Session) -> None:
+    provider = FakeProvider(fetched=SUCCESS)
+    make_generation(session, make_customer(session, at=START), at=START)
+    assert run(session, provider, DUE - timedelta(seconds=1)) == []
+    assert provider.fetches == 0
+
+
+def test_a_lost_callback_is_made_up_for_by_a_fetch(session: Session) -> None:
+    generation_id = make_generation(session, make_customer(session, at=START), at=START)
+    assert run(session, FakeProvider(fetched=SUCCESS), DUE) == ["settled"]
+    generation = generations.get(session, generation_id)
+    assert (generation.status, generation.check_at) == ("succeeded", None)
+    assert generation.outputs == ["https://results.example/1.png"]
+
+
+def test_a_failure_that_is_fetched_is_refunded(session: Session) -> None:
+    customer_id = make_customer(session, at=START)
+    generation_id = make_generation(session, customer_id, credits=40, at=START)
+    assert ledger.balance(session, customer_id) == 65
+    assert run(session, FakeProvider(fetched=FAILURE), DUE) == ["settled"]
+    assert generations.get(session, generation_id).status == "failed"
+    assert ledger.balance(session, customer_id) == 105
+
+
+@pytest.mark.parametrize(
+    "answer", [Report(Outcome.PENDING), FetchFailed("503"), JobGone("404"), RuntimeError("?")]
+)
+def test_without_a_report_it_is_looked_at_again_less_and_less_often(
+    session: Session, answer: Report | Exception
+) -> None:
+    generation_id = make_generation(session, make_customer(session, at=START), at=START)
+    provider = FakeProvider(fetched=answer)
+    waits = []
+    at = DUE
+    for _ in range(4):
+        assert run(session, provider, at) == ["later"]
+        check_at = generations.get(session, generation_id).check_at
+        assert check_at is not None
+        waits.append(check_at - at)
+        at = check_at
+    assert waits == [timedelta(minutes=2), timedelta(minutes=4), timedelta(minutes=5), timedelta(minutes=5)]
+
+
+@pytest.mark.parametrize("status", ["submitted", "unknown", "charged"])
+def test_past_the_deadline_it_fails_as_a_timeout_and_is_refunded(session: Session, status: str) -> None:
+    customer_id = make_customer(session, at=START)
+    generation_id = make_generation(session, customer_id, status=status, credits=40, at=START)
+    assert run(session, FakeProvider(), PAST_DEADLINE) == ["timeout"]
+    generation = generations.get(session, generation_id)
+    assert (generation.status, generation.error_class) == ("failed", ErrorClass.TIMEOUT)
+    assert ledger.balance(session, customer_id) == 105
+    assert run(session, FakeProvider(), PAST_DEADLINE + timedelta(days=1)) == []
+
+
+def test_a_result_found_at_the_deadline_is_a_result_not_a_timeout(session: Session) -> None:
+    generation_id = make_generation(session, make_customer(session, at=START), at=START)
+    run(session, FakeProvider(fetched=SUCCESS), PAST_DEADLINE)
+    assert generations.get(session, generation_id).status == "succeeded"
+
+
+def test_the_last_look_is_exactly_at_the_deadline(session: Session) -> None:
+    generation_id = make_generation(session, make_customer(session, at=START), at=START)
+    run(session, FakeProvider(), PAST_DEADLINE - timedelta(seconds=30))
+    assert generations.get(session, generation_id).check_at == PAST_DEADLINE
+
+
+def test_a_submit_whose_outcome_was_never_recorded_opens_one_alert_until_it_is_refunded(
+    session: Session,
+) -> None:
+    generation_id = make_generation(session, make_customer(session, at=START), status="charged", at=START)
+    run(session, FakeProvider(), DUE)
+    run(session, FakeProvider(), DUE + timedelta(minutes=5))
+    [alert] = alerts.open_alerts(session)
+    assert (alert.kind, alert.generation_id, alert.occurrences) == ("refund_failed", generation_id, 2)
+    assert alert.resolved_at is None
+    run(session, FakeProvider(), PAST_DEADLINE)
+    session.refresh(alert)
+    assert alert.resolved_at is not None
+
+
+def test_an_unsigned_hint_is_settled_by_the_fetch_that_it_asked_for(session: Session) -> None:
+    provider = FakeProvider(name="nanobanana", signed=False, fetched=SUCCESS)
+    reservation = reserve(session, make_customer(session, at=START), provider=provider, at=START)
+    generations.record_submit(session, reservation.generation_id, provider.submit(None))  # type: ignore[arg-type]
+    hint = b'{"outcome": "failed", "error_class": "generation_failed"}'
+    soon = START + timedelta(seconds=5)
+    callbacks.receive(
+        session, {"nanobanana": provider}, "nanobanana", reservation.callback_token, {}, hint, TERMS, now=soon
+    )
+    assert run(session, provider, soon) == ["settled"]
+    assert generations.get(session, reservation.generation_id).status == "succeeded"
+    assert session.scalars(select(Callback.state)).all() == ["applied"]
+
+
+def test_an_unsigned_hint_after_the_timeout_hands_over_the_late_result(session: Session) -> None:
+    customer_id = make_customer(session, at=START)
+    provider = FakeProvider(name="nanobanana", signed=False)
+    reservation = reserve(session, customer_id, provider=provider, credits=40, at=START)
+    generations.record_submit(session, reservation.generation_id, provider.submit(None))  # type: ignore[arg-type]
+    run(session, provider, PAST_DEADLINE)
+    provider.fetched = SUCCESS
+    late = PAST_DEADLINE + timedelta(minutes=1)
+    hint = b'{"outcome": "succeeded"}'
+    callbacks.receive(
+        session, {"nanobanana": provider}, "nanobanana", reservation.callback_token, {}, hint, TERMS, now=late
+    )
+    assert run(session, provider, late) == ["settled"]
+    generation = generations.get(session, reservation.generation_id)
+    assert (generation.status, generation.late_outcome, generation.check_at) == ("failed", "succeeded", None)
+    assert ledger.balance(session, customer_id) == 105
+
+
+def test_a_hint_that_comes_during_the_look_up_is_not_forgotten(session: Session) -> None:
+    generation_id = make_generation(session, make_customer(session, at=START), at=START)
+    [claimed] = reconcile.claim(session, at=DUE)
+    asked = DUE + timedelta(seconds=1)
+    callbacks._ask_to_fetch(session, generation_id, asked)
+    assert reconcile.decide(session, claimed, None, TERMS, at=DUE) == "later"
+    assert generations.get(session, generation_id).check_at == asked
+
+
+def test_what_a_killed_worker_had_claimed_comes_up_again(session: Session) -> None:
+    make_generation(session, make_customer(session, at=START), at=START)
+    assert len(reconcile.claim(session, at=DUE)) == 1
+    assert reconcile.claim(session, at=DUE) == []
+    assert len(reconcile.claim(session, at=DUE + reconcile.LEASE)) == 1
+
+
+def test_many_workers_side_by_side_take_each_generation_once(database: str) -> None:
+    engine = create_engine(database, pool_size=10)
+    with Session(engine) as session:
+        customer_id = make_customer(session, credits=1000, at=START)
+        ids = {make_generation(session, customer_id, at=START) for _ in range(200)}
+        session.commit()
+    taken: list[UUID] = []
+    start = threading.Barrier(6)
+
+    def work() -> None:
+        start.wait()
+        with Session(engine) as session:
+            while claimed := reconcile.claim(session, limit=7, at=DUE):
+                session.commit()
+                for one in claimed:
+                    reconcile.decide(session, one, FAILURE, TERMS, at=DUE)
+                    session.commit()
+                    taken.append(one.id)
+
+    workers = [threading.Thread(target=work) for _ in range(6)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    with Session(engine) as session:
+        assert Counter(taken) == Counter(ids)
+        assert ledger.balance(session, customer_id) == 1005
+        assert (
+            session.scalar(select(func.count()).select_from(Generation).where(Generation.status == "failed"))
+            == 200
+        )
+    engine.dispose()
