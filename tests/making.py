@@ -107,7 +107,7 @@ def reserve(
     new = NewGeneration(
         customer_id=customer_id,
         provider=provider.name,
-        model=request.pop("model", MODEL),
+        model=request.pop("model", "nano-banana" if provider.name == "nanobanana" else MODEL),
         kind=request.pop("kind", "image"),
         input=request.pop("input", {"prompt": "a red mug"}),
         idempotency_key=key or uuid7().hex,

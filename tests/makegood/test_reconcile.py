@@ -183,8 +183,6 @@ def test_many_workers_side_by_side_take_each_generation_once(database: str) -> N
     with Session(engine) as session:
         assert Counter(taken) == Counter(ids)
         assert ledger.balance(session, customer_id) == 1005
-        assert (
-            session.scalar(select(func.count()).select_from(Generation).where(Generation.status == "failed"))
-            == 200
-        )
+        failed = select(func.count()).select_from(Generation).where(Generation.status == "failed")
+        assert session.scalar(failed) == 200
     engine.dispose()
