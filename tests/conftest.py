@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
 from flask_migrate import upgrade
@@ -19,9 +20,11 @@ from sqlalchemy.orm import Session
 import embedded
 from app import create_app
 from extensions import db
+from makegood import passwords
+from tests.people import add_operator, log_in
 
 SECRET_KEY = "only-for-tests-0123456789-abcdefghijklmnop"
-DATABASE_FIXTURES = {"server", "database", "session", "app", "client"}
+DATABASE_FIXTURES = {"server", "database", "session", "app", "client", "operator"}
 _numbers = itertools.count(1)
 
 
@@ -107,6 +110,23 @@ def app(database: str) -> Iterator[Flask]:
     yield app
     with app.app_context():
         db.engine.dispose()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheap_hashes() -> Iterator[None]:
+    """Passwords cost microseconds instead of a fifth of a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+        yield
+
+
+@pytest.fixture
+def operator(app: Flask) -> FlaskClient:
+    """The browser of an admin who is logged in."""
+    add_operator(app)
+    browser = app.test_client()
+    assert log_in(browser).status_code == 303
+    return browser
 
 
 @pytest.fixture

@@ -1,0 +1,257 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from argon2 import PasswordHasher
+from sqlalchemy import create_engine, select
+from sqlalchemy.orm import Session
+
+from makegood import operators, passwords, sessions, throttles
+from makegood.errors import Conflict, Invalid, NotFound, Throttled
+from makegood.models import AuditEntry, Operator, OperatorSession
+
+NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
+PASSWORD = "correct horse battery staple"
+
+
+def add(session: Session, email: str = "ana@example.com", role: str = "support") -> Operator:
+    return operators.create(session, email, role, PASSWORD, actor="tests")
+
+
+def log_in(session: Session, password: str = PASSWORD, old_token: str = "") -> str | None:
+    return operators.log_in(
+        session,
+        "ana@example.com",
+        password,
+        old_token=old_token,
+        address="192.0.2.1",
+        user_agent="Firefox",
+        now=NOW,
+    )
+
+
+def actions(session: Session) -> list[tuple[str, str, str | None]]:
+    entries = session.scalars(select(AuditEntry).order_by(AuditEntry.id))
+    return [(entry.action, entry.actor, entry.address) for entry in entries]
+
+
+def test_an_operator_is_known_by_a_lower_case_address_and_a_hash(session: Session) -> None:
+    operator = add(session, " Ana@Example.COM ")
+    assert operator.email == "ana@example.com"
+    assert operator.password_hash.startswith("$argon2id$")
+    assert operators.authenticate(session, "ANA@example.com", PASSWORD) is operator
+
+
+@pytest.mark.parametrize(
+    "email", ["", "ana", "@", "a@", "a b@c", "ana@exa\x00mple.com", "ana@b@c", "anä@x.de", "a" * 65 + "@x.de"]
+)
+def test_what_is_no_address_is_refused(session: Session, email: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        add(session, email)
+    assert list(refused.value.details["fields"]) == ["email"]
+
+
+def test_an_unknown_role_is_refused(session: Session) -> None:
+    with pytest.raises(Invalid, match="viewer, support, admin"):
+        add(session, role="root")
+
+
+@pytest.mark.parametrize("password", ["", "eleven char", "x" * 1025, "ü" * 513])
+def test_a_password_too_short_or_too_long_is_refused(session: Session, password: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        operators.create(session, "ana@example.com", "viewer", password, actor="tests")
+    assert list(refused.value.details["fields"]) == ["password"]
+
+
+@pytest.mark.parametrize("password", ["twelve chars", "x" * 1024, "ü" * 512, "with a \x00 in it"])
+def test_a_password_of_any_bytes_works(session: Session, password: str) -> None:
+    operators.create(session, "ana@example.com", "viewer", password, actor="tests")
+    assert operators.authenticate(session, "ana@example.com", password)
+    assert not operators.authenticate(session, "ana@example.com", password + "x")
+
+
+def test_a_password_typed_in_another_unicode_form_is_the_same(session: Session) -> None:
+    operators.create(session, "ana@example.com", "viewer", "caf\u00e9 au lait!", actor="tests")
+    assert operators.authenticate(session, "ana@example.com", "cafe\u0301 au lait!")
+
+
+def test_an_address_is_taken_once(session: Session) -> None:
+    add(session)
+    with pytest.raises(Conflict, match=r"ana@example\.com"):
+        add(session, "ANA@example.com")
+
+
+def test_unknown_disabled_and_mistaken_operators_cost_the_same_hash(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(session)
+    add(session, "gone@example.com")
+    operators.disable(session, "gone@example.com", actor="tests", now=NOW)
+    asked: list[str] = []
+
+    class Counting(PasswordHasher):
+        def verify(self, hash: str | bytes, password: str | bytes) -> bool:
+            asked.append(str(hash).rsplit("$", 2)[0])
+            return super().verify(hash, password)
+
+    cheap = {"time_cost": 1, "memory_cost": 8, "parallelism": 1}
+    monkeypatch.setattr(passwords, "HASHER", Counting(**cheap))
+    for email, password in (
+        ("nobody@example.com", PASSWORD),
+        ("no address", PASSWORD),
+        ("gone@example.com", PASSWORD),
+        ("ana@example.com", "wrong wrong wrong"),
+        ("ana@example.com", "short"),
+        ("ana@example.com", "x" * 1_000_000),
+        ("ana@example.com", "\x00"),
+    ):
+        assert operators.authenticate(session, email, password) is None
+    assert asked == ["$argon2id$v=19$m=8,t=1,p=1"] * 7
+
+
+def test_a_hash_of_other_parameters_is_renewed_at_log_in(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator = add(session)
+    before = operator.password_hash
+    assert operators.authenticate(session, "ana@example.com", PASSWORD)
+    assert operator.password_hash == before
+    monkeypatch.setattr(passwords, "HASHER", PasswordHasher(time_cost=2, memory_cost=16, parallelism=1))
+    assert operators.authenticate(session, "ana@example.com", PASSWORD)
+    assert "m=16,t=2,p=1" in operator.password_hash
+    assert operators.authenticate(session, "ana@example.com", PASSWORD)
+
+
+def test_only_a_few_hashes_run_at_once(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    add(session)
+    monkeypatch.setattr(passwords, "WAIT", 0.01)
+    for _ in range(passwords.CONCURRENT):
+        passwords._turns.acquire()
+    try:
+        with pytest.raises(Throttled) as refused:
+            operators.authenticate(session, "ana@example.com", PASSWORD)
+        assert refused.value.details["retry_after"] > 0
+    finally:
+        for _ in range(passwords.CONCURRENT):
+            passwords._turns.release()
+    assert operators.authenticate(session, "ana@example.com", PASSWORD)
+
+
+def test_log_in_and_log_out_are_audited_with_the_address(session: Session) -> None:
+    add(session)
+    assert log_in(session, "wrong wrong wrong") is None
+    token = log_in(session)
+    assert token
+    operators.log_out(session, token, address="192.0.2.1", now=NOW)
+    operators.log_out(session, token, address="192.0.2.1", now=NOW)
+    assert actions(session) == [
+        ("operator.created", "tests", None),
+        ("login.failed", "stranger", "192.0.2.1"),
+        ("login.succeeded", "ana@example.com", "192.0.2.1"),
+        ("logout", "ana@example.com", "192.0.2.1"),
+    ]
+
+
+def test_a_password_typed_as_address_is_not_audited(session: Session) -> None:
+    operators.log_in(session, "my secret phrase", "", old_token="", address="192.0.2.1", user_agent="", now=NOW)
+    assert session.scalars(select(AuditEntry.subject)).all() == ["no e-mail address"]
+
+
+def test_a_log_in_ends_the_session_that_the_browser_had(session: Session) -> None:
+    add(session)
+    first = log_in(session)
+    assert first
+    second = log_in(session, old_token=first)
+    assert second
+    assert second != first
+    ended = session.scalars(select(OperatorSession.ended_at).order_by(OperatorSession.id)).all()
+    assert ended == [NOW, None]
+
+
+def test_a_log_in_that_succeeds_is_not_counted(session: Session) -> None:
+    add(session)
+    for _ in range(throttles.LOGINS_PER_EMAIL.attempts + 2):
+        throttles.count_login(session, "ana@example.com", "192.0.2.1", now=NOW)
+        assert log_in(session)
+
+
+@pytest.mark.parametrize("change", ["disable", "set_password"])
+def test_a_password_changed_while_its_hash_runs_starts_no_session(
+    database: str, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    engine = create_engine(database)
+    with Session(engine) as session, session.begin():
+        add(session)
+    matches = passwords.matches
+
+    def slow(stored: str | None, password: str) -> bool:
+        answer = matches(stored, password)
+        with Session(engine) as other, other.begin():
+            if change == "disable":
+                operators.disable(other, "ana@example.com", actor="tests", now=NOW)
+            else:
+                operators.set_password(other, "ana@example.com", "another good password", actor="tests", now=NOW)
+        return answer
+
+    monkeypatch.setattr(passwords, "matches", slow)
+    with Session(engine) as session, session.begin():
+        assert log_in(session) is None
+        assert session.scalars(select(OperatorSession)).all() == []
+    engine.dispose()
+
+
+def test_a_new_password_ends_all_sessions(session: Session) -> None:
+    add(session)
+    token = log_in(session)
+    assert token
+    operators.set_password(session, "ana@example.com", "another good password", actor="tests", now=NOW)
+    assert sessions.end(session, token, now=NOW) is None
+    assert not operators.authenticate(session, "ana@example.com", PASSWORD)
+    assert operators.authenticate(session, "ana@example.com", "another good password")
+
+
+def test_a_disabled_operator_is_shut_out_until_enabled(session: Session) -> None:
+    add(session)
+    token = log_in(session)
+    assert token
+    operators.disable(session, "ana@example.com", actor="tests", now=NOW)
+    operators.disable(session, "ana@example.com", actor="tests", now=NOW)
+    assert sessions.end(session, token, now=NOW) is None
+    assert not operators.authenticate(session, "ana@example.com", PASSWORD)
+    operators.enable(session, "ana@example.com", actor="tests")
+    assert operators.authenticate(session, "ana@example.com", PASSWORD)
+    assert [action for action, _, _ in actions(session)] == [
+        "operator.created",
+        "login.succeeded",
+        "operator.disabled",
+        "operator.enabled",
+    ]
+
+
+def test_operators_are_listed_by_address(session: Session) -> None:
+    add(session, "zoe@example.com")
+    add(session, "bea@example.com")
+    assert [operator.email for operator in operators.listed(session)] == [
+        "bea@example.com",
+        "zoe@example.com",
+    ]
+
+
+def test_an_unknown_operator_cannot_be_changed(session: Session) -> None:
+    with pytest.raises(NotFound):
+        operators.disable(session, "nobody@example.com", actor="tests", now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("role", "allowed"),
+    [("viewer", {"view"}), ("support", {"view", "refund", "acknowledge"}), ("admin", operators.ACTIONS)],
+)
+def test_each_role_may_what_its_row_in_the_table_says(role: str, allowed: set[str]) -> None:
+    operator = Operator(role=role)
+    assert {action for action in operators.ACTIONS if operators.may(operator, action)} == allowed
+
+
+def test_an_action_that_does_not_exist_is_a_mistake_not_a_permission() -> None:
+    with pytest.raises(ValueError, match="refnud"):
+        operators.may(Operator(role="admin"), "refnud")
