@@ -12,7 +12,8 @@ import commands.operators
 import commands.worker
 import logs
 import settings as settings_module
-from blueprints import access, admin, assets, auth, errors, formats, health, security
+from blueprints import access, admin, api, assets, auth, callbacks, errors, formats, health, security
+from blueprints.api import admin_stats
 from extensions import csrf, db, login, migrate
 from makegood.providers import registry
 
@@ -53,6 +54,9 @@ def _register_blueprints(app: Flask) -> None:
     formats.init_app(app)
     app.register_blueprint(auth.blueprint)
     app.register_blueprint(admin.blueprint)
+    app.register_blueprint(api.blueprint)
+    app.register_blueprint(admin_stats.blueprint)
+    app.register_blueprint(callbacks.blueprint)
 
 
 def _register_commands(app: Flask) -> None:

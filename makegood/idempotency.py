@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import bindparam, func, select, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.orm import Session
 
 from makegood.errors import IdempotencyConflict
@@ -48,8 +48,7 @@ def find(session: Session, key: str, fingerprint: bytes) -> Claim:
     ).one()
     if used.fingerprint != fingerprint:
         raise IdempotencyConflict(
-            "This Idempotency-Key was used for another request. No credits moved. "
-            "Use a new key for a new request."
+            "This Idempotency-Key was used for another request. No credits moved. Use a new key for a new request."
         )
     response = None
     if used.response_status is not None:
@@ -62,10 +61,16 @@ def point_to(session: Session, key: str, resource_id: UUID) -> None:
     session.execute(update(IdempotencyKey).where(IdempotencyKey.key == key).values(resource_id=resource_id))
 
 
-def remember(session: Session, key: str, status: int, body: dict[str, Any]) -> None:
-    """Keep the first answer for repeats of the request."""
-    session.execute(
+def remember(session: Session, key: str, status: int, body: dict[str, Any]) -> tuple[dict[str, Any], int]:
+    """Keep the first answer for repeats of the request. Returns the first: this one, or what was kept before."""
+    kept = session.execute(
         update(IdempotencyKey)
-        .where(IdempotencyKey.key == key, IdempotencyKey.response_status.is_(None))
-        .values(response_status=status, response_body=body)
-    )
+        .where(IdempotencyKey.key == key)
+        .values(
+            response_status=func.coalesce(IdempotencyKey.response_status, status),
+            response_body=func.coalesce(IdempotencyKey.response_body, bindparam("body", body, JSONB)),
+        )
+        .returning(IdempotencyKey.response_body, IdempotencyKey.response_status)
+        .execution_options(synchronize_session=False)
+    ).one()
+    return kept.response_body, kept.response_status
