@@ -7,21 +7,23 @@ changes the balance, and rows never change. Charges and refunds are posted by `r
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from uuid import UUID
 
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from makegood.errors import NotFound
 from makegood.ids import uuid7
-from makegood.models import Balance, CreditTransaction, Grant
+from makegood.models import Balance, CreditTransaction, Grant, Movement
 
 GIVE = text(
     "SELECT give_credits(:grant, :transaction, :customer, :source, :credits, :expires_at, :month, "
     ":actor, :reason, :at)"
 )
-LOCK = text("SELECT lock_balance(:customer, :at)")
+LOCK = text("SELECT balance FROM lock_balance(:customer, :at)")
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,20 @@ def transactions(
     if before is not None:
         query = query.where(CreditTransaction.entry < before)
     return list(session.scalars(query.order_by(CreditTransaction.entry.desc()).limit(limit)))
+
+
+def movements(session: Session, transaction_ids: Sequence[UUID]) -> dict[UUID, list[tuple[Movement, str]]]:
+    """Which grants each of these transactions moved, in the order of the grants, with their sources."""
+    query = (
+        select(Movement, Grant.source)
+        .join(Grant, Grant.id == Movement.grant_id)
+        .where(Movement.transaction_id.in_(transaction_ids))
+        .order_by(Movement.grant_id)
+    )
+    found: dict[UUID, list[tuple[Movement, str]]] = {key: [] for key in transaction_ids}
+    for movement, source in session.execute(query):
+        found[movement.transaction_id].append((movement, source))
+    return found
 
 
 def consumed(session: Session, customer_id: str, start: datetime, end: datetime) -> Consumed:

@@ -16,6 +16,25 @@ CREATE TRIGGER never_emptied BEFORE TRUNCATE ON movements EXECUTE FUNCTION refus
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON audit_entries
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON audit_entries EXECUTE FUNCTION refuse_change();
+-- Of an event only what a rebuild of the rollups sets anew changes: its transaction id and the activity flags.
+CREATE TRIGGER append_only BEFORE UPDATE ON events FOR EACH ROW
+    WHEN ((to_jsonb(OLD) - '{xid,active_day,active_month}'::text[])
+          IS DISTINCT FROM (to_jsonb(NEW) - '{xid,active_day,active_month}'::text[]))
+    EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER never_deleted BEFORE DELETE ON events FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON events EXECUTE FUNCTION refuse_change();
+-- Of a refund only the loss changes, when the generation's cost becomes known better.
+CREATE TRIGGER append_only BEFORE UPDATE ON refunds FOR EACH ROW
+    WHEN ((OLD.id, OLD.generation_id, OLD.customer_id, OLD.transaction_id, OLD.credits, OLD.origin, OLD.reason,
+           OLD.note, OLD.actor, OLD.policy_version, OLD.idempotency_key, OLD.issued_at, OLD.created_at)
+          IS DISTINCT FROM
+          (NEW.id, NEW.generation_id, NEW.customer_id, NEW.transaction_id, NEW.credits, NEW.origin, NEW.reason,
+           NEW.note, NEW.actor, NEW.policy_version, NEW.idempotency_key, NEW.issued_at, NEW.created_at))
+    EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER never_deleted BEFORE DELETE ON refunds FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON refunds EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER never_deleted BEFORE DELETE ON balances FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON balances EXECUTE FUNCTION refuse_change();
 
 CREATE FUNCTION refuse_bypass() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -24,12 +43,14 @@ END $$;
 
 -- At trigger depth 0 the statement came from outside the ledger's own triggers.
 CREATE TRIGGER ledger_only_update BEFORE UPDATE ON balances FOR EACH ROW
-    WHEN (pg_trigger_depth() = 0 AND (OLD.balance, OLD.entries) IS DISTINCT FROM (NEW.balance, NEW.entries))
+    WHEN (pg_trigger_depth() = 0 AND (OLD.balance, OLD.entries, OLD.customer_id)
+          IS DISTINCT FROM (NEW.balance, NEW.entries, NEW.customer_id))
     EXECUTE FUNCTION refuse_bypass();
 CREATE TRIGGER ledger_only_insert BEFORE INSERT ON balances FOR EACH ROW
     WHEN (NEW.balance <> 0 OR NEW.entries <> 0) EXECUTE FUNCTION refuse_bypass();
 CREATE TRIGGER ledger_only_update BEFORE UPDATE ON grants FOR EACH ROW
-    WHEN (pg_trigger_depth() = 0 AND (OLD.remaining, OLD.credits) IS DISTINCT FROM (NEW.remaining, NEW.credits))
+    WHEN (pg_trigger_depth() = 0 AND (OLD.remaining, OLD.credits, OLD.customer_id, OLD.source)
+          IS DISTINCT FROM (NEW.remaining, NEW.credits, NEW.customer_id, NEW.source))
     EXECUTE FUNCTION refuse_bypass();
 CREATE TRIGGER ledger_only_insert BEFORE INSERT ON grants FOR EACH ROW
     WHEN (NEW.remaining <> 0) EXECUTE FUNCTION refuse_bypass();
@@ -78,11 +99,34 @@ END $$;
 
 CREATE TRIGGER apply BEFORE INSERT ON credit_transactions FOR EACH ROW EXECUTE FUNCTION apply_transaction();
 
-CREATE FUNCTION apply_movement() RETURNS trigger LANGUAGE plpgsql AS $$
+-- A ledger row that is not inserted after all (ON CONFLICT DO NOTHING) has moved the balance already.
+CREATE FUNCTION check_balance() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE grants SET remaining = remaining + NEW.credits
-     WHERE id = NEW.grant_id
-       AND customer_id = (SELECT customer_id FROM credit_transactions WHERE id = NEW.transaction_id);
+    PERFORM FROM credit_transactions
+      WHERE customer_id = NEW.customer_id AND entry = NEW.entries AND balance_after = NEW.balance;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'only a ledger row changes a balance' USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE CONSTRAINT TRIGGER has_ledger_row AFTER UPDATE ON balances DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+    WHEN ((OLD.balance, OLD.entries) IS DISTINCT FROM (NEW.balance, NEW.entries))
+    EXECUTE FUNCTION check_balance();
+
+-- Movements have their transaction's sign and never exceed its amount, so that none can be added later.
+CREATE FUNCTION apply_movement() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    v_customer text;
+    v_amount bigint;
+BEGIN
+    SELECT customer_id, amount INTO v_customer, v_amount FROM credit_transactions WHERE id = NEW.transaction_id;
+    IF sign(NEW.credits) <> sign(v_amount)
+       OR abs(v_amount) < (SELECT abs(sum(credits)) FROM movements WHERE transaction_id = NEW.transaction_id) THEN
+        RAISE EXCEPTION 'the movements of a transaction must add up to its amount'
+            USING ERRCODE = 'check_violation';
+    END IF;
+    UPDATE grants SET remaining = remaining + NEW.credits WHERE id = NEW.grant_id AND customer_id = v_customer;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'a movement stays with one customer' USING ERRCODE = 'check_violation';
     END IF;
@@ -97,11 +141,27 @@ BEGIN
         RAISE EXCEPTION 'the movements of a transaction must add up to its amount'
             USING ERRCODE = 'check_violation';
     END IF;
+    IF NEW.kind = 'refund' AND NOT EXISTS (SELECT FROM refunds WHERE transaction_id = NEW.id) THEN
+        RAISE EXCEPTION 'a refund needs its row in refunds' USING ERRCODE = 'check_violation';
+    END IF;
     RETURN NULL;
 END $$;
 
 CREATE CONSTRAINT TRIGGER movements_add_up AFTER INSERT ON credit_transactions
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION check_movements();
+
+CREATE FUNCTION check_refund() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM FROM credit_transactions
+      WHERE id = NEW.transaction_id AND kind = 'refund' AND amount = NEW.credits
+        AND generation_id = NEW.generation_id AND customer_id = NEW.customer_id;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'a refund must agree with its ledger row' USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE TRIGGER agrees BEFORE INSERT ON refunds FOR EACH ROW EXECUTE FUNCTION check_refund();
 
 -- A UUIDv7 for rows whose number only the database knows (one per expired grant); others are made in Python.
 CREATE FUNCTION make_uuid7() RETURNS uuid LANGUAGE sql VOLATILE AS $$
@@ -126,24 +186,24 @@ BEGIN
     RETURN v_after;
 END $$;
 
--- Locks the customer's balance and takes out what has expired, so that it cannot be spent. Returns the balance,
--- null for an unknown customer.
-CREATE FUNCTION lock_balance(p_customer text, p_at timestamptz) RETURNS bigint LANGUAGE plpgsql AS $$
+-- Locks the customer's balance and takes out what has expired, so that it cannot be spent. Gives the balance,
+-- null for an unknown customer, and the time under the lock: `p_at`, unless given the clock's.
+CREATE FUNCTION lock_balance(p_customer text, p_at timestamptz, OUT balance bigint, OUT locked_at timestamptz)
+LANGUAGE plpgsql AS $$
 DECLARE
-    v_balance bigint;
     v_grant record;
     v_transaction uuid;
 BEGIN
-    SELECT balance INTO v_balance FROM balances WHERE customer_id = p_customer FOR NO KEY UPDATE;
+    SELECT b.balance INTO balance FROM balances b WHERE b.customer_id = p_customer FOR NO KEY UPDATE;
+    locked_at := coalesce(p_at, clock_timestamp());
     FOR v_grant IN SELECT id, remaining, source FROM grants
-                    WHERE customer_id = p_customer AND remaining > 0 AND expires_at <= p_at ORDER BY id LOOP
+                    WHERE customer_id = p_customer AND remaining > 0 AND expires_at <= locked_at ORDER BY id LOOP
         v_transaction := make_uuid7();
-        v_balance := post(v_transaction, p_customer, 'expiry', -v_grant.remaining, 'system',
-                          v_grant.source || ' expired', p_at);
+        balance := post(v_transaction, p_customer, 'expiry', -v_grant.remaining, 'system',
+                        v_grant.source || ' expired', locked_at);
         INSERT INTO movements (transaction_id, grant_id, credits)
         VALUES (v_transaction, v_grant.id, -v_grant.remaining);
     END LOOP;
-    RETURN v_balance;
 END $$;
 
 -- Gives credits. The caller has locked the balance. Returns the balance.
@@ -196,13 +256,12 @@ BEGIN
         outcome := 'repeated';
         RETURN;
     END IF;
-    -- Taken under the lock, so that a customer's charges are in the order of their times.
-    balance := lock_balance(p_customer, coalesce(p_at, clock_timestamp()));
+    -- The time is taken under the lock, so that a customer's charges are in the order of their times.
+    SELECT locked.balance, locked_at INTO balance, v_at FROM lock_balance(p_customer, p_at) AS locked;
     IF balance IS NULL THEN
         outcome := 'unknown_customer';
         RETURN;
     END IF;
-    v_at := coalesce(p_at, clock_timestamp());
     credits := coalesce(p_credits, (
         SELECT c.credits FROM credit_prices c
          WHERE c.provider = p_provider AND c.model = p_model AND c.effective_from <= v_at
@@ -251,6 +310,7 @@ CREATE FUNCTION refund_generation(
 ) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     v_generation generations;
+    v_tier text;
     v_after bigint;
     v_loss bigint;
     v_return record;
@@ -295,9 +355,43 @@ BEGIN
                          policy_version, idempotency_key, loss_micros, issued_at)
     VALUES (p_refund, p_generation, v_generation.customer_id, p_transaction, p_credits, p_origin, p_reason, p_note,
             p_actor, p_policy_version, p_key, v_loss, p_at);
+    -- What was used counts in the tier that the generation was charged in, what is held in today's.
+    SELECT tier INTO v_tier FROM customers WHERE id = v_generation.customer_id;
     INSERT INTO events (at, type, customer_id, generation_id, tier, provider, model, kind, refunds,
-                        credits_refunded, loss_micros, credits, holders)
+                        credits_refunded, loss_micros)
     VALUES (p_at, 'refund', v_generation.customer_id, p_generation, v_generation.tier, v_generation.provider,
-            v_generation.model, v_generation.kind, 1, p_credits, v_loss, p_credits, (v_after = p_credits)::int);
+            v_generation.model, v_generation.kind, 1, p_credits, v_loss);
+    INSERT INTO events (at, type, customer_id, generation_id, tier, credits, holders)
+    VALUES (p_at, 'refund', v_generation.customer_id, p_generation, v_tier, p_credits,
+            (v_after = p_credits)::int);
     RETURN v_after;
+END $$;
+
+-- Replaces the cost of a generation, in micro-dollars. The difference counts where the generation was charged
+-- and, if it was refunded, as loss where its first refund was issued.
+CREATE FUNCTION set_cost(p_generation uuid, p_micros bigint, p_source text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_generation generations;
+    v_change bigint;
+    v_issued_at timestamptz;
+BEGIN
+    SELECT * INTO STRICT v_generation FROM generations WHERE id = p_generation FOR NO KEY UPDATE;
+    UPDATE generations SET cost_micros = p_micros, cost_source = p_source WHERE id = p_generation;
+    IF v_generation.cost_micros IS NOT DISTINCT FROM p_micros THEN
+        RETURN;
+    END IF;
+    v_change := p_micros - coalesce(v_generation.cost_micros, 0);
+    INSERT INTO events (at, type, customer_id, generation_id, tier, provider, model, kind, cost_micros, unknown_costs)
+    VALUES (v_generation.charged_at, 'cost', v_generation.customer_id, p_generation, v_generation.tier,
+            v_generation.provider, v_generation.model, v_generation.kind, v_change,
+            -(v_generation.cost_micros IS NULL)::int);
+    UPDATE refunds SET loss_micros = p_micros
+     WHERE id = (SELECT r.id FROM refunds r JOIN credit_transactions t ON t.id = r.transaction_id
+                  WHERE r.generation_id = p_generation ORDER BY t.entry LIMIT 1)
+    RETURNING issued_at INTO v_issued_at;
+    IF FOUND AND v_change <> 0 THEN
+        INSERT INTO events (at, type, customer_id, generation_id, tier, provider, model, kind, loss_micros)
+        VALUES (v_issued_at, 'cost', v_generation.customer_id, p_generation, v_generation.tier,
+                v_generation.provider, v_generation.model, v_generation.kind, v_change);
+    END IF;
 END $$;
