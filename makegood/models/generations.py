@@ -127,10 +127,13 @@ class Refund(Base):
         CheckConstraint("credits > 0", name="credits"),
         CheckConstraint("origin IN ('automatic', 'manual')", name="origin"),
         CheckConstraint("(origin = 'manual') = (idempotency_key IS NOT NULL)", name="manual_idempotency_key"),
+        CheckConstraint(foreign_text("idempotency_key"), name="idempotency_key"),
+        # A cancelled generation that fails after all may be refunded once for each.
         Index(
             "uq_refunds_automatic",
             "customer_id",
             "generation_id",
+            text("(reason = 'cancelled')"),
             unique=True,
             postgresql_where=text("origin = 'automatic'"),
         ),

@@ -632,6 +632,9 @@ def upgrade() -> None:
             "(origin = 'manual') = (idempotency_key IS NOT NULL)",
             name=op.f("ck_refunds_manual_idempotency_key"),
         ),
+        sa.CheckConstraint(
+            "char_length(idempotency_key) BETWEEN 1 AND 200", name=op.f("ck_refunds_idempotency_key")
+        ),
         sa.CheckConstraint("origin IN ('automatic', 'manual')", name=op.f("ck_refunds_origin")),
         sa.CheckConstraint("credits > 0", name=op.f("ck_refunds_credits")),
         sa.ForeignKeyConstraint(["customer_id"], ["customers.id"], name=op.f("fk_refunds_customer_id")),
@@ -646,7 +649,7 @@ def upgrade() -> None:
     op.create_index(
         "uq_refunds_automatic",
         "refunds",
-        ["customer_id", "generation_id"],
+        ["customer_id", "generation_id", sa.literal_column("(reason = 'cancelled')")],
         unique=True,
         postgresql_where=sa.text("origin = 'automatic'"),
     )
