@@ -51,7 +51,8 @@ END = text(
 
 @dataclass(frozen=True)
 class Ended:
-    """What an ending did. `change` is ended, late (it had ended otherwise) or repeated (nothing new)."""
+    """What an ending did. `change` is ended, late (it had ended otherwise), repeated (nothing new) or pending
+    (the job goes on: nothing changed)."""
 
     change: str
     credits_refunded: int = 0
@@ -63,6 +64,8 @@ def settle(
 ) -> Ended:
     """End a generation as its provider reports (succeeded or failed)."""
     at = at or datetime.now(UTC)
+    if report.outcome is Outcome.PENDING:
+        return Ended("pending")
     if report.outcome is Outcome.FAILED:
         return fail(
             session,
@@ -97,18 +100,18 @@ def fail(
     """
     at = at or datetime.now(UTC)
     cost = 0 if refused else report.cost_micros if report else None
+    if cost is not None:
+        set_cost(session, generation_id, cost, source="refused" if refused else "provider")
+    change = "ended"
     if not _end(session, generation_id, "failed", at, error_class, message, report):
         change = _late(session, generation_id, "failed", at, [])
         if change != "late" or not _was_cancelled(session, generation_id):
             return Ended(change)
         # The customer gave up on a job that then failed: no failure is ever paid for.
-    else:
-        change = "ended"
-        if cost is not None:
-            set_cost(session, generation_id, cost, source="refused" if refused else "provider")
-    if error_class is ErrorClass.PROVIDER_ACCOUNT:
-        _alert_provider_account(session, generation_id, message)
     issued = refunds.issue_automatic(session, generation_id, error_class, terms, at=at)
+    if error_class is ErrorClass.PROVIDER_ACCOUNT:
+        # Last, because all failures at this provider share the alert's row and its lock.
+        _alert_provider_account(session, generation_id, message)
     return Ended(change, issued.credits, issued.balance)
 
 
@@ -178,9 +181,7 @@ def _late(session: Session, generation_id: UUID, outcome: str, at: datetime, out
         values["outputs"] = outputs
     changed = session.execute(
         update(Generation)
-        .where(
-            Generation.id == generation_id, Generation.status != outcome, Generation.late_outcome.is_(None)
-        )
+        .where(Generation.id == generation_id, Generation.status != outcome, Generation.late_outcome.is_(None))
         .values(values)
         .returning(Generation.id)
         .execution_options(synchronize_session=False)
