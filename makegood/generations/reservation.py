@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from makegood import idempotency
 from makegood.errors import InsufficientCredits, Invalid, NotFound
+from makegood.grants import MAX_CREDITS
 from makegood.ids import hash_token, new_token, uuid7
 from makegood.providers.protocol import Provider
 from makegood.terms import Terms
@@ -72,9 +73,12 @@ def reserve(
 ) -> Reservation:
     """Charge the customer for a new generation, once for each idempotency key.
 
-    Raises NotFound (customer), Invalid (no credit price), InsufficientCredits, IdempotencyConflict: no
-    credits moved, and the caller rolls back.
+    Raises NotFound (customer), Invalid (credits out of range, no credit price), InsufficientCredits,
+    IdempotencyConflict: no credits moved, and the caller rolls back.
     """
+    if new.credits is not None and not 0 < new.credits <= MAX_CREDITS:
+        problem = f"must be a whole number from 1 to {MAX_CREDITS}"
+        raise Invalid("The generation is not valid. No credits moved.", fields={"credits": problem})
     units = provider.units(new.model, new.input)
     token, generation_id, fingerprint = new_token(), uuid7(), new.fingerprint()
     values = {
