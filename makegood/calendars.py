@@ -24,11 +24,7 @@ def next_month(day: date) -> date:
 def start_of(day: date, timezone: ZoneInfo) -> datetime:
     """The instant at which a calendar day begins: its local midnight, or where clocks skip midnight, the
     first instant after it."""
-    midnight = datetime.combine(day, time.min, timezone)
-    instant = midnight.astimezone(UTC)
-    if instant.astimezone(timezone).date() < day:
-        instant += midnight.replace(fold=0).utcoffset() - midnight.replace(fold=1).utcoffset()  # type: ignore[operator]
-    return instant
+    return datetime.combine(day, time.min, timezone).astimezone(UTC)
 
 
 def days_until(day: date, count: int) -> list[date]:
