@@ -28,6 +28,7 @@ PUBLIC = frozenset(
         "static",
         "auth.home",
         "auth.login",
+        "auth.log_in",
         "auth.logout",
         "callbacks.receive",
         "health.healthz",
