@@ -1,0 +1,135 @@
+"""The worker: every task runs on the real queue, and one failure does not stop the others."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from procrastinate.exceptions import AlreadyEnqueued
+from sqlalchemy import create_engine, select, text
+from sqlalchemy.orm import Session
+
+import worker
+from extensions import db
+from makegood import alerts, generations, ledger, rollups
+from makegood.models import Alert
+from tests.conftest import environment
+from tests.making import FAILURE, TERMS, FakeProvider, make_customer, make_generation
+
+TASKS = (
+    "fold_rollups",
+    "reconcile_due",
+    "retry_callbacks",
+    "expire_grants",
+    "give_allowances",
+    "resolve_alerts",
+    "clean_up",
+    "retry_stalled",
+)
+
+
+def run(app: Flask, *names: str) -> list[str]:
+    """Put tasks into the queue, work until it is empty, and return what became of them."""
+    queue = worker.create_queue(app)
+
+    async def work() -> list[str]:
+        async with queue.open_async():
+            for name in names:
+                with suppress(AlreadyEnqueued):
+                    await queue.configure_task(name).defer_async(timestamp=0)
+            await queue.run_worker_async(
+                wait=False,
+                install_signal_handlers=False,
+            )
+            jobs = await queue.job_manager.list_jobs_async()
+            return [job.status for job in jobs if job.task_name in names]
+
+    return asyncio.run(work())
+
+
+def test_every_task_is_scheduled_and_runs(app: Flask) -> None:
+    scheduled = worker.create_queue(app).periodic_registry.periodic_tasks.values()
+    assert {periodic.task.name for periodic in scheduled} == {*TASKS}
+    statuses = run(app, *TASKS)
+    assert len(statuses) >= len(TASKS)
+    assert set(statuses) == {"succeeded"}
+
+
+def test_a_late_generation_is_settled_by_the_worker(app: Flask) -> None:
+    provider = FakeProvider(fetched=FAILURE)
+    app.extensions["providers"] = {provider.name: provider}
+    with app.app_context():
+        customer_id = make_customer(db.session, at=datetime.now(UTC) - timedelta(minutes=10))
+        late = datetime.now(UTC) - TERMS.check_after
+        generation_id = make_generation(db.session, customer_id, credits=40, at=late)
+        db.session.commit()
+    run(app, "reconcile_due", "fold_rollups")
+    with app.app_context():
+        assert generations.get(db.session, generation_id).status == "failed"
+        assert ledger.balance(db.session, customer_id) == 105
+        assert rollups.state(db.session, TERMS.timezone).valid
+        assert db.session.scalar(text("SELECT sum(failed) FROM rollup_days")) == 1
+
+
+def test_a_refund_that_cannot_be_written_opens_an_alert_and_holds_up_no_other(app: Flask) -> None:
+    provider = FakeProvider(fetched=FAILURE)
+    app.extensions["providers"] = {provider.name: provider}
+    with app.app_context():
+        late = datetime.now(UTC) - TERMS.check_after
+        unlucky, lucky = (make_customer(db.session, at=late - timedelta(days=1)) for _ in range(2))
+        broken = make_generation(db.session, unlucky, credits=40, at=late)
+        whole = make_generation(db.session, lucky, credits=40, at=late)
+        db.session.execute(
+            text(f"ALTER TABLE refunds ADD CONSTRAINT broken CHECK (customer_id <> '{unlucky}') NOT VALID")
+        )
+        db.session.commit()
+    run(app, "reconcile_due")
+    with app.app_context():
+        assert generations.get(db.session, broken).status == "submitted"
+        assert ledger.balance(db.session, unlucky) == 65
+        assert generations.get(db.session, whole).status == "failed"
+        assert ledger.balance(db.session, lucky) == 105
+        [alert] = alerts.open_alerts(db.session)
+        assert (alert.kind, alert.generation_id) == ("refund_failed", broken)
+        db.session.execute(text("ALTER TABLE refunds DROP CONSTRAINT broken"))
+        db.session.execute(text("UPDATE generations SET check_at = now() WHERE check_at IS NOT NULL"))
+        db.session.commit()
+    run(app, "reconcile_due")
+    with app.app_context():
+        assert ledger.balance(db.session, unlucky) == 105
+        assert db.session.scalar(select(Alert.resolved_at)) is not None
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_works_until_it_is_stopped(database: str, root: Path, sign: signal.Signals) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flask", "--app", "app", "worker"],
+        cwd=root,
+        env={"PATH": os.environ["PATH"], **environment(database)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    engine = create_engine(database)
+    with Session(engine) as session:
+        before = session.scalar(text("SELECT folded_at FROM rollup_state"))
+        give_up = time.monotonic() + 30
+        while session.scalar(text("SELECT folded_at FROM rollup_state")) == before:
+            session.rollback()
+            assert process.poll() is None, process.stdout and process.stdout.read()
+            assert time.monotonic() < give_up, "the worker folded nothing within 30 seconds"
+            time.sleep(0.1)
+    engine.dispose()
+    process.send_signal(sign)
+    output, _ = process.communicate(timeout=20)
+    assert process.returncode == 0, output
+    assert "Traceback" not in output
