@@ -38,6 +38,11 @@ def signed(value: int) -> str:
     return f"+{number(value)}" if value > 0 else number(value)
 
 
+def counted(value: int, noun: str) -> str:
+    """A number with its noun: 1 credit, 4 credits."""
+    return f"{number(value)} {noun}{'' if value == 1 else 's'}"
+
+
 def usd(micros: int | None) -> str:
     """A total of micro-dollars in cents: $1,234.56. A sum too small for that is not shown as zero."""
     if micros is None:
@@ -197,6 +202,7 @@ def _zone() -> ZoneInfo:
 FILTERS = (
     number,
     signed,
+    counted,
     usd,
     usd_exact,
     usd_average,

@@ -51,7 +51,7 @@
         width: holder.clientWidth,
         height: holder.clientHeight,
         legend: { show: false },
-        padding: [8, 4, bottom ? 0 : 4, 0],
+        padding: [8, 20, bottom ? 0 : 4, 0],
         cursor: { sync: { key: "days" }, y: false, points: { show: false }, drag: { setScale: false, x: false, y: false } },
         scales: {
           x: { time: false, range: [-0.6, last + 0.6] },
@@ -62,7 +62,7 @@
           { stroke: ink, grid: { show: false }, ticks: { show: false }, size: bottom ? 26 : 4, font: "11.5px system-ui",
             splits: () => pick(data.days.length, holder.clientWidth), values: (_, at) => at.map((i) => bottom ? data.days[i] : "") },
           { stroke: ink, grid: { stroke: line, width: 1 }, ticks: { show: false }, size: 52, space: 30, font: "11.5px system-ui",
-            values: (_, at) => at.map((v) => isMoney ? wholeMoney.format(v) : Number.isInteger(v) ? compact.format(v) : "") },
+            values: (_, at) => at.map((v) => isMoney ? (at.at(-1) < 10 ? money : wholeMoney).format(v) : Number.isInteger(v) ? compact.format(v) : "") },
         ],
         hooks: { setCursor: [(plot) => say(plot.cursor.left >= 0 ? plot.cursor.idx : null)] },
       }, [data.days.map((_, i) => i), values, ...(isMoney ? [] : [data.failed])], holder);

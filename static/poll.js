@@ -6,7 +6,6 @@
   const pulse = document.getElementById("pulse");
   if (!pulse) return;
   const live = document.getElementById("live");
-  const text = document.getElementById("live-text");
   const stamp = document.getElementById("as-of");
   const panels = document.getElementById("panels");
   const note = document.getElementById("stale-note");
@@ -58,7 +57,7 @@
     const late = !paused && Date.now() - received > interval * 2500;
     const stale = failures > 0 || late;
     live.dataset.state = stale ? "stale" : paused ? "paused" : "live";
-    text.textContent = `${stale ? "Stale: updated" : paused ? "Paused, updated" : "Updated"} ${age()}`;
+    stamp.textContent = `${stale ? "Stale: updated" : paused ? "Paused, updated" : "Updated"} ${age()}`;
     panels.toggleAttribute("data-stale", stale);
     note.toggleAttribute("data-shown", failures > 0);
     toggle.setAttribute("aria-pressed", String(paused));

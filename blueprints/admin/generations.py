@@ -81,8 +81,7 @@ def refund(generation_id: UUID) -> ResponseReturnValue:
         return _again(generation_id, form, 422, summary=invalid.message, problems=invalid.details.get("fields"))
     except Conflict as conflict:
         return _again(generation_id, form, 409, summary=conflict.message, changed=True)
-    unit = "credit" if issued.credits == 1 else "credits"
-    message = f"Refunded {formats.number(issued.credits)} {unit} to {issued.customer_id}."
+    message = f"Refunded {formats.counted(issued.credits, 'credit')} to {issued.customer_id}."
     db.session.commit()
     flash(message, "ok")
     target = url_for("admin.generation", generation_id=generation_id)
