@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from makegood import passwords
 from tests.people import add_operator, log_in
 
 SECRET_KEY = "only-for-tests-0123456789-abcdefghijklmnop"
-DATABASE_FIXTURES = {"server", "database", "session", "app", "client", "operator"}
+DATABASE_FIXTURES = {"server", "database", "session", "make_app", "app", "client", "operator"}
 _numbers = itertools.count(1)
 
 
@@ -103,13 +103,28 @@ def session(rules_database: str) -> Iterator[Session]:
     engine.dispose()
 
 
+MakeApp = Callable[..., Flask]
+
+
 @pytest.fixture
-def app(database: str) -> Iterator[Flask]:
+def make_app(database: str) -> Iterator[MakeApp]:
+    """Makes applications on one fresh database, with further settings: `make_app(TRUSTED_PROXIES="1")`."""
+    made: list[Flask] = []
+
+    def make(**extra: str) -> Flask:
+        made.append(create_app(environment(database, **extra)))
+        return made[-1]
+
+    yield make
+    for app in made:
+        with app.app_context():
+            db.engine.dispose()
+
+
+@pytest.fixture
+def app(make_app: MakeApp) -> Flask:
     """The application on a fresh database."""
-    app = create_app(environment(database))
-    yield app
-    with app.app_context():
-        db.engine.dispose()
+    return make_app()
 
 
 @pytest.fixture(scope="session", autouse=True)

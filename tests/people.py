@@ -32,7 +32,8 @@ def add_key(app: Flask, *scopes: str) -> str:
 
 def form_token(client: FlaskClient, path: str = "/login") -> str:
     """The CSRF token of a page's forms."""
-    found = re.search(r'name="csrf_token" value="([^"]+)"', client.get(path).text)
+    page = client.get(path, follow_redirects=True).text
+    found = re.search(r'name="csrf_token" value="([^"]+)"', page)
     assert found, f"{path} has no form"
     return found[1]
 
