@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from blueprints.api.fields import Moment
+from blueprints.api.fields import Instant
 from makegood.providers.protocol import ErrorClass
 
 
@@ -65,9 +65,9 @@ class Generation(Started):
         description="What was reported after the generation had ended otherwise; it changed nothing"
     )
     cost_usd: str | None = Field(description="What the provider takes, in US dollars; null while unknown")
-    charged_at: Moment
-    submitted_at: Moment | None
-    ended_at: Moment | None
+    charged_at: Instant
+    submitted_at: Instant | None
+    ended_at: Instant | None
 
 
 class Grant(BaseModel):
@@ -79,9 +79,9 @@ class Grant(BaseModel):
     source: str
     credits: int
     remaining: int
-    expires_at: Moment | None
+    expires_at: Instant | None
     reason: str
-    created_at: Moment
+    created_at: Instant
 
 
 class NewGrant(Grant):
@@ -108,8 +108,8 @@ class Customer(BaseModel):
     balance: int
     grants: list[Grant] = Field(description="Grants with credits left, in the order in which they are spent")
     consumed_this_month: Consumed
-    created_at: Moment
-    updated_at: Moment
+    created_at: Instant
+    updated_at: Instant
 
 
 class Movement(BaseModel):
@@ -134,7 +134,7 @@ class Transaction(BaseModel):
     generation_id: UUID | None
     actor: str
     reason: str
-    occurred_at: Moment
+    occurred_at: Instant
     movements: list[Movement]
 
 

@@ -115,13 +115,13 @@ Dollars = Annotated[str, Field(pattern=DOLLARS), AfterValidator(_micros)]
 Limit = Annotated[int, Field(ge=1, le=200), BeforeValidator(_whole_number)]
 Entry = Annotated[int, Field(ge=1, le=LARGEST), BeforeValidator(_whole_number)]
 
-Moment = Annotated[
-    datetime,
-    BeforeValidator(_moment),
-    PlainSerializer(iso, return_type=str),
-    WithJsonSchema({"type": "string", "format": "date-time"}),
-]
-"""An instant: read with any offset, written in UTC."""
+DATE_TIME = WithJsonSchema({"type": "string", "format": "date-time"})
+
+Moment = Annotated[datetime, BeforeValidator(_moment), DATE_TIME]
+"""An instant that was sent, with any offset; in UTC from here on."""
+
+Instant = Annotated[datetime, PlainSerializer(iso, return_type=str), DATE_TIME]
+"""An instant that is answered, in UTC."""
 
 _identifier: TypeAdapter[str] = TypeAdapter(Identifier)
 

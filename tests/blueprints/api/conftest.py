@@ -1,0 +1,85 @@
+"""A platform's backend: a client with an API key, and a provider that answers as told."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import text
+from werkzeug.test import TestResponse
+
+from extensions import db
+from makegood.ids import uuid7
+from tests.making import MODEL, FakeProvider
+from tests.people import add_key
+
+
+@dataclass
+class Platform:
+    """The platform's backend, talking to the application."""
+
+    app: Flask
+    client: FlaskClient
+    key: str
+    provider: FakeProvider
+
+    def send(self, method: str, path: str, body: Any = None, *, idempotency: str | None = None) -> TestResponse:
+        """A request as the platform sends it."""
+        headers = {"Authorization": f"Bearer {self.key}"}
+        if idempotency is not None:
+            headers["Idempotency-Key"] = idempotency
+        return self.client.open(f"/api/v1{path}", method=method, json=body, headers=headers)
+
+    def send_raw(self, method: str, path: str, raw: bytes, **headers: str) -> TestResponse:
+        """A request whose body is not what our own encoder would write."""
+        sent = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.client.open(f"/api/v1{path}", method=method, data=raw, headers=sent)
+
+    def make_customer(self, credits: int = 0, customer_id: str | None = None) -> str:
+        """A customer with this many purchased credits beside the 5 of the free tier."""
+        customer_id = customer_id or f"cus_{uuid7().hex}"
+        assert self.send("PUT", f"/customers/{customer_id}", {"tier": "free"}).status_code == 200
+        if credits:
+            body = {"credits": credits, "source": "purchase", "reason": "order 7"}
+            answer = self.send("POST", f"/customers/{customer_id}/grants", body, idempotency=uuid7().hex)
+            assert answer.status_code == 201
+        return customer_id
+
+    def start(self, customer_id: str, *, idempotency: str | None = None, **fields: Any) -> TestResponse:
+        """Start a generation."""
+        body = {
+            "customer_id": customer_id,
+            "provider": self.provider.name,
+            "model": MODEL,
+            "kind": "image",
+            "input": {"prompt": "a red mug"},
+        } | fields
+        return self.send("POST", "/generations", body, idempotency=idempotency or uuid7().hex)
+
+    def balance(self, customer_id: str) -> int:
+        """The customer's credits, as the database has them."""
+        return int(self.sql("SELECT balance FROM balances WHERE customer_id = :id", id=customer_id))
+
+    def sql(self, statement: str, **values: Any) -> Any:
+        """The first value of the first row, in a transaction of its own, committed."""
+        with self.app.app_context(), db.engine.begin() as connection:
+            result = connection.execute(text(statement), values)
+            return result.scalar() if result.returns_rows else None
+
+
+@pytest.fixture
+def platform(app: Flask) -> Platform:
+    """A platform's backend with an API key."""
+    provider = FakeProvider()
+    app.extensions["providers"]["wavespeed"] = provider
+    return Platform(app, app.test_client(), add_key(app, "platform"), provider)
+
+
+def nested(depth: int) -> bytes:
+    """JSON that is nested this deep inside a generation's input."""
+    return json.dumps({"input": 0}).encode().replace(b"0", b'{"a":' * depth + b"1" + b"}" * depth)

@@ -1,0 +1,166 @@
+"""When the database fails between charge and refund, the answer claims no refund, and the refund still comes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import make_url
+
+from blueprints.api import start
+from extensions import db
+from makegood import reconcile
+from makegood.providers.protocol import Accepted, ErrorClass, Job, SubmitRefused
+from tests.blueprints.api.conftest import Platform
+from tests.making import TERMS, FakeProvider
+
+FAIL = """
+CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no refunds today'; END $$
+"""
+
+
+def break_refunds(platform: Platform) -> None:
+    """Let every refund fail in the database."""
+    platform.sql(FAIL)
+    platform.sql("CREATE TRIGGER fail BEFORE INSERT ON refunds FOR EACH ROW EXECUTE FUNCTION fail()")
+
+
+def mend_refunds(platform: Platform) -> None:
+    """Let refunds be written again."""
+    platform.sql("DROP TRIGGER fail ON refunds")
+
+
+def alerts(platform: Platform) -> Any:
+    """Open alerts: how many, of which kind, about what."""
+    return platform.sql(
+        "SELECT jsonb_agg(jsonb_build_array(kind, subject, generation_id)) FROM alerts WHERE resolved_at IS NULL"
+    )
+
+
+def reconcile_later(platform: Platform) -> None:
+    """Let reconcile meet everything that is in flight after its deadline."""
+    with platform.app.app_context():
+        late = db.session.scalar(db.text("SELECT max(charged_at) FROM generations")) + 2 * TERMS.deadline
+        for claimed in reconcile.claim(db.session, at=late):
+            reconcile.decide(db.session, claimed, None, TERMS, at=late)
+        db.session.commit()
+
+
+def test_a_refund_that_cannot_be_written_is_not_claimed(platform: Platform) -> None:
+    customer = platform.make_customer()
+    platform.provider.answer = SubmitRefused(ErrorClass.INVALID_INPUT, "no")
+    break_refunds(platform)
+    answer = platform.start(customer, idempotency="g1")
+    body = answer.json
+    assert (answer.status_code, body["error"]["code"]) == (500, "refund_pending")
+    assert (body["refunded"], body["credits_refunded"], body["credits_charged"]) == (False, 0, 2)
+    assert body["error"]["request_id"] == answer.headers["X-Request-Id"]
+    generation_id = body["generation_id"]
+    assert alerts(platform) == [["refund_failed", generation_id, generation_id]]
+    assert platform.balance(customer) == 3
+    assert platform.send("GET", f"/generations/{generation_id}").json["status"] == "charged"
+
+    repeat = platform.start(customer, idempotency="g1")
+    assert (repeat.status_code, repeat.json["status"], repeat.json["credits_refunded"]) == (202, "charged", 0)
+    mend_refunds(platform)
+    reconcile_later(platform)
+    assert platform.balance(customer) == 5
+    assert alerts(platform) is None
+    repeat = platform.start(customer, idempotency="g1")
+    assert (repeat.json["refunded"], repeat.json["credits_refunded"], repeat.json["balance"]) == (True, 2, 5)
+    assert len(platform.provider.submitted) == 1
+
+
+class Unplugging(FakeProvider):
+    """The database goes away while the provider is asked."""
+
+    def __init__(self, platform: Platform, answer: Accepted | Exception) -> None:
+        super().__init__(answer=answer)
+        self.platform = platform
+
+    def submit(self, job: Job) -> Accepted:
+        unplug(self.platform, connect=False)
+        return super().submit(job)
+
+
+def unplug(platform: Platform, *, connect: bool) -> None:
+    """Let nobody connect to the test's database, and end the connections that there are; or let them again."""
+    address = make_url(platform.app.config["SQLALCHEMY_DATABASE_URI"])
+    server = address.set(drivername="postgresql", database="postgres").render_as_string(hide_password=False)
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {address.database} ALLOW_CONNECTIONS {connect}".encode())
+        if not connect:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [address.database]
+            )
+
+
+@contextmanager
+def plugged_in_again(platform: Platform) -> Iterator[None]:
+    """Whatever happens inside, the database answers afterwards."""
+    try:
+        yield
+    finally:
+        unplug(platform, connect=True)
+
+
+def test_while_the_database_is_away_a_refusal_is_503_without_a_refund(platform: Platform) -> None:
+    customer = platform.make_customer()
+    refusal = SubmitRefused(ErrorClass.PROVIDER_UNAVAILABLE, "no")
+    platform.app.extensions["providers"]["wavespeed"] = provider = Unplugging(platform, refusal)
+    with plugged_in_again(platform):
+        answer = platform.start(customer, idempotency="g1")
+        assert (answer.status_code, answer.json["error"]["code"]) == (503, "refund_pending")
+        assert (answer.json["refunded"], answer.json["credits_refunded"]) == (False, 0)
+        away = platform.start(customer, idempotency="g1")
+        assert (away.status_code, away.json["error"]["code"]) == (503, "database_unavailable")
+        assert "refunded" not in away.json
+    assert platform.balance(customer) == 3
+    reconcile_later(platform)
+    assert platform.balance(customer) == 5
+    repeat = platform.start(customer, idempotency="g1")
+    assert (repeat.json["refunded"], repeat.json["credits_refunded"], repeat.json["balance"]) == (True, 2, 5)
+    assert len(provider.submitted) == 1
+
+
+def test_while_the_database_is_away_an_accepted_job_is_unknown_and_stays_charged(platform: Platform) -> None:
+    customer = platform.make_customer()
+    platform.app.extensions["providers"]["wavespeed"] = provider = Unplugging(platform, Accepted("job-1"))
+    with plugged_in_again(platform):
+        answer = platform.start(customer, idempotency="g1")
+        assert (answer.status_code, answer.json["status"], answer.json["balance"]) == (202, "unknown", 3)
+    [job] = provider.submitted
+    path = job.callback_url.removeprefix("http://localhost")
+    body = b'{"outcome": "succeeded", "job": "job-1", "outputs": ["https://results.example/1.png"]}'
+    assert platform.client.post(path, data=body, headers={"x-genuine": "yes"}).status_code == 200
+    shown = platform.send("GET", f"/generations/{answer.json['id']}").json
+    assert (shown["status"], shown["provider_job_id"], shown["balance"]) == ("succeeded", "job-1", 3)
+    assert platform.balance(customer) == 3
+
+
+def test_a_database_that_is_away_from_the_start_costs_nothing(platform: Platform) -> None:
+    customer = platform.make_customer()
+    with plugged_in_again(platform):
+        unplug(platform, connect=False)
+        answer = platform.start(customer, idempotency="g1")
+    assert (answer.status_code, answer.json["error"]["code"]) == (503, "database_unavailable")
+    assert answer.headers["Retry-After"]
+    assert (platform.balance(customer), platform.provider.submitted) == (5, [])
+
+
+def test_a_mistake_of_ours_after_the_refusal_claims_nothing(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError
+
+    customer = platform.make_customer()
+    platform.provider.answer = SubmitRefused(ErrorClass.INVALID_INPUT, "no")
+    monkeypatch.setattr(start.idempotency, "remember", broken)
+    answer = platform.start(customer)
+    assert (answer.status_code, answer.json["error"]["code"]) == (500, "refund_pending")
+    assert platform.balance(customer) == 3
+    assert len(alerts(platform)) == 1
