@@ -9,6 +9,7 @@ import time
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import httpx
@@ -62,17 +63,11 @@ NEVER_SENT = (
 class Door:
     """An HTTP client for one provider, so that a slow one keeps no other waiting. Threads may share it."""
 
-    def __init__(
-        self,
-        tls: ssl.SSLContext,
-        *,
-        submit_seconds: float = SUBMIT_SECONDS,
-        fetch_seconds: float = FETCH_SECONDS,
-    ) -> None:
+    def __init__(self, *, submit_seconds: float = SUBMIT_SECONDS, fetch_seconds: float = FETCH_SECONDS) -> None:
         self._submit_seconds = submit_seconds
         self._fetch_seconds = fetch_seconds
         self._client = httpx.Client(
-            verify=tls,
+            verify=_tls(),
             follow_redirects=False,
             trust_env=False,
             # An answer that may not be compressed cannot grow beyond its limit either.
@@ -127,6 +122,12 @@ class Door:
         finally:
             response.close()
         return Answer(response.status_code, _object(bytes(body)))
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """One for all doors: reading the certificates takes longer than everything else in a door."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def _name(error: Exception) -> str:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-import httpx
-
 from makegood.providers import nanobanana, protocol, wavespeed
 from makegood.providers.external import External
 from makegood.providers.http import FETCH_SECONDS, SUBMIT_SECONDS, Door
@@ -38,10 +36,9 @@ def build(
     fetch_seconds: float = FETCH_SECONDS,
 ) -> dict[str, protocol.Provider]:
     """The providers by name: those of `connections`, and "external". Raises ValueError for an unknown name."""
-    tls = httpx.create_ssl_context(trust_env=False)
     providers: list[protocol.Provider] = [External()]
     for name, connection in connections.items():
-        door = Door(tls, submit_seconds=submit_seconds, fetch_seconds=fetch_seconds)
+        door = Door(submit_seconds=submit_seconds, fetch_seconds=fetch_seconds)
         providers.append(_adapter(name, connection, door))
     return {provider.name: provider for provider in providers}
 
