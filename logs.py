@@ -9,6 +9,12 @@ from typing import Any
 
 import structlog
 
+SHARED: list[Any] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
 HANDLER = "makegood"
 HIDDEN = "***"
 SECRET_NAMES = re.compile(r"(?i)password|secret|token|authorization|cookie|signature|api_?key$")
@@ -31,16 +37,10 @@ def without_secrets(text: str) -> str:
 
 def configure(environment: str) -> None:
     """Set logging up for this process. In tests records are made, but not written to standard error."""
-    shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
-            *shared,
+            *SHARED,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -56,7 +56,7 @@ def configure(environment: str) -> None:
         granian.filters = [kept for kept in granian.filters if not isinstance(kept, MaskFilter)]
         granian.addFilter(MaskFilter())
     if environment != "test":
-        _write_to_stderr(root, shared)
+        _write_to_stderr(root)
 
 
 class MaskFilter(logging.Filter):
@@ -68,10 +68,10 @@ class MaskFilter(logging.Filter):
         return True
 
 
-def formatter(shared: list[Any]) -> logging.Formatter:
+def formatter() -> logging.Formatter:
     """Records as JSON lines. Tracebacks come without local variables: those hold secrets."""
     return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
+        foreign_pre_chain=SHARED,
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
@@ -93,10 +93,10 @@ def mask(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str
     return event
 
 
-def _write_to_stderr(root: logging.Logger, shared: list[Any]) -> None:
+def _write_to_stderr(root: logging.Logger) -> None:
     handler = logging.StreamHandler()
     handler.set_name(HANDLER)
-    handler.setFormatter(formatter(shared))
+    handler.setFormatter(formatter())
     for old in [handler for handler in root.handlers if handler.name == HANDLER]:
         root.removeHandler(old)
     root.addHandler(handler)

@@ -183,7 +183,7 @@ def test_every_page_and_every_refusal_carries_the_headers(operator: FlaskClient)
         stranger.post("/callbacks/wavespeed/unknown"),
         stranger.get("/healthz"),
         stranger.get("/nothing"),
-        stranger.get("/static/app.css"),
+        stranger.get("/static/app.css", buffered=True),
     ]
     for answer in answers:
         headers = answer.headers
@@ -314,7 +314,7 @@ def test_each_request_is_one_line_of_json(client: FlaskClient, written: io.Strin
 def test_polls_and_checks_are_not_logged(operator: FlaskClient, written: io.StringIO) -> None:
     operator.get("/admin/pulse")
     operator.get("/healthz")
-    operator.get("/static/app.css")
+    operator.get("/static/app.css", buffered=True)
     assert written.getvalue() == ""
 
 
