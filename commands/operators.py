@@ -67,8 +67,12 @@ def enable(email: str) -> None:
         click.echo(f"{email} may log in again.")
 
 
+def _at_terminal() -> bool:
+    return sys.stdin.isatty()
+
+
 def _read_password() -> str:
     """From the terminal, twice and unseen; else the first line of standard input."""
-    if sys.stdin.isatty():
+    if _at_terminal():
         return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
     return sys.stdin.readline().rstrip("\r\n")
