@@ -8,8 +8,11 @@ from collections.abc import Mapping
 from flask import Flask
 
 import commands.api_keys
+import commands.demo
 import commands.operators
 import commands.worker
+import demo.database
+import demo.state
 import logs
 import settings as settings_module
 from blueprints import access, admin, api, assets, auth, callbacks, errors, formats, health, security
@@ -20,12 +23,12 @@ from makegood.providers import registry
 
 def create_app(environ: Mapping[str, str] | None = None) -> Flask:
     """Make the application from environment variables (the process's own unless given)."""
-    settings = settings_module.load(os.environ if environ is None else environ)
+    settings = _own_settings() if environ is None else settings_module.load(environ)
     app = Flask(__name__)
     app.config.update(
         SETTINGS=settings,
         SECRET_KEY=settings.secret_key,
-        SQLALCHEMY_DATABASE_URI=settings.database_url,
+        SQLALCHEMY_DATABASE_URI=settings.database_url or demo.database.ADDRESS,
         SQLALCHEMY_ENGINE_OPTIONS={"pool_pre_ping": True, "hide_parameters": True},
         WTF_CSRF_TIME_LIMIT=None,
         MAX_CONTENT_LENGTH=1_000_000,
@@ -40,8 +43,19 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
     return app
 
 
+def _own_settings() -> settings_module.Settings:
+    """This process's settings; a wrong one ends the process with one sentence."""
+    try:
+        return settings_module.load(demo.state.complete(os.environ))
+    except settings_module.SettingsError as error:
+        raise SystemExit(f"Error: {error}") from None
+
+
 def _init_extensions(app: Flask) -> None:
     db.init_app(app)
+    if app.config["SETTINGS"].database_url is None:
+        with app.app_context():
+            demo.database.connect_to_embedded(db.engine)
     migrate.init_app(app, db, directory="migrations")
     login.init_app(app)
     csrf.init_app(app)
@@ -63,3 +77,4 @@ def _register_commands(app: Flask) -> None:
     app.cli.add_command(commands.operators.group)
     app.cli.add_command(commands.api_keys.group)
     app.cli.add_command(commands.worker.command)
+    app.cli.add_command(commands.demo.command)

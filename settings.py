@@ -8,6 +8,9 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
 from makegood.terms import Terms
 
 PROVIDER_NAMES = ("wavespeed", "nanobanana", "simulated")
@@ -94,11 +97,16 @@ def _database_url(environ: Mapping[str, str]) -> str | None:
     if value is None:
         return None
     scheme, separator, rest = value.partition("://")
+    address = f"postgresql+psycopg://{rest}"
+    try:
+        make_url(address)
+    except (ArgumentError, ValueError):
+        separator = ""
     if not separator or scheme not in ("postgres", "postgresql", "postgresql+psycopg"):
         raise SettingsError(
             "DATABASE_URL must be a PostgreSQL address such as postgresql://user:password@host:5432/makegood"
         )
-    return f"postgresql+psycopg://{rest}"
+    return address
 
 
 def _timezone(environ: Mapping[str, str], name: str, default: str) -> ZoneInfo:

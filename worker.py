@@ -13,6 +13,7 @@ import structlog
 from flask import Flask
 from sqlalchemy import make_url
 
+from demo import database
 from extensions import db
 from makegood import alerts, callbacks, grants, reconcile, rollups, throttles
 from makegood.errors import Conflict
@@ -99,7 +100,8 @@ SCHEDULE = (
 
 def create_queue(app: Flask) -> procrastinate.App:
     """The job queue on the application's database, with every scheduled task."""
-    address = make_url(app.config["SQLALCHEMY_DATABASE_URI"]).set(drivername="postgresql")
+    url = app.config["SETTINGS"].database_url or database.server().url()
+    address = make_url(url).set(drivername="postgresql")
     connector = procrastinate.PsycopgConnector(conninfo=address.render_as_string(hide_password=False))
     queue = procrastinate.App(connector=connector)
     for scheduled in SCHEDULE:

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
+import psycopg
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
+from embedded import EmbeddedError
 from makegood.errors import MakegoodError
 
 ACTOR = "command line"
@@ -21,8 +23,11 @@ def one_sentence() -> Iterator[None]:
         yield
     except MakegoodError as error:
         raise click.ClickException(error.message) from None
-    except OperationalError:
-        raise click.ClickException("The database cannot be reached; check DATABASE_URL.") from None
+    except EmbeddedError as error:
+        raise click.ClickException(str(error)) from None
+    except (OperationalError, psycopg.OperationalError) as error:
+        reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
+        raise click.ClickException(f"The database cannot be used, check DATABASE_URL: {reason}") from None
     except ProgrammingError as error:
         if getattr(error.orig, "sqlstate", None) != "42P01":
             raise

@@ -39,6 +39,10 @@ class EmbeddedServer:
         self._process = os.getpid()
         self._sockets = socket_directory(cluster)
 
+    def parameters(self, database: str = "makegood") -> dict[str, str | int]:
+        """How libpq connects to a database."""
+        return {"host": self._sockets, "port": PORT, "user": SUPERUSER, "dbname": database}
+
     def url(self, database: str = "makegood") -> str:
         """The address of a database, for SQLAlchemy with psycopg."""
         host = quote(self._sockets, safe="")
@@ -56,9 +60,10 @@ class EmbeddedServer:
         with connect(self._cluster) as connection:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
-    def alive(self) -> bool:
-        """Whether the server's process lives."""
-        return running(self._cluster) is not None
+    def usable(self) -> bool:
+        """Whether the server lives, and it was this process (not its parent) that started or joined it."""
+        mine = not self._users.closed and os.getpid() == self._process
+        return mine and running(self._cluster) is not None
 
     def stop(self, *, even_in_use: bool = False) -> None:
         """Leave the server, and stop it when nobody else uses it (or `even_in_use`). Idempotent.

@@ -8,6 +8,7 @@ from alembic import context
 from flask import current_app
 from sqlalchemy.dialects.postgresql.base import ischema_names
 
+from commands import one_sentence
 from extensions import db
 from makegood.models.base import XID8
 
@@ -36,4 +37,5 @@ def run() -> None:
         connection.commit()
 
 
-run()
+with one_sentence():
+    run()

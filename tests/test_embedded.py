@@ -199,7 +199,7 @@ def test_a_killed_server_is_started_again_with_its_committed_rows(state: Path) -
     server = embedded.start(state)
     query(server, "CREATE TABLE kept AS SELECT 7 AS value")
     killed = kill_server(state)
-    assert not server.alive()
+    assert not server.usable()
     again = embedded.start(state)
     assert again.started
     assert servers(state) != [killed]
@@ -272,7 +272,7 @@ def test_another_server_with_the_old_process_number_survives(state: Path) -> Non
         pid_file = data_directory(state) / "postmaster.pid"
         killed = kill_server(state)
         pid_file.write_text(pid_file.read_text().replace(str(killed), number, 1))
-        assert not server.alive()
+        assert not server.usable()
         again = embedded.start(state, durable=False)
         assert again.started
         again.stop(even_in_use=True)

@@ -1,0 +1,44 @@
+"""The demo's own log-in, API keys and customer."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session
+
+from demo.state import State
+from makegood import api_keys, customers, grants, operators, passwords
+from makegood.models import Customer, Operator
+from makegood.terms import Terms
+
+ACTOR = "demo"
+EMAIL = "demo@example.com"
+CUSTOMER = "you"
+CREDITS = 1_000
+
+
+def is_new(session: Session) -> bool:
+    """Whether no demo has been in this database yet."""
+    return not session.scalar(select(exists().where(Operator.email == EMAIL)))
+
+
+def has_account(session: Session) -> bool:
+    """Whether somebody's account is in this database: customers or operators."""
+    return bool(session.scalar(select(exists(select(Customer.id)) | exists(select(Operator.id)))))
+
+
+def ensure(session: Session, state: State, terms: Terms) -> None:
+    """Make the log-in, the keys and the customer that the demo prints, unless `state` knows them already."""
+    stored = session.scalar(select(Operator.password_hash).where(Operator.email == EMAIL))
+    if stored is None:
+        operators.create(session, EMAIL, "admin", state.password, actor=ACTOR)
+    elif not passwords.matches(stored, state.password):
+        operators.set_password(session, EMAIL, state.password, actor=ACTOR, now=datetime.now(UTC))
+    if api_keys.find(session, state.api_key) is None:
+        state.api_key = api_keys.create(session, "Demo platform", ["platform"], actor=ACTOR)[1]
+    if api_keys.find(session, state.stats_key) is None:
+        state.stats_key = api_keys.create(session, "Demo figures", ["stats"], actor=ACTOR)[1]
+    if session.get(Customer, CUSTOMER) is None:
+        customers.upsert(session, CUSTOMER, email="you@example.com", tier="pro", timezone=terms.timezone)
+        grants.add(session, CUSTOMER, CREDITS, source="bonus", reason="For trying things out", actor=ACTOR)

@@ -1,0 +1,107 @@
+"""What a checkout without settings remembers between two runs: `.makegood/demo.json`, for its owner only."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import secrets
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from settings import SettingsError
+
+DIRECTORY = Path(__file__).resolve().parents[1] / ".makegood"
+FILE = "demo.json"
+SIMULATOR_PORT = 8900
+
+
+@dataclasses.dataclass
+class State:
+    """Secrets made up once, and what the last demo chose."""
+
+    secret_key: str
+    provider_key: str
+    provider_secret: str
+    password: str
+    api_key: str = ""
+    stats_key: str = ""
+    simulator_port: int = SIMULATOR_PORT
+
+    def environ(self) -> dict[str, str]:
+        """The settings that the state stands in for."""
+        return {
+            "ENVIRONMENT": "demo",
+            "SECRET_KEY": self.secret_key,
+            "SIMULATED_API_KEY": self.provider_key,
+            "SIMULATED_WEBHOOK_SECRET": self.provider_secret,
+            "SIMULATED_BASE_URL": f"http://127.0.0.1:{self.simulator_port}",
+        }
+
+
+def complete(environ: Mapping[str, str], directory: Path = DIRECTORY) -> Mapping[str, str]:
+    """The settings of this process: with the demo's beneath them, when they are for the demo or there are none.
+
+    Raises SettingsError when a production or a test was given no database.
+    """
+    given = {name for name in ("ENVIRONMENT", "DATABASE_URL", "SECRET_KEY") if environ.get(name)}
+    if not given or environ.get("ENVIRONMENT") == "demo":
+        return {**load(directory).environ(), **{name: value for name, value in environ.items() if value}}
+    if "DATABASE_URL" not in given:
+        raise SettingsError(
+            "DATABASE_URL is not set: name a PostgreSQL, or set ENVIRONMENT=demo for the embedded one."
+        )
+    return environ
+
+
+def load(directory: Path = DIRECTORY) -> State:
+    """The state of this checkout, made when there is none. Raises SettingsError when it cannot be read or made."""
+    path = directory / FILE
+    try:
+        directory.mkdir(exist_ok=True)
+        if not path.exists():
+            _publish(_new(), path, replace=False)
+        return State(**json.loads(path.read_text()))
+    except (ValueError, TypeError):
+        raise SettingsError(f"{path} is damaged; remove it, and the demo makes a new one.") from None
+    except OSError as error:
+        raise SettingsError(
+            f"The demo keeps its state in {directory}, which cannot be used ({error.strerror})."
+        ) from None
+
+
+def save(state: State, directory: Path = DIRECTORY) -> None:
+    """Remember the state. Raises OSError."""
+    _publish(state, directory / FILE, replace=True)
+
+
+def _new() -> State:
+    return State(
+        secret_key=secrets.token_urlsafe(48),
+        provider_key=secrets.token_urlsafe(24),
+        provider_secret=f"whsec_{secrets.token_urlsafe(32)}",
+        password=secrets.token_urlsafe(12),
+    )
+
+
+def _publish(state: State, path: Path, *, replace: bool) -> None:
+    """Write the file whole, readable by its owner only; without `replace` the first of several writers wins."""
+    write_private(path, json.dumps(dataclasses.asdict(state), indent=2) + "\n", replace=replace)
+
+
+def write_private(path: Path, text: str, *, replace: bool = True) -> None:
+    """Put a file there, complete or not at all, that only its owner can read. Raises OSError."""
+    descriptor, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # mkstemp makes it 0600
+    try:
+        with open(descriptor, "w") as file:
+            file.write(text)
+        if replace:
+            os.replace(scratch, path)
+        else:
+            with suppress(FileExistsError):
+                os.link(scratch, path)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(scratch)
