@@ -36,6 +36,10 @@ class Loopback:
         loopback = self
 
         class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+            wbufsize = -1
+
             def _handle(self) -> None:
                 length = int(self.headers.get("Content-Length", "0"))
                 headers = {name.lower(): value for name, value in self.headers.items()}
@@ -44,6 +48,7 @@ class Loopback:
                     loopback.requests.append(request)
                     loopback._arrived.notify_all()
                 if callable(loopback.answer):
+                    self.close_connection = True
                     with suppress(OSError):
                         loopback.answer(self.connection)
                     return

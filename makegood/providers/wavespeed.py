@@ -160,13 +160,14 @@ def _report(prediction: Mapping[str, Any], webhook_id: str | None) -> Report:
     job_id = fields.job_id(prediction.get("id"))
     if job_id is None:
         raise CallbackRejected("signed, but it names no job")
-    status = fields.message(prediction.get("status")) or ""
+    said = prediction.get("status") if isinstance(prediction.get("status"), str) else ""
+    status = (fields.message(said) or "")[:50]
     # The id of a delivery may be that of the job; a delivery with another status is another message.
-    delivery = f"{webhook_id}:{status[:50]}" if webhook_id else None
-    if status == SUCCEEDED:
+    delivery = f"{webhook_id}:{status}" if webhook_id else None
+    if said == SUCCEEDED:
         outputs = fields.links(prediction.get("outputs"))
         return Report(Outcome.SUCCEEDED, job_id, outputs, delivery=delivery, status=status)
-    if status not in FAILED:
+    if said not in FAILED:
         return Report(Outcome.PENDING, job_id, delivery=delivery, status=status)
     text = fields.message(prediction.get("error"))
     return Report(
