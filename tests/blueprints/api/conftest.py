@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,8 +77,3 @@ def platform(app: Flask) -> Platform:
     provider = FakeProvider()
     app.extensions["providers"]["wavespeed"] = provider
     return Platform(app, app.test_client(), add_key(app, "platform"), provider)
-
-
-def nested(depth: int) -> bytes:
-    """JSON that is nested this deep inside a generation's input."""
-    return json.dumps({"input": 0}).encode().replace(b"0", b'{"a":' * depth + b"1" + b"}" * depth)

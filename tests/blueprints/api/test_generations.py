@@ -17,6 +17,9 @@ from makegood.providers.protocol import Accepted, ErrorClass, Job, SubmitRefused
 from tests.blueprints.api.conftest import Platform
 from tests.making import MODEL, TERMS, FakeProvider
 
+IDLE = """
+SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in%' AND datname = current_database()
+"""
 WORDS_ABOUT_US = "your account 4711 owes us money"
 
 
@@ -56,8 +59,7 @@ def test_no_connection_is_held_while_the_provider_takes_its_time(platform: Platf
     class Watching(FakeProvider):
         def submit(self, job: Job) -> Accepted:
             out = db.engine.pool.checkedout()  # type: ignore[attr-defined]
-            query = "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in%' AND datname = current_database()"
-            held.append((out, platform.sql(query)))
+            held.append((out, platform.sql(IDLE)))
             return super().submit(job)
 
     platform.app.extensions["providers"]["wavespeed"] = Watching()
