@@ -1,0 +1,178 @@
+"""The books: what must hold between the ledger, grants, generations, refunds and events at every instant.
+
+The database refuses most of this when it is written; `violations` finds what got past it, by whatever way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+CHECKS = {
+    "a balance is the sum of its ledger rows and of its grants' remainders": """
+        SELECT customer_id AS subject,
+               format('balance %s after %s entries, ledger %s in %s, grants %s',
+                      b.balance, b.entries, l.credits, l.entries, g.credits) AS found
+          FROM customers c
+          LEFT JOIN balances b ON b.customer_id = c.id
+          LEFT JOIN (SELECT customer_id, sum(amount) AS credits, count(*) AS entries
+                       FROM credit_transactions GROUP BY 1) AS l USING (customer_id)
+          LEFT JOIN (SELECT customer_id, sum(remaining) AS credits FROM grants GROUP BY 1) AS g USING (customer_id)
+         WHERE b.balance IS NULL OR b.balance < 0 OR b.balance <> coalesce(l.credits, 0)
+            OR b.entries <> coalesce(l.entries, 0) OR b.balance <> coalesce(g.credits, 0)""",
+    "ledger rows are numbered without gaps, and each continues the one before": """
+        SELECT id::text, format('%s entry %s: %s, %s, %s', customer_id, entry, before, amount, balance_after)
+          FROM (SELECT *, row_number() OVER history AS number,
+                       lag(balance_after, 1, 0::bigint) OVER history AS before
+                  FROM credit_transactions WINDOW history AS (PARTITION BY customer_id ORDER BY entry)) AS t
+         WHERE entry <> number OR before + amount <> balance_after OR balance_after < 0""",
+    "a ledger row's movements add up to it, in grants of the same customer": """
+        SELECT t.id::text, format('amount %s, movements %s', t.amount, sum(m.credits))
+          FROM credit_transactions t
+          LEFT JOIN movements m ON m.transaction_id = t.id
+          LEFT JOIN grants g ON g.id = m.grant_id
+         GROUP BY t.id
+        HAVING sum(m.credits) IS DISTINCT FROM t.amount OR bool_or(g.customer_id <> t.customer_id)
+            OR bool_or(sign(m.credits) <> sign(t.amount))""",
+    "a grant holds what was put into it less what was taken": """
+        SELECT g.id::text, format('%s of %s left, movements %s, given %s',
+                                  g.remaining, g.credits, m.credits, m.given)
+          FROM grants g
+          LEFT JOIN (SELECT grant_id, sum(credits) AS credits,
+                            sum(credits) FILTER (WHERE kind IN ('grant', 'adjustment')
+                                                    OR origin_grant_id IS NOT NULL) AS given
+                       FROM movements JOIN credit_transactions t ON t.id = transaction_id GROUP BY 1) AS m
+            ON m.grant_id = g.id
+         WHERE g.remaining <> coalesce(m.credits, 0) OR g.credits IS DISTINCT FROM m.given
+            OR g.remaining NOT BETWEEN 0 AND g.credits""",
+    "nothing is spent from an expired grant, and nothing expires early": """
+        SELECT m.grant_id::text, format('%s at %s, expiry %s', t.kind, t.occurred_at, g.expires_at)
+          FROM movements m
+          JOIN credit_transactions t ON t.id = m.transaction_id
+          JOIN grants g ON g.id = m.grant_id
+         WHERE (t.kind = 'charge' AND g.expires_at <= t.occurred_at)
+            OR (t.kind = 'expiry' AND g.expires_at > t.occurred_at)""",
+    "a generation is charged once, what it says": """
+        SELECT g.id::text, format('charged %s, ledger %s in %s', g.credits_charged, sum(t.amount), count(t.id))
+          FROM generations g
+          LEFT JOIN credit_transactions t
+            ON t.generation_id = g.id AND t.customer_id = g.customer_id AND t.kind = 'charge'
+         GROUP BY g.id HAVING count(t.id) <> 1 OR sum(t.amount) <> -g.credits_charged""",
+    "refunds, their ledger rows and the generation agree, and never exceed the charge": """
+        SELECT g.id::text, format('charged %s, refunded %s, refunds %s, ledger %s', g.credits_charged,
+                                  g.credits_refunded, sum(r.credits), sum(t.amount))
+          FROM generations g
+          LEFT JOIN credit_transactions t ON t.generation_id = g.id AND t.kind = 'refund'
+          LEFT JOIN refunds r ON r.transaction_id = t.id
+         GROUP BY g.id
+        HAVING g.credits_refunded NOT BETWEEN 0 AND g.credits_charged
+            OR coalesce(sum(t.amount), 0) <> g.credits_refunded
+            OR coalesce(sum(r.credits), 0) <> g.credits_refunded
+            OR bool_or(t.amount IS DISTINCT FROM r.credits) OR bool_or(r.generation_id <> g.id)""",
+    "a refund goes back to the grants that the charge came from": """
+        SELECT t.generation_id::text, format('grant %s: drawn minus returned %s', origin.id, -sum(m.credits))
+          FROM credit_transactions t
+          JOIN movements m ON m.transaction_id = t.id
+          JOIN grants origin ON origin.id = coalesce(m.origin_grant_id, m.grant_id)
+          JOIN grants g ON g.id = m.grant_id
+         WHERE t.kind IN ('charge', 'refund')
+         GROUP BY t.generation_id, origin.id
+        HAVING sum(m.credits) > 0 OR bool_or(g.source <> origin.source)""",
+    "only failed and cancelled generations are refunded automatically, once for each": """
+        SELECT g.id::text, format('%s: %s automatic refunds', g.status, count(*))
+          FROM refunds r JOIN generations g ON g.id = r.generation_id
+         WHERE r.origin = 'automatic'
+         GROUP BY g.id, r.reason = 'cancelled'
+        HAVING count(*) > 1 OR g.status NOT IN ('failed', 'cancelled')""",
+    "no failure is paid for but by policy": """
+        SELECT g.id::text, format('%s (%s): %s of %s refunded', g.status, coalesce(g.error_class, g.late_outcome),
+                                  g.credits_refunded, g.credits_charged)
+          FROM generations g
+         WHERE (g.status IN ('failed', 'cancelled'))
+           AND g.credits_refunded < (
+                SELECT (g.credits_charged * min(p.percent) + 50) / 100 FROM refund_policies p
+                 WHERE p.error_class = coalesce(g.error_class,
+                                                CASE WHEN g.late_outcome = 'failed' THEN 'unknown_error' END,
+                                                'cancelled'))""",
+    "the loss is the cost of what was refunded": """
+        SELECT g.id::text, format('cost %s, losses %s', g.cost_micros, array_agg(r.loss_micros ORDER BY t.entry))
+          FROM refunds r
+          JOIN credit_transactions t ON t.id = r.transaction_id
+          JOIN generations g ON g.id = r.generation_id
+         GROUP BY g.id
+        HAVING sum(r.loss_micros) <> coalesce(g.cost_micros, 0)
+            OR (array_agg(r.loss_micros ORDER BY t.entry))[1] <> sum(r.loss_micros)""",
+    "a refund by hand has its audit entry": """
+        SELECT r.generation_id::text, format('%s refunds, %s entries', r.count, a.count)
+          FROM (SELECT generation_id, count(*) FROM refunds WHERE origin = 'manual' GROUP BY 1) AS r
+          FULL JOIN (SELECT subject, count(*) FROM audit_entries WHERE action = 'refund.issued' GROUP BY 1) AS a
+            ON a.subject = 'generation:' || r.generation_id
+         WHERE r.count IS DISTINCT FROM a.count""",
+    "an applied callback has ended its generation": """
+        SELECT c.id::text, g.status FROM callbacks c JOIN generations g ON g.id = c.generation_id
+         WHERE c.state = 'applied' AND g.ended_at IS NULL""",
+    "an idempotency key leads to what it made": """
+        SELECT k.key, k.resource_id::text FROM idempotency_keys k
+         WHERE NOT EXISTS (SELECT FROM generations WHERE id = k.resource_id)
+           AND NOT EXISTS (SELECT FROM grants WHERE id = k.resource_id)""",
+    "events say of customers and credits what the rows say": """
+        SELECT tier, format('rows %s/%s/%s, events %s/%s/%s', r.customers, r.holders, r.credits,
+                            e.customers, e.holders, e.credits)
+          FROM (SELECT tier, count(*) AS customers, count(*) FILTER (WHERE balance > 0) AS holders,
+                       sum(balance) AS credits
+                  FROM customers JOIN balances ON customer_id = id GROUP BY 1) AS r
+          FULL JOIN (SELECT tier, sum(customers) AS customers, sum(holders) AS holders, sum(credits) AS credits
+                       FROM events GROUP BY 1) AS e USING (tier)
+         WHERE (coalesce(r.customers, 0), coalesce(r.holders, 0), coalesce(r.credits, 0))
+               IS DISTINCT FROM (e.customers, e.holders, e.credits)""",
+    "events say of a generation what its row says, when it happened": """
+        SELECT g.id::text, format('%s events', count(e.id))
+          FROM generations g LEFT JOIN events e ON e.generation_id = g.id
+         GROUP BY g.id
+        HAVING (sum(e.generations) FILTER (WHERE e.at = g.charged_at), sum(e.generations),
+                sum(e.credits_charged), sum(e.cost_micros) FILTER (WHERE e.at = g.charged_at), sum(e.cost_micros),
+                sum(e.unknown_costs), sum(e.succeeded), sum(e.failed), sum(e.cancelled),
+                coalesce(sum(e.succeeded + e.failed + e.cancelled) FILTER (WHERE e.at = g.ended_at), 0),
+                sum(e.latency_ms))
+               IS DISTINCT FROM
+               (1, 1, g.credits_charged, coalesce(g.cost_micros, 0), coalesce(g.cost_micros, 0),
+                (g.cost_micros IS NULL)::int, (g.status = 'succeeded')::int, (g.status = 'failed')::int,
+                (g.status = 'cancelled')::int, (g.ended_at IS NOT NULL)::int, coalesce(g.latency_ms, 0))
+            OR bool_or((e.tier, e.provider, e.model, e.kind) <> (g.tier, g.provider, g.model, g.kind))
+               FILTER (WHERE e.provider <> '')""",
+    "events say of refunds what the rows say, when they were issued": """
+        SELECT generation_id::text, format('rows %s/%s/%s, events %s/%s/%s', r.refunds, r.credits, r.loss,
+                                           e.refunds, e.credits, e.loss)
+          FROM (SELECT generation_id, issued_at AS at, count(*) AS refunds, sum(credits) AS credits,
+                       sum(loss_micros) AS loss
+                  FROM refunds GROUP BY 1, 2) AS r
+          FULL JOIN (SELECT generation_id, at, sum(refunds) AS refunds, sum(credits_refunded) AS credits,
+                            sum(loss_micros) AS loss
+                       FROM events WHERE refunds <> 0 OR loss_micros <> 0 GROUP BY 1, 2) AS e
+            USING (generation_id, at)
+         WHERE (r.refunds, r.credits, r.loss) IS DISTINCT FROM (e.refunds, e.credits, e.loss)""",
+}
+"""What must hold, as a sentence, and the query that finds what does not: subject, and what was found."""
+
+ALL = text(
+    "\nUNION ALL\n".join(
+        f"SELECT '{rule.replace(chr(39), chr(39) * 2)}' AS rule, found.* FROM ({query}) AS found"  # noqa: S608
+        for rule, query in CHECKS.items()
+    )
+)
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One row that breaks a rule."""
+
+    rule: str
+    subject: str
+    found: str
+
+
+def violations(session: Session) -> list[Violation]:
+    """Everything in the books that does not add up, in one snapshot. Reads all rows; empty when all is well."""
+    return [Violation(*row) for row in session.execute(ALL)]
