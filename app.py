@@ -17,6 +17,7 @@ import logs
 import settings as settings_module
 from blueprints import access, admin, api, assets, auth, callbacks, errors, formats, health, security
 from blueprints.api import admin_stats
+from blueprints.api.unrecorded import Unrecorded
 from extensions import csrf, db, login, migrate
 from makegood.providers import registry
 
@@ -34,6 +35,7 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
         MAX_CONTENT_LENGTH=1_000_000,
     )
     app.extensions["providers"] = registry.build(settings.providers)
+    app.extensions["unrecorded"] = Unrecorded(app)
     logs.configure(settings.environment)
     security.register(app)  # before CSRF protection, whose refusals carry a request id too
     access.register(app)

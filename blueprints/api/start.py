@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import structlog
+from flask import current_app
 from sqlalchemy.exc import SQLAlchemyError
 
 from blueprints.api import answers
@@ -35,6 +36,7 @@ def run(new: NewGeneration, provider: Provider, settings: Settings) -> Answer:
     except Exception:
         log.exception("submit not recorded", generation_id=str(reserved.generation_id))
         _roll_back()
+        current_app.extensions["unrecorded"].keep(reserved.generation_id, result)
         return _not_recorded(new, reserved, result)
 
 
@@ -76,7 +78,7 @@ def _remember(new: NewGeneration, answer: Answer) -> Answer:
 
 
 def _not_recorded(new: NewGeneration, reserved: Reservation, result: Accepted | Lost | Refusal) -> Answer:
-    """The database failed after the submit. Reconcile settles or refunds; nothing is claimed before."""
+    """The database failed after the submit. What is kept is written later; nothing is claimed before."""
     if not isinstance(result, Refusal):
         return answers.started(new, reserved, "unknown")
     return answers.refund_pending(reserved, alerted=_raise_alert(reserved))

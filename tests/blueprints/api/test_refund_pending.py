@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable
 from typing import Any
 
-import psycopg
 import pytest
-from sqlalchemy import make_url
 
 from blueprints.api import start
-from extensions import db
-from makegood import reconcile
 from makegood.providers.protocol import Accepted, ErrorClass, Job, SubmitRefused
-from tests.blueprints.api.conftest import Platform
-from tests.making import TERMS, FakeProvider
+from tests.backend import Platform, plugged_in_again, unplug
+from tests.making import FakeProvider
 
 FAIL = """
 CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no refunds today'; END $$
@@ -40,13 +36,12 @@ def alerts(platform: Platform) -> Any:
     )
 
 
-def reconcile_later(platform: Platform) -> None:
-    """Let reconcile meet everything that is in flight after its deadline."""
-    with platform.app.app_context():
-        late = db.session.scalar(db.text("SELECT max(charged_at) FROM generations")) + 2 * TERMS.deadline
-        for claimed in reconcile.claim(db.session, at=late):
-            reconcile.decide(db.session, claimed, None, TERMS, at=late)
-        db.session.commit()
+def wait_until(true: Callable[[], bool]) -> None:
+    """Wait for something that happens by itself within seconds."""
+    give_up = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < give_up, "it did not happen within 30 seconds"
+        time.sleep(0.05)
 
 
 def test_a_refund_that_cannot_be_written_is_not_claimed(platform: Platform) -> None:
@@ -66,8 +61,7 @@ def test_a_refund_that_cannot_be_written_is_not_claimed(platform: Platform) -> N
     repeat = platform.start(customer, idempotency="g1")
     assert (repeat.status_code, repeat.json["status"], repeat.json["credits_refunded"]) == (202, "charged", 0)
     mend_refunds(platform)
-    reconcile_later(platform)
-    assert platform.balance(customer) == 5
+    wait_until(lambda: platform.balance(customer) == 5)
     assert alerts(platform) is None
     repeat = platform.start(customer, idempotency="g1")
     assert (repeat.json["refunded"], repeat.json["credits_refunded"], repeat.json["balance"]) == (True, 2, 5)
@@ -86,27 +80,6 @@ class Unplugging(FakeProvider):
         return super().submit(job)
 
 
-def unplug(platform: Platform, *, connect: bool) -> None:
-    """Let nobody connect to the test's database, and end the connections that there are; or let them again."""
-    address = make_url(platform.app.config["SQLALCHEMY_DATABASE_URI"])
-    server = address.set(drivername="postgresql", database="postgres").render_as_string(hide_password=False)
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"ALTER DATABASE {address.database} ALLOW_CONNECTIONS {connect}".encode())
-        if not connect:
-            connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [address.database]
-            )
-
-
-@contextmanager
-def plugged_in_again(platform: Platform) -> Iterator[None]:
-    """Whatever happens inside, the database answers afterwards."""
-    try:
-        yield
-    finally:
-        unplug(platform, connect=True)
-
-
 def test_while_the_database_is_away_a_refusal_is_503_without_a_refund(platform: Platform) -> None:
     customer = platform.make_customer()
     refusal = SubmitRefused(ErrorClass.PROVIDER_UNAVAILABLE, "no")
@@ -118,11 +91,11 @@ def test_while_the_database_is_away_a_refusal_is_503_without_a_refund(platform: 
         away = platform.start(customer, idempotency="g1")
         assert (away.status_code, away.json["error"]["code"]) == (503, "database_unavailable")
         assert "refunded" not in away.json
-    assert platform.balance(customer) == 3
-    reconcile_later(platform)
-    assert platform.balance(customer) == 5
+    wait_until(lambda: platform.balance(customer) == 5)
+    assert platform.sql("SELECT jsonb_agg(kind) FROM alerts WHERE acknowledged_at IS NULL") == ["refund_failed"]
     repeat = platform.start(customer, idempotency="g1")
     assert (repeat.json["refunded"], repeat.json["credits_refunded"], repeat.json["balance"]) == (True, 2, 5)
+    assert repeat.json["error"]["code"] == "provider_unavailable"
     assert len(provider.submitted) == 1
 
 
