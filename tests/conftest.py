@@ -14,7 +14,7 @@ from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
 from flask_migrate import upgrade
-from sqlalchemy import create_engine, make_url
+from sqlalchemy import Engine, create_engine, make_url
 from sqlalchemy.orm import Session
 
 import embedded
@@ -94,13 +94,19 @@ def rules_database(server: str) -> Iterator[str]:
     _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
-@pytest.fixture
-def session(rules_database: str) -> Iterator[Session]:
-    """A session whose work is rolled back at the end."""
+@pytest.fixture(scope="session")
+def rules_engine(rules_database: str) -> Iterator[Engine]:
+    """Its engine, shared too, because compiled statements are kept with it."""
     engine = create_engine(rules_database)
-    with Session(engine) as session:
-        yield session
+    yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def session(rules_engine: Engine) -> Iterator[Session]:
+    """A session whose work is rolled back at the end."""
+    with Session(rules_engine) as session:
+        yield session
 
 
 MakeApp = Callable[..., Flask]
