@@ -9,6 +9,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 
 from extensions import csrf, db
 from makegood import callbacks
+from makegood.errors import NotFound
 
 blueprint = Blueprint("callbacks", __name__, url_prefix="/callbacks")
 csrf.exempt(blueprint)
@@ -24,10 +25,13 @@ def receive(provider: str, token: str) -> tuple[Response, int]:
     request.max_content_length = callbacks.MAX_BODY
     if request.headers.get("Content-Encoding", "identity") != "identity":
         raise UnsupportedMediaType("Send the body without a content encoding.")
+    providers = current_app.extensions["providers"]
+    if provider not in providers:
+        raise NotFound("There is no such provider.")
     body = request.get_data(cache=False)
     receipt = callbacks.receive(
         db.session,
-        current_app.extensions["providers"],
+        providers,
         provider,
         token,
         {name.lower(): value for name, value in request.headers.items()},

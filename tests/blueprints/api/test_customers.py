@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.blueprints.api.conftest import Platform
+from tests.backend import Platform
 from tests.making import FakeProvider
 
 

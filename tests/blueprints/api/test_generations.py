@@ -14,7 +14,7 @@ from makegood import reconcile
 from makegood.ids import hash_token
 from makegood.models import Callback
 from makegood.providers.protocol import Accepted, ErrorClass, Job, SubmitRefused, SubmitUnknown
-from tests.blueprints.api.conftest import Platform
+from tests.backend import Platform
 from tests.making import MODEL, TERMS, FakeProvider
 
 IDLE = """

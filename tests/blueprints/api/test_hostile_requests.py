@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.blueprints.api.conftest import Platform
+from tests.backend import Platform
 from tests.making import MODEL
 from tests.people import add_key
 

@@ -19,7 +19,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from makegood.ids import uuid7
-from tests.blueprints.api.conftest import Platform
+from tests.backend import Platform
 from tests.making import MODEL
 
 CHECKS = [

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.blueprints.api.conftest import Platform
+from tests.backend import Platform
 
 
 def start(platform: Platform, customer: str) -> str:

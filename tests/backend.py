@@ -1,20 +1,21 @@
-"""A platform's backend: a client with an API key, and a provider that answers as told."""
+"""A platform's backend for tests, and a way to take its database away."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import pytest
+import psycopg
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 from werkzeug.test import TestResponse
 
 from extensions import db
 from makegood.ids import uuid7
 from tests.making import MODEL, FakeProvider
-from tests.people import add_key
 
 
 @dataclass
@@ -71,9 +72,22 @@ class Platform:
             return result.scalar() if result.returns_rows else None
 
 
-@pytest.fixture
-def platform(app: Flask) -> Platform:
-    """A platform's backend with an API key."""
-    provider = FakeProvider()
-    app.extensions["providers"]["wavespeed"] = provider
-    return Platform(app, app.test_client(), add_key(app, "platform"), provider)
+def unplug(platform: Platform, *, connect: bool) -> None:
+    """Let nobody connect to the test's database, and end the connections that there are; or let them again."""
+    address = make_url(platform.app.config["SQLALCHEMY_DATABASE_URI"])
+    server = address.set(drivername="postgresql", database="postgres").render_as_string(hide_password=False)
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {address.database} ALLOW_CONNECTIONS {connect}".encode())
+        if not connect:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [address.database]
+            )
+
+
+@contextmanager
+def plugged_in_again(platform: Platform) -> Iterator[None]:
+    """Whatever happens inside, the database answers afterwards."""
+    try:
+        yield
+    finally:
+        unplug(platform, connect=True)
