@@ -81,7 +81,7 @@ REMARK_ACTIVE = text(
 )
 REMARK_BALANCES = text(
     """
-    UPDATE balances SET last_charged_day = last.day, last_charged_month = date_trunc('month', last.day)
+    UPDATE balances SET last_charged_day = last.day
       FROM (SELECT customer_id, max(CAST(at AT TIME ZONE :zone AS date)) AS day
               FROM events WHERE type = 'charge' GROUP BY customer_id) AS last
      WHERE balances.customer_id = last.customer_id AND last_charged_day IS DISTINCT FROM last.day

@@ -41,7 +41,7 @@ class Customer(Base):
 class Balance(Base):
     """The credits of one customer now. Only the ledger's trigger changes `balance` and `entries`.
 
-    The last charged day and month (reporting time zone) let a charge mark the customer as newly active.
+    The last charged day (reporting time zone) lets a charge mark the customer as active on a new day or month.
     """
 
     __tablename__ = "balances"
@@ -51,5 +51,4 @@ class Balance(Base):
     balance: Mapped[Count]
     entries: Mapped[Count]
     last_charged_day: Mapped[date | None]
-    last_charged_month: Mapped[date | None]
     updated_at: Mapped[datetime | None]

@@ -17,20 +17,16 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON audit_entries
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON audit_entries EXECUTE FUNCTION refuse_change();
 -- Of an event only what a rebuild of the rollups sets anew changes: its transaction id and the activity flags.
-CREATE TRIGGER append_only BEFORE UPDATE ON events FOR EACH ROW
-    WHEN ((to_jsonb(OLD) - '{xid,active_day,active_month}'::text[])
-          IS DISTINCT FROM (to_jsonb(NEW) - '{xid,active_day,active_month}'::text[]))
-    EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only BEFORE UPDATE OF id, at, type, customer_id, generation_id, tier, provider, model, kind,
+        generations, succeeded, failed, cancelled, refunds, credits_charged, credits_refunded, cost_micros,
+        unknown_costs, loss_micros, latency_ms, customers, holders, credits ON events
+    FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER never_deleted BEFORE DELETE ON events FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON events EXECUTE FUNCTION refuse_change();
 -- Of a refund only the loss changes, when the generation's cost becomes known better.
-CREATE TRIGGER append_only BEFORE UPDATE ON refunds FOR EACH ROW
-    WHEN ((OLD.id, OLD.generation_id, OLD.customer_id, OLD.transaction_id, OLD.credits, OLD.origin, OLD.reason,
-           OLD.note, OLD.actor, OLD.policy_version, OLD.idempotency_key, OLD.issued_at, OLD.created_at)
-          IS DISTINCT FROM
-          (NEW.id, NEW.generation_id, NEW.customer_id, NEW.transaction_id, NEW.credits, NEW.origin, NEW.reason,
-           NEW.note, NEW.actor, NEW.policy_version, NEW.idempotency_key, NEW.issued_at, NEW.created_at))
-    EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only BEFORE UPDATE OF id, generation_id, customer_id, transaction_id, credits, origin, reason,
+        note, actor, policy_version, idempotency_key, issued_at, created_at ON refunds
+    FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER never_deleted BEFORE DELETE ON refunds FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON refunds EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER never_deleted BEFORE DELETE ON balances FOR EACH ROW EXECUTE FUNCTION refuse_change();
@@ -42,22 +38,16 @@ BEGIN
 END $$;
 
 -- At trigger depth 0 the statement came from outside the ledger's own triggers.
-CREATE TRIGGER ledger_only_update BEFORE UPDATE ON balances FOR EACH ROW
-    WHEN (pg_trigger_depth() = 0 AND (OLD.balance, OLD.entries, OLD.customer_id)
-          IS DISTINCT FROM (NEW.balance, NEW.entries, NEW.customer_id))
-    EXECUTE FUNCTION refuse_bypass();
+CREATE TRIGGER ledger_only_update BEFORE UPDATE OF balance, entries, customer_id ON balances FOR EACH ROW
+    WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION refuse_bypass();
 CREATE TRIGGER ledger_only_insert BEFORE INSERT ON balances FOR EACH ROW
     WHEN (NEW.balance <> 0 OR NEW.entries <> 0) EXECUTE FUNCTION refuse_bypass();
-CREATE TRIGGER ledger_only_update BEFORE UPDATE ON grants FOR EACH ROW
-    WHEN (pg_trigger_depth() = 0 AND (OLD.remaining, OLD.credits, OLD.customer_id, OLD.source)
-          IS DISTINCT FROM (NEW.remaining, NEW.credits, NEW.customer_id, NEW.source))
-    EXECUTE FUNCTION refuse_bypass();
+CREATE TRIGGER ledger_only_update BEFORE UPDATE OF remaining, credits, customer_id, source ON grants FOR EACH ROW
+    WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION refuse_bypass();
 CREATE TRIGGER ledger_only_insert BEFORE INSERT ON grants FOR EACH ROW
     WHEN (NEW.remaining <> 0) EXECUTE FUNCTION refuse_bypass();
-CREATE TRIGGER ledger_only_update BEFORE UPDATE ON generations FOR EACH ROW
-    WHEN (pg_trigger_depth() = 0 AND (OLD.credits_refunded, OLD.credits_charged, OLD.customer_id)
-          IS DISTINCT FROM (NEW.credits_refunded, NEW.credits_charged, NEW.customer_id))
-    EXECUTE FUNCTION refuse_bypass();
+CREATE TRIGGER ledger_only_update BEFORE UPDATE OF credits_refunded, credits_charged, customer_id ON generations
+    FOR EACH ROW WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION refuse_bypass();
 CREATE TRIGGER ledger_only_insert BEFORE INSERT ON generations FOR EACH ROW
     WHEN (NEW.credits_refunded <> 0) EXECUTE FUNCTION refuse_bypass();
 
@@ -66,7 +56,7 @@ BEGIN
     RAISE EXCEPTION 'a generation that % stays so', OLD.status USING ERRCODE = 'restrict_violation';
 END $$;
 
-CREATE TRIGGER ended_is_final BEFORE UPDATE ON generations FOR EACH ROW
+CREATE TRIGGER ended_is_final BEFORE UPDATE OF status ON generations FOR EACH ROW
     WHEN (OLD.status IN ('succeeded', 'failed', 'cancelled') AND NEW.status <> OLD.status)
     EXECUTE FUNCTION refuse_revival();
 
@@ -75,17 +65,17 @@ BEGIN
     UPDATE balances
        SET balance = balance + NEW.amount, entries = entries + 1, updated_at = NEW.occurred_at
      WHERE customer_id = NEW.customer_id
+       AND (NEW.kind <> 'charge'
+            OR EXISTS (SELECT FROM generations WHERE id = NEW.generation_id AND customer_id = NEW.customer_id
+                          AND credits_charged = -NEW.amount))
     RETURNING balance, entries INTO NEW.balance_after, NEW.entry;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'customer % has no balance', NEW.customer_id USING ERRCODE = 'foreign_key_violation';
-    END IF;
-    IF NEW.kind = 'charge' THEN
-        PERFORM FROM generations
-          WHERE id = NEW.generation_id AND customer_id = NEW.customer_id AND credits_charged = -NEW.amount;
-        IF NOT FOUND THEN
+        IF EXISTS (SELECT FROM balances WHERE customer_id = NEW.customer_id) THEN
             RAISE EXCEPTION 'the charge differs from its generation' USING ERRCODE = 'check_violation';
         END IF;
-    ELSIF NEW.kind = 'refund' THEN
+        RAISE EXCEPTION 'customer % has no balance', NEW.customer_id USING ERRCODE = 'foreign_key_violation';
+    END IF;
+    IF NEW.kind = 'refund' THEN
         UPDATE generations SET credits_refunded = credits_refunded + NEW.amount
           WHERE id = NEW.generation_id AND customer_id = NEW.customer_id
             AND EXISTS (SELECT FROM credit_transactions t WHERE t.customer_id = NEW.customer_id
@@ -110,24 +100,22 @@ BEGIN
     RETURN NULL;
 END $$;
 
-CREATE CONSTRAINT TRIGGER has_ledger_row AFTER UPDATE ON balances DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
-    WHEN ((OLD.balance, OLD.entries) IS DISTINCT FROM (NEW.balance, NEW.entries))
-    EXECUTE FUNCTION check_balance();
+CREATE CONSTRAINT TRIGGER has_ledger_row AFTER UPDATE OF balance, entries ON balances
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION check_balance();
 
 -- Movements have their transaction's sign and never exceed its amount, so that none can be added later.
 CREATE FUNCTION apply_movement() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE
-    v_customer text;
-    v_amount bigint;
 BEGIN
-    SELECT customer_id, amount INTO v_customer, v_amount FROM credit_transactions WHERE id = NEW.transaction_id;
-    IF sign(NEW.credits) <> sign(v_amount)
-       OR abs(v_amount) < (SELECT abs(sum(credits)) FROM movements WHERE transaction_id = NEW.transaction_id) THEN
-        RAISE EXCEPTION 'the movements of a transaction must add up to its amount'
-            USING ERRCODE = 'check_violation';
-    END IF;
-    UPDATE grants SET remaining = remaining + NEW.credits WHERE id = NEW.grant_id AND customer_id = v_customer;
+    UPDATE grants SET remaining = remaining + NEW.credits FROM credit_transactions t
+     WHERE grants.id = NEW.grant_id AND t.id = NEW.transaction_id AND grants.customer_id = t.customer_id
+       AND sign(NEW.credits) = sign(t.amount)
+       AND (SELECT abs(sum(credits)) FROM movements WHERE transaction_id = t.id) <= abs(t.amount);
     IF NOT FOUND THEN
+        IF EXISTS (SELECT FROM grants g JOIN credit_transactions t USING (customer_id)
+                    WHERE g.id = NEW.grant_id AND t.id = NEW.transaction_id) THEN
+            RAISE EXCEPTION 'the movements of a transaction must add up to its amount'
+                USING ERRCODE = 'check_violation';
+        END IF;
         RAISE EXCEPTION 'a movement stays with one customer' USING ERRCODE = 'check_violation';
     END IF;
     RETURN NULL;
@@ -187,14 +175,16 @@ BEGIN
 END $$;
 
 -- Locks the customer's balance and takes out what has expired, so that it cannot be spent. Gives the balance,
--- null for an unknown customer, and the time under the lock: `p_at`, unless given the clock's.
-CREATE FUNCTION lock_balance(p_customer text, p_at timestamptz, OUT balance bigint, OUT locked_at timestamptz)
-LANGUAGE plpgsql AS $$
+-- null for an unknown customer; the time under the lock (`p_at`, unless given the clock's); and the day on which
+-- the customer was last charged.
+CREATE FUNCTION lock_balance(p_customer text, p_at timestamptz, OUT balance bigint, OUT locked_at timestamptz,
+                             OUT last_charged_day date) LANGUAGE plpgsql AS $$
 DECLARE
     v_grant record;
     v_transaction uuid;
 BEGIN
-    SELECT b.balance INTO balance FROM balances b WHERE b.customer_id = p_customer FOR NO KEY UPDATE;
+    SELECT b.balance, b.last_charged_day INTO balance, last_charged_day
+      FROM balances b WHERE b.customer_id = p_customer FOR NO KEY UPDATE;
     locked_at := coalesce(p_at, clock_timestamp());
     FOR v_grant IN SELECT id, remaining, source FROM grants
                     WHERE customer_id = p_customer AND remaining > 0 AND expires_at <= locked_at ORDER BY id LOOP
@@ -223,14 +213,19 @@ BEGIN
 END $$;
 
 -- Spends credits of a locked balance: soonest to expire first, purchased last.
-CREATE FUNCTION draw(p_transaction uuid, p_customer text, p_credits bigint) RETURNS void LANGUAGE sql AS $$
-    INSERT INTO movements (transaction_id, grant_id, credits)
-    SELECT p_transaction, id, -least(remaining, p_credits - before)
-      FROM (SELECT id, remaining, sum(remaining) OVER spending - remaining AS before
-              FROM grants WHERE customer_id = p_customer AND remaining > 0
-            WINDOW spending AS (ORDER BY source = 'purchase', expires_at NULLS LAST, id)) AS open
-     WHERE before < p_credits
-$$;
+CREATE FUNCTION draw(p_transaction uuid, p_customer text, p_credits bigint) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_grant record;
+    v_due bigint := p_credits;
+BEGIN
+    FOR v_grant IN SELECT id, remaining FROM grants WHERE customer_id = p_customer AND remaining > 0
+                    ORDER BY source = 'purchase', expires_at NULLS LAST, id LOOP
+        INSERT INTO movements (transaction_id, grant_id, credits)
+        VALUES (p_transaction, v_grant.id, -least(v_grant.remaining, v_due));
+        v_due := v_due - v_grant.remaining;
+        EXIT WHEN v_due <= 0;
+    END LOOP;
+END $$;
 
 -- Charges a new generation, once for each idempotency key. One round trip on the hot path. Outcomes:
 -- charged; repeated (the key exists: nothing was done); unknown_customer, no_credit_price, insufficient
@@ -241,14 +236,13 @@ CREATE FUNCTION reserve_generation(
     p_quantity bigint, p_actor text, p_at timestamptz, p_zone text, p_check_after interval,
     OUT outcome text, OUT balance bigint, OUT credits bigint) LANGUAGE plpgsql AS $$
 DECLARE
+    v_locked record;
+    v_at timestamptz;
     v_tier text;
-    v_last_day date;
-    v_last_month date;
     v_price uuid;
     v_cost bigint;
-    v_at timestamptz;
     v_day date;
-    v_month date;
+    v_last_day date;
 BEGIN
     INSERT INTO idempotency_keys (key, fingerprint, resource_id) VALUES (p_key, p_fingerprint, p_generation)
     ON CONFLICT DO NOTHING;
@@ -256,16 +250,24 @@ BEGIN
         outcome := 'repeated';
         RETURN;
     END IF;
-    -- The time is taken under the lock, so that a customer's charges are in the order of their times.
-    SELECT locked.balance, locked_at INTO balance, v_at FROM lock_balance(p_customer, p_at) AS locked;
+    v_locked := lock_balance(p_customer, p_at);
+    balance := v_locked.balance;
     IF balance IS NULL THEN
         outcome := 'unknown_customer';
         RETURN;
     END IF;
-    credits := coalesce(p_credits, (
-        SELECT c.credits FROM credit_prices c
-         WHERE c.provider = p_provider AND c.model = p_model AND c.effective_from <= v_at
-         ORDER BY c.effective_from DESC LIMIT 1));
+    -- The time was taken under the lock, so that a customer's charges are in the order of their times.
+    v_at := v_locked.locked_at;
+    SELECT coalesce(p_credits, charged.credits), cost.id, cost.micros INTO credits, v_price, v_cost
+      FROM (VALUES (1)) AS one
+      LEFT JOIN LATERAL (
+            SELECT c.credits FROM credit_prices c
+             WHERE c.provider = p_provider AND c.model = p_model AND c.effective_from <= v_at
+             ORDER BY c.effective_from DESC LIMIT 1) AS charged ON true
+      LEFT JOIN LATERAL (
+            SELECT p.id, p.unit_price_micros * p_quantity AS micros FROM prices p
+             WHERE p.provider = p_provider AND p.model = p_model AND p.unit = p_unit AND p.effective_from <= v_at
+             ORDER BY p.effective_from DESC LIMIT 1) AS cost ON true;
     IF credits IS NULL THEN
         outcome := 'no_credit_price';
         RETURN;
@@ -274,30 +276,27 @@ BEGIN
         outcome := 'insufficient';
         RETURN;
     END IF;
-    SELECT p.id, p.unit_price_micros * p_quantity INTO v_price, v_cost FROM prices p
-     WHERE p.provider = p_provider AND p.model = p_model AND p.unit = p_unit AND p.effective_from <= v_at
-     ORDER BY p.effective_from DESC LIMIT 1;
-    SELECT c.tier, b.last_charged_day, b.last_charged_month INTO v_tier, v_last_day, v_last_month
-      FROM balances b JOIN customers c ON c.id = b.customer_id WHERE b.customer_id = p_customer;
     INSERT INTO generations (id, customer_id, tier, provider, model, kind, input, metadata, status, credits_charged,
                              callback_token_hash, unit, quantity, price_id, cost_micros, cost_source, actor,
                              charged_at, check_at)
-    VALUES (p_generation, p_customer, v_tier, p_provider, p_model, p_kind, p_input, p_metadata, 'charged', credits,
-            p_token_hash, p_unit, p_quantity, v_price, v_cost,
-            CASE WHEN v_cost IS NULL THEN 'unknown' ELSE 'price_book' END, p_actor, v_at, v_at + p_check_after);
+    SELECT p_generation, p_customer, c.tier, p_provider, p_model, p_kind, p_input, p_metadata, 'charged', credits,
+           p_token_hash, p_unit, p_quantity, v_price, v_cost,
+           CASE WHEN v_cost IS NULL THEN 'unknown' ELSE 'price_book' END, p_actor, v_at, v_at + p_check_after
+      FROM customers c WHERE c.id = p_customer
+    RETURNING tier INTO v_tier;
     INSERT INTO credit_transactions (id, customer_id, kind, amount, generation_id, actor, reason, occurred_at)
     VALUES (p_transaction, p_customer, 'charge', -credits, p_generation, p_actor, p_model, v_at)
     RETURNING balance_after INTO balance;
     PERFORM draw(p_transaction, p_customer, credits);
     v_day := (v_at AT TIME ZONE p_zone)::date;
-    v_month := date_trunc('month', v_day)::date;
-    IF v_day > coalesce(v_last_day, '-infinity') THEN
-        UPDATE balances SET last_charged_day = v_day, last_charged_month = v_month WHERE customer_id = p_customer;
+    v_last_day := coalesce(v_locked.last_charged_day, '-infinity');
+    IF v_day > v_last_day THEN
+        UPDATE balances SET last_charged_day = v_day WHERE customer_id = p_customer;
     END IF;
     INSERT INTO events (at, type, customer_id, generation_id, tier, provider, model, kind, generations,
                         active_day, active_month, credits_charged, cost_micros, unknown_costs, credits, holders)
     VALUES (v_at, 'charge', p_customer, p_generation, v_tier, p_provider, p_model, p_kind, 1,
-            (v_day > coalesce(v_last_day, '-infinity'))::int, (v_month > coalesce(v_last_month, '-infinity'))::int,
+            (v_day > v_last_day)::int, (date_trunc('month', v_day)::date > v_last_day)::int,
             credits, coalesce(v_cost, 0), (v_cost IS NULL)::int, -credits, -(balance = 0)::int);
     outcome := 'charged';
 END $$;

@@ -318,7 +318,6 @@ def upgrade() -> None:
         sa.Column("balance", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("entries", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("last_charged_day", sa.Date(), nullable=True),
-        sa.Column("last_charged_month", sa.Date(), nullable=True),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint("balance >= 0", name=op.f("ck_balances_balance")),
         sa.ForeignKeyConstraint(["customer_id"], ["customers.id"], name=op.f("fk_balances_customer_id")),
