@@ -1,0 +1,147 @@
+"""The demo's history, written with the ledger's own statements in the caller's transaction: all or nothing."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Engine, func, insert, select, text
+from sqlalchemy.orm import Session
+
+from demo import people, writing
+from demo.chance import Chance
+from demo.lives import Life, Rules
+from demo.people import Person
+from demo.rhythm import Rhythm
+from demo.staff import OPERATORS
+from makegood import operators, refunds, rollups
+from makegood.models import Balance, CreditPrice, Customer, Event, Generation, Tier
+from makegood.models.generations import IN_FLIGHT
+from makegood.providers.protocol import ErrorClass
+from makegood.terms import Terms
+
+NUMBER = 1
+GROUP = 60
+TABLES = (
+    "customers, balances, grants, credit_transactions, movements, generations, refunds, callbacks, events, "
+    "idempotency_keys"
+)
+"""What a large transaction leaves in need of a vacuum."""
+
+Progress = Callable[[int, int], None]
+
+
+class SeedError(Exception):
+    """The history does not fit the rules of this database; the caller rolls back."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """What was made."""
+
+    customers: int
+    generations: int
+
+
+def seed(
+    session: Session,
+    terms: Terms,
+    progress: Progress = lambda done, total: None,
+    *,
+    number: int = NUMBER,
+    count: int = people.CUSTOMERS,
+    now: datetime | None = None,
+) -> Account:
+    """Make the account up to `now`. `progress` hears of the done and the total. The same number and `now` make the
+    same account.
+
+    Raises SeedError. The caller commits, or rolls back and nothing has happened; then it calls `tidy`.
+    """
+    rules = _rules(session)
+    rhythm = Rhythm.until(now or datetime.now(UTC), terms, _priced_from(session))
+    for email in OPERATORS:
+        operators.create(session, email, "support", secrets.token_urlsafe(24), actor="demo")
+    roster = people.roster(number, count)
+    generations = 0
+    with closing(_lives(roster, number, rhythm, rules)) as lives:
+        for start in range(0, count, GROUP):
+            group = [life for life, _ in zip(lives, roster[start : start + GROUP], strict=False)]
+            _join(session, group)
+            for written in writing.write(session, group, terms):
+                progress(round(1000 * (start + len(group) * written)), 1000 * count)
+            generations += sum(life.generations for life in group)
+    _check(session, generations)
+    return Account(count, generations)
+
+
+def tidy(engine: Engine, terms: Terms) -> None:
+    """After the commit: fold the rollups, and let the planner know the tables."""
+    with Session(engine) as session, session.begin():
+        rollups.fold(session, terms.timezone)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(f"VACUUM (ANALYZE) {TABLES}"))
+
+
+def _lives(roster: list[Person], number: int, rhythm: Rhythm, rules: Rules) -> Generator[Life, None, None]:
+    """The lives of all customers, imagined in another thread while the database writes those before them."""
+
+    def live(person: Person) -> Life:
+        return Life(person, Chance(f"{number} life {person.id}"), rhythm, rules).live()
+
+    with ThreadPoolExecutor(1, thread_name_prefix="demo-lives") as pool:
+        try:
+            yield from pool.map(live, roster)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _rules(session: Session) -> Rules:
+    prices = session.execute(
+        select(CreditPrice.provider, CreditPrice.model, CreditPrice.credits).order_by(CreditPrice.effective_from)
+    )
+    tiers = session.execute(select(Tier.name, Tier.monthly_allowance))
+    return Rules(
+        credits={(row.provider, row.model): row.credits for row in prices},
+        shares={error_class: refunds.share(session, error_class) for error_class in ErrorClass},
+        allowances={row.name: row.monthly_allowance for row in tiers},
+    )
+
+
+def _priced_from(session: Session) -> datetime:
+    """Before this instant the shipped models had no price."""
+    since: datetime | None = session.scalar(select(func.max(CreditPrice.effective_from)))
+    if since is None or since >= datetime.now(UTC):
+        raise SeedError("The price book has no prices for today; is this machine's clock right?")
+    return since
+
+
+def _join(session: Session, group: list[Life]) -> None:
+    """Many times what `makegood.customers.upsert` does for a new customer, but for the allowance."""
+    people = [(life.person, life.joined_at) for life in group]
+    rows: list[dict[str, Any]] = [
+        {"id": person.id, "email": person.email, "tier": person.tier, "created_at": at, "updated_at": at}
+        for person, at in people
+    ]
+    session.execute(insert(Customer), rows)
+    session.execute(insert(Balance), [{"customer_id": person.id} for person, _ in people])
+    events = [
+        {"at": at, "type": "customer", "customer_id": person.id, "tier": person.tier, "customers": 1}
+        for person, at in people
+    ]
+    session.execute(insert(Event), events)
+
+
+def _check(session: Session, planned: int) -> None:
+    charged, in_flight = session.execute(
+        select(func.count(), func.count().filter(Generation.status.in_(IN_FLIGHT))).select_from(Generation)
+    ).one()
+    if (charged, in_flight) != (planned, 0):
+        raise SeedError(
+            f"The demo's history does not fit the rules: {charged} of {planned} generations were charged, "
+            f"and {in_flight} never ended."
+        )

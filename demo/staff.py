@@ -1,0 +1,25 @@
+"""The operators of the demo's platform, and why they refund by hand."""
+
+from __future__ import annotations
+
+from demo.chance import Chance
+
+OPERATORS = ("mira@makegood.example", "tomas@makegood.example", "ines@makegood.example")
+
+COMPLAINTS = (
+    (34, ("bad_result", "Six fingers on the left hand; the customer sent a screenshot.")),
+    (22, ("bad_result", "Text in the picture is garbled, second complaint this week.")),
+    (16, ("goodwill", "Long-standing customer, asked kindly.")),
+    (12, ("wrong_charge", "Pressed twice by mistake, only one picture was wanted.")),
+    (10, ("bad_result", "Output ignores the reference picture.")),
+    (6, ("other", "Agreed on the phone, see ticket 4127.")),
+)
+
+
+def complaint(chance: Chance, *, cancelled: bool, incident: bool) -> tuple[str, str]:
+    """A reason from the list and a note."""
+    if incident:
+        return "outage", "Provider incident in the afternoon, result was unusable."
+    if cancelled:
+        return "goodwill", "Cancelled within seconds, asked for the credits back."
+    return chance.weighted(COMPLAINTS)

@@ -1,0 +1,33 @@
+"""A customer's credits as the plan of the demo's history knows them, spent in the ledger's order."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+FOR_EVER = datetime.max.replace(tzinfo=UTC)
+
+
+class Wallet:
+    """At least as poor as the real balance: credits that refunds return are not counted."""
+
+    def __init__(self) -> None:
+        self._grants: list[tuple[bool, datetime, int]] = []
+
+    def add(self, credits: int, source: str, expires_at: datetime | None) -> None:
+        """Put credits in."""
+        self._grants.append((source == "purchase", expires_at or FOR_EVER, credits))
+        self._grants.sort()
+
+    def balance(self, at: datetime) -> int:
+        """What can be spent at an instant."""
+        return sum(credits for _, expires_at, credits in self._grants if expires_at > at)
+
+    def take(self, credits: int, at: datetime) -> None:
+        """Spend credits: soonest to expire first, purchased last."""
+        left = []
+        for purchased, expires_at, held in self._grants:
+            if expires_at > at:
+                spent = min(held, credits)
+                credits -= spent
+                left.append((purchased, expires_at, held - spent))
+        self._grants = [grant for grant in left if grant[2]]
