@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import signal
@@ -127,10 +126,16 @@ def _fill(known: state.State, settings: Settings) -> None:
     if credentials.is_new(session()):
         if credentials.has_account(session()):
             raise run.DemoError("The database holds an account that no demo made; give the demo an empty one.")
-        from demo.seed import seed
+        from demo.seed import SeedError, seed, tidy  # here, because every web process imports this module
 
         with click.progressbar(length=1000, label="Making up 90 days of an account") as bar:
-            seed(session(), settings.terms, lambda done, total: bar.update(1000 * done // total - bar.pos))
+            try:
+                seed(session(), settings.terms, lambda done, total: bar.update(1000 * done // total - bar.pos))
+            except SeedError as error:
+                raise run.DemoError(str(error)) from None
+        credentials.ensure(session(), known, settings.terms)
+        session.commit()
+        tidy(db.engine, settings.terms)
     credentials.ensure(session(), known, settings.terms)
     session.commit()
 
@@ -151,41 +156,21 @@ def _run(
     try:
         family.start()
         run.wait_until_it_answers(port, family)
-        _hand_over(known, url, file)
-        run.watch(family, database.server if settings.database_url is None else lambda: None)
+        if file is not None:
+            state.write_private(file, credentials.as_json(known, url))
+        click.echo(credentials.greeting(known, url))
+        click.echo(f"\nLogs are in {logs}. Ctrl-C stops everything.")
+        run.watch(family, _mend_database if settings.database_url is None else lambda: None)
     except KeyboardInterrupt:
         click.echo("\nStopping ...")
     finally:
         _stop(family)
 
 
-def _hand_over(known: state.State, url: str, file: Path | None) -> None:
-    """Print, and write to the file, how to get in."""
-    if file is not None:
-        words = {"url": url, "operator": credentials.EMAIL, "password": known.password}
-        keys = {"api_key": known.api_key, "stats_key": known.stats_key}
-        state.write_private(file, json.dumps(words | keys, indent=2) + "\n")
-    body = {
-        "customer_id": credentials.CUSTOMER,
-        "provider": "simulated",
-        "model": "google/nano-banana/text-to-image",
-        "kind": "image",
-        "input": {"prompt": "a lighthouse at dawn"},
-    }
-    click.echo(
-        f"""
-Makegood runs at  {url}
-     log in with  {credentials.EMAIL}
-        password  {known.password}
-         API key  {known.api_key}
-
-Start a generation, and watch it appear:
-
-curl {url}/api/v1/generations -H 'Authorization: Bearer {known.api_key}' -H 'Content-Type: application/json' \\
-  -H "Idempotency-Key: $(date +%s)" -d '{json.dumps(body)}'
-
-Logs are in {state.DIRECTORY / "logs"}. Ctrl-C stops everything."""
-    )
+def _mend_database() -> None:
+    if not database.is_running():
+        click.echo("The embedded PostgreSQL has ended; starting it again.", err=True)
+        database.server()
 
 
 def _stop(family: Family) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
+from demo.catalogue import KIND, TEXT
 from demo.state import State
 from makegood import api_keys, customers, grants, operators, passwords
 from makegood.models import Customer, Operator
@@ -42,3 +44,31 @@ def ensure(session: Session, state: State, terms: Terms) -> None:
     if session.get(Customer, CUSTOMER) is None:
         customers.upsert(session, CUSTOMER, email="you@example.com", tier="pro", timezone=terms.timezone)
         grants.add(session, CUSTOMER, CREDITS, source="bonus", reason="For trying things out", actor=ACTOR)
+
+
+def as_json(state: State, url: str) -> str:
+    """The way in, for scripts."""
+    words = {"url": url, "operator": EMAIL, "password": state.password}
+    return json.dumps(words | {"api_key": state.api_key, "stats_key": state.stats_key}, indent=2) + "\n"
+
+
+def greeting(state: State, url: str) -> str:
+    """The way in, for people."""
+    body = {
+        "customer_id": CUSTOMER,
+        "provider": "simulated",
+        "model": TEXT,
+        "kind": KIND,
+        "input": {"prompt": "a lighthouse at dawn"},
+    }
+    return f"""
+Makegood runs at  {url}
+     log in with  {EMAIL}
+        password  {state.password}
+         API key  {state.api_key}
+
+Start a generation, and watch it appear:
+
+curl {url}/api/v1/generations -H 'Authorization: Bearer {state.api_key}' \\
+  -H 'Content-Type: application/json' -H "Idempotency-Key: $(date +%s)" \\
+  -d '{json.dumps(body)}'"""

@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, event
 
 import embedded
-from demo.state import DIRECTORY
+from demo import state
 
 ADDRESS = "postgresql+psycopg://"
 """What stands for the embedded database in the settings until its server runs."""
 
 _lock = threading.Lock()
-_servers: dict[Path, embedded.EmbeddedServer] = {}
+_server: embedded.EmbeddedServer | None = None
 
 
-def server(directory: Path = DIRECTORY) -> embedded.EmbeddedServer:
+def server() -> embedded.EmbeddedServer:
     """This process's share of the server, started or joined now if it is not running. Raises EmbeddedError."""
+    global _server
     with _lock:
-        known = _servers.get(directory)
-        if known is None or not known.usable():
-            _servers[directory] = embedded.start(directory)
-            if known is not None:
-                known.stop()
-        return _servers[directory]
+        if _server is None or not _server.usable():
+            left, _server = _server, embedded.start(state.DIRECTORY)
+            if left is not None:
+                left.stop()
+        return _server
+
+
+def is_running() -> bool:
+    """Whether the server that this process uses is alive."""
+    return _server is not None and _server.usable()
 
 
 def connect_to_embedded(engine: Engine) -> None:
@@ -39,7 +43,8 @@ def connect_to_embedded(engine: Engine) -> None:
 
 def close() -> None:
     """Stop the server if this process started it, else only leave it."""
+    global _server
     with _lock:
-        while _servers:
-            _, known = _servers.popitem()
-            known.stop(even_in_use=known.started)
+        if _server is not None:
+            _server.stop(even_in_use=_server.started)
+            _server = None

@@ -103,7 +103,7 @@ def _answers(port: int) -> bool:
         connection.close()
 
 
-def watch(family: Family, mend_database: Callable[[], None]) -> None:
+def watch(family: Family, mend_database: Callable[[], object]) -> None:
     """Keep everything running. Ends by KeyboardInterrupt, or ProcessError when something dies again and again."""
     while True:
         mend_database()

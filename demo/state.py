@@ -41,14 +41,14 @@ class State:
         }
 
 
-def complete(environ: Mapping[str, str], directory: Path = DIRECTORY) -> Mapping[str, str]:
+def complete(environ: Mapping[str, str]) -> Mapping[str, str]:
     """The settings of this process: with the demo's beneath them, when they are for the demo or there are none.
 
     Raises SettingsError when a production or a test was given no database.
     """
     given = {name for name in ("ENVIRONMENT", "DATABASE_URL", "SECRET_KEY") if environ.get(name)}
     if not given or environ.get("ENVIRONMENT") == "demo":
-        return {**load(directory).environ(), **{name: value for name, value in environ.items() if value}}
+        return {**load().environ(), **{name: value for name, value in environ.items() if value}}
     if "DATABASE_URL" not in given:
         raise SettingsError(
             "DATABASE_URL is not set: name a PostgreSQL, or set ENVIRONMENT=demo for the embedded one."
@@ -56,11 +56,11 @@ def complete(environ: Mapping[str, str], directory: Path = DIRECTORY) -> Mapping
     return environ
 
 
-def load(directory: Path = DIRECTORY) -> State:
+def load() -> State:
     """The state of this checkout, made when there is none. Raises SettingsError when it cannot be read or made."""
-    path = directory / FILE
+    path = DIRECTORY / FILE
     try:
-        directory.mkdir(exist_ok=True)
+        DIRECTORY.mkdir(exist_ok=True)
         if not path.exists():
             _publish(_new(), path, replace=False)
         return State(**json.loads(path.read_text()))
@@ -68,13 +68,13 @@ def load(directory: Path = DIRECTORY) -> State:
         raise SettingsError(f"{path} is damaged; remove it, and the demo makes a new one.") from None
     except OSError as error:
         raise SettingsError(
-            f"The demo keeps its state in {directory}, which cannot be used ({error.strerror})."
+            f"The demo keeps its state in {DIRECTORY}, which cannot be used ({error.strerror})."
         ) from None
 
 
-def save(state: State, directory: Path = DIRECTORY) -> None:
+def save(state: State) -> None:
     """Remember the state. Raises OSError."""
-    _publish(state, directory / FILE, replace=True)
+    _publish(state, DIRECTORY / FILE, replace=True)
 
 
 def _new() -> State:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import atexit
 import os
-import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -113,17 +114,18 @@ def start(state: Path, *, database: str = "makegood", durable: bool = True) -> E
 
 @contextmanager
 def temporary(*, durable: bool = True) -> Iterator[EmbeddedServer]:
-    """A server of its own on a new data directory; both are gone afterwards."""
-    state = Path(tempfile.mkdtemp(prefix="makegood-"))
+    """A server of its own on a new data directory; both are gone afterwards, even if this process is killed."""
+    state = Path(tempfile.mkdtemp(prefix="makegood-")).resolve()
     state.chmod(0o711)  # the unprivileged user passes through it when we are root
-    place = state
+    server = start(state, durable=durable)
+    leash = subprocess.Popen(  # noqa: S603 (the arguments are ours)
+        [sys.executable, "-m", "embedded.leash", str(state)],
+        cwd=Path(__file__).parents[1],
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     try:
-        server = start(state, durable=durable)
-        place = server._cluster.place
-        try:
-            yield server
-        finally:
-            server.stop(even_in_use=True)
+        yield server
     finally:
-        shutil.rmtree(place, ignore_errors=True)
-        shutil.rmtree(state, ignore_errors=True)
+        server.stop(even_in_use=True)
+        leash.wait()

@@ -421,6 +421,27 @@ def test_a_temporary_server_leaves_nothing_behind() -> None:
     assert servers(state) == []
 
 
+def test_a_temporary_server_does_not_outlive_a_killed_test_run() -> None:
+    program = """
+import embedded, sys
+with embedded.temporary(durable=False) as server:
+    print(server.parameters()["host"], flush=True)
+    sys.stdin.read()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as run:
+        assert run.stdout is not None
+        state = Path(run.stdout.readline().strip()).parents[1]
+        (pid,) = servers(state)
+        run.kill()
+    wait_until_dead(pid)
+    end = time.monotonic() + 10
+    while state.exists() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert not state.exists()
+
+
 @pytest.mark.skipif(not AS_ROOT, reason="an ordinary user runs every other test here as itself")
 def test_an_ordinary_user_runs_it_as_itself(state: Path, application: Callable[..., Application]) -> None:
     os.chown(state, account.server_account().uid, account.server_account().gid)
