@@ -11,7 +11,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import wraps
 from typing import Any, TypeVar
-from urllib.parse import quote, urlencode, urlsplit
 from uuid import UUID
 
 from flask import Flask, Request, Response, current_app, g, redirect, request
@@ -19,6 +18,7 @@ from flask_login import UserMixin, current_user
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import NotFound
 
+from blueprints.way_back import login_path
 from extensions import db, login
 from makegood import api_keys, operators, sessions, throttles
 from makegood.errors import Forbidden, MakegoodError
@@ -37,8 +37,6 @@ PUBLIC = frozenset(
 )
 GUARDED = frozenset({"admin", "api", "api_admin", "health"})
 
-HOME = "/admin/"
-INNER_PATH = re.compile(r"/admin(?:[/?][!-\[\]-~]*)?")
 BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([!-~]{1,200})")
 View = TypeVar("View", bound=Callable[..., Any])
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -201,26 +199,8 @@ def client_address() -> str:
     return request.remote_addr or "unknown"
 
 
-def inner_path(path: str | None) -> str:
-    """The path if it is one of the console's own, else its first page. Nothing else is ever redirected to."""
-    allowed = path is not None and len(path) <= 2000 and INNER_PATH.fullmatch(path) and ".." not in path
-    return path if allowed and path else HOME
-
-
 def _to_login() -> Response:
     if request.headers.get("HX-Request") == "true":
-        return Response(status=401, headers={"HX-Redirect": _login_path(request.headers.get("HX-Current-URL"))})
+        return Response(status=401, headers={"HX-Redirect": login_path(request.headers.get("HX-Current-URL"))})
     asked = request.url if request.method in ("GET", "HEAD") else request.referrer
-    return redirect(_login_path(asked), 303)  # type: ignore[return-value]
-
-
-def _login_path(url: str | None) -> str:
-    """The log-in page, which leads back to this page of the console afterwards."""
-    try:
-        parts = urlsplit(url or "")
-    except ValueError:
-        return "/login"
-    path = quote(parts.path, safe="/%:@!$&'()*+,;=~")
-    query = quote(parts.query, safe="/%:@!$&'()*+,;=~?")
-    after = inner_path(f"{path}?{query}" if query else path)
-    return "/login" if after == HOME else f"/login?{urlencode({'next': after})}"
+    return redirect(login_path(asked), 303)  # type: ignore[return-value]

@@ -19,6 +19,7 @@ from flask_login import current_user
 from flask_wtf.csrf import CSRFError
 
 from blueprints import access
+from blueprints.way_back import HOME, inner_path
 from extensions import db
 from makegood import operators, throttles
 from makegood.errors import Throttled
@@ -33,14 +34,14 @@ NO_COOKIE = "The form had expired, or your browser keeps no cookies for this sit
 @blueprint.get("/")
 def home() -> Response:
     """Lead people who type the bare address to the console."""
-    return redirect(access.HOME, 303)
+    return redirect(HOME, 303)
 
 
 @blueprint.get("/login")
 def login() -> Response:
     """The log-in form; whoever is logged in already goes on."""
     if current_user.is_authenticated:
-        return redirect(access.inner_path(request.args.get("next")), 303)
+        return redirect(inner_path(request.args.get("next")), 303)
     return _form(notice=ENDED if _token() else None)
 
 
@@ -67,7 +68,7 @@ def log_in() -> Response:
     if token is None:
         return _form(error=WRONG, status=401)
     session.clear()  # a new CSRF token for the new session
-    response = redirect(access.inner_path(request.form.get("next")), 303)
+    response = redirect(inner_path(request.form.get("next")), 303)
     _set_cookie(response, token)
     return response
 
@@ -106,7 +107,7 @@ def _form(*, error: str | None = None, notice: str | None = None, status: int | 
         error=error,
         notice=notice,
         email=request.form.get("email", "")[:254],
-        next=access.inner_path(request.values.get("next")),
+        next=inner_path(request.values.get("next")),
     )
     return make_response(page, status)
 

@@ -7,6 +7,7 @@ from werkzeug import Response
 
 from blueprints import access
 from blueprints.admin import blueprint
+from blueprints.way_back import inner_path
 
 YEAR = 31_536_000
 
@@ -15,7 +16,7 @@ YEAR = 31_536_000
 @access.requires("view")
 def theme() -> Response:
     """Remember the theme and go back. Anything but light and dark follows the system."""
-    response = redirect(access.inner_path(request.form.get("next")), 303)
+    response = redirect(inner_path(request.form.get("next")), 303)
     chosen = request.form.get("theme")
     if chosen in ("light", "dark"):
         response.set_cookie(
