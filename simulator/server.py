@@ -87,7 +87,6 @@ class Server(TCPServer):
     def __init__(
         self, address: tuple[str, int], jobs: Jobs, api_key: str, speed: float, hang_seconds: float
     ) -> None:
-        super().__init__(address, Handler)
         self.jobs = jobs
         self.api_key = api_key
         self.submit_seconds = SUBMIT_SECONDS / speed
@@ -95,6 +94,8 @@ class Server(TCPServer):
         self.stopping = threading.Event()
         self._handlers = ThreadPoolExecutor(HANDLERS, thread_name_prefix="simulator-handler")
         self._open: set[socket.socket] = set()
+        # Last, because it closes everything again if the port is taken.
+        super().__init__(address, Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self._open.add(request)
