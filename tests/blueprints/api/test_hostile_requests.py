@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from makegood.providers import registry
+from settings import PROVIDER_NAMES, ProviderSettings
 from tests.backend import Platform
 from tests.making import MODEL
 from tests.people import add_key
@@ -134,6 +136,23 @@ def test_a_request_without_a_body_takes_none(platform: Platform) -> None:
     answer = platform.send("POST", path, {"refund": "all"})
     assert answer.json["error"]["fields"] == {"refund": "is not a field of this request"}
     assert platform.send("POST", path, {}).json["status"] == "cancelled"
+
+
+INPUTS = [
+    *({"num_images": value, "numImages": value} for value in ("x", "٣", -1, 0, 10**18, 1.5, None, True, [], {})),
+    *({"images": value, "imageUrls": value} for value in ([None] * 1000, "x", {}, 7)),
+    *({"image_size": value, "size": value} for value in (10**18, {}, "x")),
+]
+
+
+@pytest.mark.parametrize("provider", PROVIDER_NAMES)
+def test_no_input_breaks_the_counting_of_what_a_provider_bills(platform: Platform, provider: str) -> None:
+    platform.app.extensions["providers"] = registry.build({provider: ProviderSettings()})
+    customer = platform.make_customer(50)
+    for number, values in enumerate(INPUTS):
+        answer = platform.start(customer, provider=provider, credits=1, input=values, idempotency=f"g{number}")
+        assert answer.json["error"]["code"] == "provider_unavailable", values
+        assert (answer.json["refunded"], platform.balance(customer)) == (True, 55)
 
 
 ROUTES = [
