@@ -12,6 +12,7 @@
   const toggle = document.getElementById("live-toggle");
   const choice = document.getElementById("live-interval");
   const SLOWEST = 8;
+  const FRESH = 3000;
 
   let interval = Number(remembered("interval")) || Number(choice.value);
   let paused = remembered("paused") === "true";
@@ -100,7 +101,7 @@
   }
 
   document.addEventListener("visibilitychange", () => {
-    if (document.hidden || paused || asking) return;
+    if (document.hidden || paused || Date.now() - received < FRESH) return;
     due = 0;
     tick();
   });

@@ -1,0 +1,241 @@
+"""A real Chromium against the real application on a sample account, under our own content security policy."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import shutil
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from flask import Flask
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from sqlalchemy import create_engine, make_url
+from sqlalchemy.orm import Session
+from werkzeug.serving import BaseWSGIServer, make_server
+from werkzeug.wsgi import ClosingIterator
+
+from app import create_app
+from extensions import db
+from tests.browser import sample
+from tests.browser.sample import Sample
+from tests.conftest import environment
+from tests.people import add_operator, log_in
+
+HERE = Path(__file__).parent
+AXE = (HERE.parent / "vendor/axe-4.14.1.min.js").read_text()
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+WIDTHS = {"desktop": (1280, 900), "phone": (360, 740)}
+_numbers = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything here drives a browser."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium, or the one that CHROMIUM names."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        pytest.fail("The browser's tests need Chromium; on Debian or Ubuntu: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def sample_database(server: str) -> Iterator[tuple[str, Sample]]:
+    """The name of a database with the sample account, to clone from, and what is in it."""
+    name = f"makegood_sample_{os.getpid()}"
+    _administer(server, f"CREATE DATABASE {name} TEMPLATE makegood_template_{os.getpid()}")
+    url = make_url(server).set(database=name).render_as_string(hide_password=False)
+    app = create_app(environment(url))
+    engine = create_engine(url)
+    with Session(engine) as session:
+        made = sample.make(session, app.extensions["providers"]["wavespeed"])
+    engine.dispose()
+    add_operator(app, role="support")
+    with app.app_context():
+        db.engine.dispose()
+    yield name, made
+    _administer(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest, server: str) -> Iterator[str]:
+    """A fresh copy of the sample account; `app` runs on it. Parametrized with "empty", a new account."""
+    name = f"makegood_browser_{os.getpid()}_{next(_numbers)}"
+    template = f"makegood_template_{os.getpid()}"
+    if getattr(request, "param", None) != "empty":
+        template = request.getfixturevalue("sample_database")[0]
+    _administer(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield make_url(server).set(database=name).render_as_string(hide_password=False)
+    _administer(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def account(sample_database: tuple[str, Sample]) -> Sample:
+    """What the sample account has that tests open."""
+    return sample_database[1]
+
+
+class Site:
+    """The application behind a real port, which can go away and come back."""
+
+    def __init__(self, app: Flask) -> None:
+        self.app = app
+        self.port = 0
+        self._running = 0
+        self._idle = threading.Condition()
+        self.start()
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Answer requests, on the same port as before."""
+        self._server: BaseWSGIServer = make_server("127.0.0.1", self.port, self._answer, threaded=True)
+        self._server.log = lambda *_: None  # type: ignore[method-assign]
+        self._server.daemon_threads = True  # type: ignore[attr-defined]
+        self.port = self._server.server_port
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Refuse connections."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+        with self._idle:
+            assert self._idle.wait_for(lambda: self._running == 0, timeout=10)
+
+    def _answer(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Answer a request, and know until when it is being answered."""
+        with self._idle:
+            self._running += 1
+        return ClosingIterator(self.app(environ, start_response), self._answered)
+
+    def _answered(self) -> None:
+        with self._idle:
+            self._running -= 1
+            self._idle.notify_all()
+
+
+@pytest.fixture
+def site(app: Flask) -> Iterator[Site]:
+    """The application, running."""
+    site = Site(app)
+    yield site
+    site.stop()
+
+
+class Visitor:
+    """Opens pages as an operator, and keeps what the browser complains about."""
+
+    def __init__(self, browser: Browser, site: Site) -> None:
+        self.browser, self.site = browser, site
+        self.contexts: list[BrowserContext] = []
+        self.complaints: list[str] = []
+        self._expected: list[str] = []
+
+    def open(
+        self,
+        path: str = "/admin/",
+        *,
+        width: str = "desktop",
+        theme: str = "light",
+        javascript: bool = True,
+        logged_in: bool = True,
+        clock: bool = False,
+    ) -> Page:
+        """A new browser profile on this page. With `clock` the test moves the page's time."""
+        page = self.blank(width=width, theme=theme, javascript=javascript)
+        if logged_in:
+            page.context.add_cookies([self._session_cookie()])  # type: ignore[list-item]
+        if clock:
+            page.clock.install()
+        page.goto(self.site.url + path)
+        return page
+
+    def blank(self, *, width: str = "desktop", theme: str = "light", javascript: bool = True) -> Page:
+        """A new browser profile."""
+        size = dict(zip(("width", "height"), WIDTHS[width], strict=True))
+        context = self.browser.new_context(
+            viewport=size,  # type: ignore[arg-type]
+            color_scheme=theme,  # type: ignore[arg-type]
+            java_script_enabled=javascript,
+            locale="en-GB",
+            reduced_motion="reduce",
+            permissions=["clipboard-read", "clipboard-write"],
+        )
+        context.set_default_timeout(8000)
+        self.contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: message.type != "log" and self.complaints.append(message.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        return page
+
+    def expect(self, *patterns: str) -> None:
+        """Complaints that belong to what the test does."""
+        self._expected += patterns
+
+    def unexpected(self) -> list[str]:
+        """Complaints that nobody expected: content security policy, scripts' errors, missing files."""
+        return [text for text in self.complaints if not any(re.search(known, text) for known in self._expected)]
+
+    def _session_cookie(self) -> dict[str, str]:
+        client = self.site.app.test_client()
+        log_in(client)
+        cookie = client.get_cookie("makegood_session")
+        assert cookie is not None
+        return {"name": cookie.key, "value": cookie.value, "url": self.site.url}
+
+
+@pytest.fixture
+def visitor(chromium: Browser, site: Site) -> Iterator[Visitor]:
+    """An operator's browser. Afterwards nothing may have been complained about."""
+    visitor = Visitor(chromium, site)
+    yield visitor
+    for context in visitor.contexts:
+        context.close()
+    assert visitor.unexpected() == []
+
+
+def accessibility_problems(page: Page) -> list[str]:
+    """What axe finds on the page as it is now."""
+    page.evaluate(AXE)
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{rule['id']}: {node['html'][:200]} ({node['failureSummary']})"
+        for rule in found["violations"]
+        for node in rule["nodes"]
+    ]
+
+
+def path_of(page: Page) -> str:
+    """Where the page is, without the host."""
+    return urlsplit(page.url).path
+
+
+def _administer(server: str, statement: str) -> None:
+    address = make_url(server).set(drivername="postgresql", database="postgres")
+    with psycopg.connect(address.render_as_string(hide_password=False), autocommit=True) as connection:
+        connection.execute(statement)  # type: ignore[arg-type]

@@ -1,0 +1,72 @@
+"""Every page, on a desktop and a phone, light and dark: clean, accessible, never wider than the screen."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.browser.conftest import Site, Visitor, accessibility_problems
+from tests.browser.sample import RICH, Sample
+from tests.people import add_operator
+
+PAGES = (
+    "/login",
+    "/admin/",
+    "/admin/refunds",
+    "/admin/refunds?provider=wavespeed&reason=timeout&from=2026-01-31&to=2026-01-01",
+    "/admin/failures",
+    "/admin/failures?customer=nobody",
+    "/admin/generations/{succeeded}",
+    "/admin/generations/{failed}",
+    "/admin/generations/{in_flight}",
+    "/admin/generations/{succeeded}/refund",
+    f"/admin/customers/{RICH}",
+    "/admin/search?q=nothing",
+    "/admin/nothing-here",
+)
+LOOKS = (("desktop", "light"), ("phone", "dark"))
+
+
+def widths_beyond_the_screen(page: Page) -> int:
+    overflow: int = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    return overflow
+
+
+@pytest.mark.parametrize(("width", "theme"), LOOKS)
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_is_accessible_and_fits_its_screen(
+    visitor: Visitor, account: Sample, path: str, width: str, theme: str
+) -> None:
+    if path.endswith("nothing-here"):
+        visitor.expect("404")
+    page = visitor.open(path.format(**vars(account)), width=width, theme=theme, logged_in=path != "/login")
+    for details in page.locator("details summary").all():
+        details.click()
+    assert accessibility_problems(page) == []
+    assert widths_beyond_the_screen(page) == 0
+
+
+@pytest.mark.parametrize(("width", "theme"), [("desktop", "dark"), ("phone", "light")])
+def test_the_dashboard_is_accessible_in_the_other_two_looks(visitor: Visitor, width: str, theme: str) -> None:
+    page = visitor.open("/admin/", width=width, theme=theme)
+    page.get_by_role("button", name="Account and theme").click()
+    assert accessibility_problems(page) == []
+    assert widths_beyond_the_screen(page) == 0
+
+
+@pytest.mark.parametrize("database", ["empty"], indirect=True)
+@pytest.mark.parametrize(("width", "theme"), LOOKS)
+def test_an_empty_account_has_its_own_words(visitor: Visitor, site: Site, width: str, theme: str) -> None:
+    add_operator(site.app)
+    page = visitor.open("/admin/", width=width, theme=theme)
+    assert page.get_by_text("No generation was charged in the last 30 days.").count() == 2
+    assert page.get_by_text("No generation failed in the last 7 days.").is_visible()
+    assert page.locator("#panel-cards").get_by_text("No data").is_visible()
+    assert page.locator("#panel-refunds, #panel-alerts").filter(visible=True).count() == 0
+    assert accessibility_problems(page) == []
+    page.goto(site.url + "/admin/refunds")
+    assert page.get_by_role("heading", name="No refund yet").is_visible()
+    page.goto(site.url + "/admin/failures")
+    assert page.get_by_role("heading", name="No generation has failed yet").is_visible()
+    assert accessibility_problems(page) == []
+    assert widths_beyond_the_screen(page) == 0
