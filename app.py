@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from flask import Flask
 
 import commands.api_keys
+import commands.customers
 import commands.demo
+import commands.grants
 import commands.operators
 import commands.worker
 import demo.database
@@ -78,5 +80,7 @@ def _register_blueprints(app: Flask) -> None:
 def _register_commands(app: Flask) -> None:
     app.cli.add_command(commands.operators.group)
     app.cli.add_command(commands.api_keys.group)
+    app.cli.add_command(commands.customers.group)
+    app.cli.add_command(commands.grants.group)
     app.cli.add_command(commands.worker.command)
     app.cli.add_command(commands.demo.command)
