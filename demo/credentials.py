@@ -13,6 +13,7 @@ from demo.state import State
 from makegood import api_keys, customers, grants, operators, passwords
 from makegood.models import Customer, Operator
 from makegood.terms import Terms
+from simulator.outcomes import PLANS
 
 ACTOR = "demo"
 EMAIL = "demo@example.com"
@@ -70,5 +71,8 @@ Makegood runs at  {url}
 Start a generation, and watch it appear:
 
 curl {url}/api/v1/generations -H 'Authorization: Bearer {state.api_key}' \\
-  -H 'Content-Type: application/json' -H "Idempotency-Key: $(date +%s)" \\
-  -d '{json.dumps(body)}'"""
+  -H 'Content-Type: application/json' -H "Idempotency-Key: $(date +%s)-$RANDOM" \\
+  -d '{json.dumps(body)}'
+
+To choose what becomes of it, put "simulate" into its input: "fail:timeout" or another error class,
+{", ".join(f'"{wish}"' for wish in PLANS)}."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from demo.chance import Chance
 
+NUMBER = 1
 CUSTOMERS = 300
 TIERS = ((0.60, "free"), (0.29, "plus"), (0.11, "pro"))
 NAMES = (
@@ -54,7 +55,11 @@ def roster(number: int, count: int = CUSTOMERS) -> list[Person]:
 
 def person(number: int, index: int) -> Person:
     """One customer."""
-    chance = Chance(f"{number} person {index}")
+    return draw(Chance(f"{number} person {index}"), index)
+
+
+def draw(chance: Chance, index: int) -> Person:
+    """Anybody: the number tells people of the same name apart."""
     tier = chance.weighted(TIERS)
     joined = 0.0 if chance.happens(0.35) else chance.random() ** 0.75
     appetite = min(chance.lognormvariate(-0.15, 0.55), 2.0)

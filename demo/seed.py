@@ -25,7 +25,6 @@ from makegood.models.generations import IN_FLIGHT
 from makegood.providers.protocol import ErrorClass
 from makegood.terms import Terms
 
-NUMBER = 1
 GROUP = 60
 TABLES = (
     "customers, balances, grants, credit_transactions, movements, generations, refunds, callbacks, events, "
@@ -53,7 +52,7 @@ def seed(
     terms: Terms,
     progress: Progress = lambda done, total: None,
     *,
-    number: int = NUMBER,
+    number: int = people.NUMBER,
     count: int = people.CUSTOMERS,
     now: datetime | None = None,
 ) -> Account:

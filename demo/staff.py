@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from demo.chance import Chance
 
-OPERATORS = ("mira@makegood.example", "tomas@makegood.example", "ines@makegood.example")
+OPERATORS = ("mira@example.com", "tomas@example.com")
 
 COMPLAINTS = (
     (34, ("bad_result", "Six fingers on the left hand; the customer sent a screenshot.")),
