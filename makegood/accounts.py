@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from makegood import calendars, customers, grants, ledger
+from makegood import customers, grants, ledger
 from makegood.ledger import Consumed
 from makegood.models import CreditTransaction, Customer, Generation, Grant
 from makegood.terms import Terms
@@ -41,7 +41,6 @@ def read(
     """The account, with the ledger rows older than entry `before`. `consumed` is this month's. Raises NotFound."""
     at = at or datetime.now(UTC)
     customer = customers.get(session, customer_id)
-    month = calendars.month_of(calendars.local_day(at, terms.timezone))
     rows = ledger.transactions(session, customer_id, before=before, limit=ENTRIES + 1)
     newest = (
         select(Generation)
@@ -52,12 +51,7 @@ def read(
     return Account(
         customer,
         ledger.balance(session, customer_id),
-        ledger.consumed(
-            session,
-            customer_id,
-            calendars.start_of(month, terms.timezone),
-            calendars.start_of(calendars.next_month(month), terms.timezone),
-        ),
+        ledger.consumed_this_month(session, customer_id, terms.timezone, at=at),
         grants.open_grants(session, customer_id, at),
         rows[:ENTRIES],
         rows[ENTRIES - 1].entry if len(rows) > ENTRIES else None,

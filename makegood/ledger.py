@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
+from makegood.calendars import local_day, month_of, next_month, start_of
 from makegood.errors import NotFound
 from makegood.ids import uuid7
 from makegood.models import Balance, CreditTransaction, Grant, Movement
@@ -122,3 +124,12 @@ def consumed(session: Session, customer_id: str, start: datetime, end: datetime)
     )
     charged, refunded = session.execute(query).one()
     return Consumed(int(charged), int(refunded))
+
+
+def consumed_this_month(
+    session: Session, customer_id: str, timezone: ZoneInfo, *, at: datetime | None = None
+) -> Consumed:
+    """Credits charged and refunded in the calendar month of the reporting time zone."""
+    month = month_of(local_day(at or datetime.now(UTC), timezone))
+    start, end = start_of(month, timezone), start_of(next_month(month), timezone)
+    return consumed(session, customer_id, start, end)

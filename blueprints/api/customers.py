@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from http import HTTPStatus
 
 from flask import current_app
@@ -15,7 +14,6 @@ from blueprints.api.contract import spec
 from blueprints.api.requests import CustomerBody, GrantBody, IdempotencyHeader, PageQuery
 from extensions import db
 from makegood import customers, grants, idempotency, ledger
-from makegood.calendars import local_day, month_of, next_month, start_of
 from makegood.errors import Invalid
 from makegood.models import CreditTransaction, Movement
 from makegood.stats import begin_snapshot
@@ -89,10 +87,7 @@ def _customer(customer_id: str) -> bodies.Customer:
     begin_snapshot(db.session)
     customer = customers.get(db.session, customer_id)
     timezone = current_app.config["SETTINGS"].terms.timezone
-    month = month_of(local_day(datetime.now(UTC), timezone))
-    consumed = ledger.consumed(
-        db.session, customer_id, start_of(month, timezone), start_of(next_month(month), timezone)
-    )
+    consumed = ledger.consumed_this_month(db.session, customer_id, timezone)
     return bodies.Customer(
         id=customer.id,
         email=customer.email,
