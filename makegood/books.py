@@ -90,12 +90,12 @@ CHECKS = {
         SELECT g.id::text, format('%s (%s): %s of %s refunded', g.status, coalesce(g.error_class, g.late_outcome),
                                   g.credits_refunded, g.credits_charged)
           FROM generations g
-         WHERE (g.status IN ('failed', 'cancelled'))
+         WHERE g.status IN ('failed', 'cancelled')
            AND g.credits_refunded < (
                 SELECT (g.credits_charged * min(p.percent) + 50) / 100 FROM refund_policies p
-                 WHERE p.error_class = coalesce(g.error_class,
-                                                CASE WHEN g.late_outcome = 'failed' THEN 'unknown_error' END,
-                                                'cancelled'))""",
+                 WHERE CASE WHEN g.status = 'failed' THEN p.error_class IN (g.error_class, 'unknown_error')
+                            WHEN g.late_outcome = 'failed' THEN p.error_class <> 'cancelled'
+                            ELSE p.error_class = 'cancelled' END)""",
     "the loss is the cost of what was refunded": """
         SELECT g.id::text, format('cost %s, losses %s', g.cost_micros, array_agg(r.loss_micros ORDER BY t.entry))
           FROM refunds r
