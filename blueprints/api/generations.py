@@ -65,8 +65,8 @@ def cancel_generation(generation_id: UUID) -> Answer:
 def report_outcome(generation_id: UUID, json: OutcomeBody) -> Answer:
     """Report what became of a generation of provider `external`. The same report again gets the same answer.
 
-    A failure is refunded by policy. A report that contradicts how the generation ended is answered 409: it is
-    noted as a late outcome, and the answer carries what was charged and refunded.
+    A failure is refunded by policy. A report that contradicts how the generation ended is answered 409 and noted
+    as a late outcome; the answer carries what was charged and refunded, and no credits moved.
     """
     terms = current_app.config["SETTINGS"].terms
     agrees = external.report(db.session, generation_id, _report(json), terms)
@@ -74,7 +74,8 @@ def report_outcome(generation_id: UUID, json: OutcomeBody) -> Answer:
     body = answers.generation(db.session, generation_id)
     if not agrees:
         raise Conflict(
-            f"The generation has already {'been ' * (body.status == 'cancelled')}{body.status}, which stands.",
+            f"The generation has already {'been ' * (body.status == 'cancelled')}{body.status}, which stands. "
+            "No credits moved.",
             status=body.status,
             credits_charged=body.credits_charged,
             credits_refunded=body.credits_refunded,

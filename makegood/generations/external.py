@@ -21,8 +21,8 @@ def report(
 ) -> bool:
     """Apply what the platform says of its generation; a PENDING outcome says that it was submitted.
 
-    Returns whether the generation stands as reported. When it had ended otherwise, an end is noted as a late
-    outcome. Raises NotFound, and Conflict for a generation that Makegood submits itself: no credits moved.
+    Returns whether that holds. Where the generation had ended otherwise it does not: the report is noted as its
+    late outcome and moves no credits. Raises NotFound, and Conflict for a generation that Makegood submits itself.
     """
     at = at or datetime.now(UTC)
     generation = session.get(
@@ -42,7 +42,9 @@ def report(
     if generation.status == reported.outcome.value:
         return _says_the_same(generation, reported)
     settle(session, generation_id, reported, terms, at=at)
-    return False
+    session.refresh(generation)
+    # A job may well fail after its customer gave up on it: no contradiction, and refunded as any failure.
+    return generation.status == "cancelled" and generation.late_outcome == reported.outcome == Outcome.FAILED
 
 
 def _submitted(session: Session, generation: Generation, reported: Report, at: datetime) -> bool:
