@@ -12,7 +12,11 @@ COMPLAINTS = (
     (16, ("goodwill", "Long-standing customer, asked kindly.")),
     (12, ("wrong_charge", "Pressed twice by mistake, only one picture was wanted.")),
     (10, ("bad_result", "Output ignores the reference picture.")),
-    (6, ("other", "Agreed on the phone, see ticket 4127.")),
+    (10, ("bad_result", "The product's logo is mirrored in every version.")),
+    (8, ("bad_result", "Colours far off from the brand sheet the customer sent.")),
+    (8, ("goodwill", "First complaint in a year of use.")),
+    (6, ("wrong_charge", "Shared account: a colleague had started the same picture.")),
+    (6, ("other", "Agreed with the customer on the phone.")),
 )
 
 

@@ -16,6 +16,8 @@ from settings import ENVIRONMENTS, SettingsError
 DIRECTORY = Path(__file__).resolve().parents[1] / ".makegood"
 FILE = "demo.json"
 SIMULATOR_PORT = 8900
+FAILURES_PER_HOUR = "100"
+"""The demo's traffic is that of a larger platform: some forty of its generations fail in an hour."""
 
 
 @dataclasses.dataclass
@@ -38,6 +40,7 @@ class State:
             "SIMULATED_API_KEY": self.provider_key,
             "SIMULATED_WEBHOOK_SECRET": self.provider_secret,
             "SIMULATED_BASE_URL": f"http://127.0.0.1:{self.simulator_port}",
+            "FAILURES_PER_HOUR": FAILURES_PER_HOUR,
         }
 
 
