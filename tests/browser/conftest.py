@@ -19,7 +19,6 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from sqlalchemy import create_engine, make_url
 from sqlalchemy.orm import Session
 from werkzeug.serving import BaseWSGIServer, make_server
-from werkzeug.wsgi import ClosingIterator
 
 from app import create_app
 from extensions import db
@@ -128,15 +127,15 @@ class Site:
             assert self._idle.wait_for(lambda: self._running == 0, timeout=10)
 
     def _answer(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Answer a request, and know until when it is being answered."""
+        """Answer a request, and know while the application works on it."""
         with self._idle:
             self._running += 1
-        return ClosingIterator(self.app(environ, start_response), self._answered)
-
-    def _answered(self) -> None:
-        with self._idle:
-            self._running -= 1
-            self._idle.notify_all()
+        try:
+            return self.app(environ, start_response)
+        finally:
+            with self._idle:
+                self._running -= 1
+                self._idle.notify_all()
 
 
 @pytest.fixture

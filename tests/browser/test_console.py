@@ -1,0 +1,87 @@
+"""What all pages share: the theme, copying, toasts, filters, and finding things by id."""
+
+from __future__ import annotations
+
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Site, Visitor, path_of
+from tests.browser.sample import RICH, Sample
+
+
+def test_the_theme_changes_at_once_and_the_server_renders_the_next_page_in_it(visitor: Visitor) -> None:
+    page = visitor.open("/admin/", theme="light")
+    background = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(background)
+    page.get_by_role("button", name="Account and theme").click()
+    page.get_by_role("button", name="Dark").click()
+    dark = page.evaluate(background)
+    assert dark != light
+    html = page.request.get(page.url).text()
+    assert '<html lang="en" data-bs-theme="dark">' in html
+    page.reload()
+    assert page.evaluate(background) == dark
+    page.get_by_role("button", name="Account and theme").click()
+    page.get_by_role("button", name="System").click()
+    assert page.evaluate(background) == light
+    page.emulate_media(color_scheme="dark")
+    assert page.evaluate(background) == dark
+
+
+def test_the_theme_can_be_chosen_without_javascript(visitor: Visitor) -> None:
+    page = visitor.open("/admin/failures", javascript=False)
+    page.get_by_role("button", name="Account and theme").click()
+    page.get_by_role("button", name="Dark").click()
+    assert path_of(page) == "/admin/failures"
+    expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
+
+
+def test_ids_are_copied_whole(visitor: Visitor, account: Sample) -> None:
+    page = visitor.open(f"/admin/generations/{account.failed}")
+    page.get_by_role("button", name="Copy the generation's id").click()
+    expect(page.locator("#announce")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == str(account.failed)
+
+
+def test_a_toast_leaves_by_itself_and_at_once_when_dismissed(visitor: Visitor, account: Sample) -> None:
+    page = visitor.open("/admin/")
+    page.get_by_role("button", name="Acknowledge").click()
+    page.clock.install()
+    page.reload()
+    expect(page.locator("[data-toast]")).to_have_count(0)
+
+    page = visitor.open(f"/admin/generations/{account.succeeded}/refund")
+    page.clock.install()
+    page.get_by_label("Credits").fill("1")
+    page.get_by_label("Reason").select_option("goodwill")
+    page.get_by_label("Note").fill("note")
+    page.get_by_role("button", name="Refund 1 credit").click()
+    toast = page.locator("[data-toast]")
+    expect(toast).to_be_visible()
+    page.clock.run_for(5000)
+    expect(toast).to_be_visible()
+    page.clock.run_for(5000)
+    expect(toast).to_have_count(0)
+
+
+def test_a_chip_removes_its_filter_and_a_row_leads_to_the_story(visitor: Visitor) -> None:
+    page = visitor.open(f"/admin/failures?customer={RICH}&error=content_policy_violation")
+    page.get_by_role("link", name=f"Customer: {RICH}").click()
+    assert page.url.endswith("?error=content_policy_violation")
+    page.locator("tbody tr").first.click(position={"x": 8, "y": 30})
+    expect(page.get_by_role("heading", name="What happened")).to_be_visible()
+
+
+def test_an_id_leads_to_its_page(visitor: Visitor, site: Site, account: Sample) -> None:
+    page = visitor.open("/admin/")
+    page.get_by_role("searchbox").fill(f" {account.in_flight} ")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/generations/{account.in_flight}")
+    expect(page.get_by_text("The provider is working on it.")).to_be_visible()
+
+
+def test_the_skip_link_is_the_first_stop(visitor: Visitor) -> None:
+    page = visitor.open("/admin/failures")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#main")).to_be_focused()
