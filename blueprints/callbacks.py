@@ -5,8 +5,8 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from flask import Blueprint, Response, current_app, jsonify, request
-from werkzeug.exceptions import UnsupportedMediaType
 
+from blueprints import raw_body
 from extensions import csrf, db
 from makegood import callbacks
 from makegood.errors import NotFound
@@ -22,13 +22,10 @@ def receive(provider: str, token: str) -> tuple[Response, int]:
     An unknown token is 404, a delivery that is not genuine 401 (and kept for operators to see); while the database
     is away 503, so that the provider delivers again.
     """
-    request.max_content_length = callbacks.MAX_BODY
-    if request.headers.get("Content-Encoding", "identity") != "identity":
-        raise UnsupportedMediaType("Send the body without a content encoding.")
+    body = raw_body.read(callbacks.MAX_BODY)
     providers = current_app.extensions["providers"]
     if provider not in providers:
         raise NotFound("There is no such provider.")
-    body = request.get_data(cache=False)
     receipt = callbacks.receive(
         db.session,
         providers,

@@ -13,6 +13,7 @@ from spectree.plugins.base import Context
 from spectree.plugins.flask_plugin import FlaskPlugin
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
+from blueprints import raw_body
 from blueprints.api import fields
 from blueprints.api.bodies import Error
 from makegood import json_body
@@ -42,11 +43,11 @@ def read_body() -> None:
     g.body = None
     if request.method in ("GET", "HEAD", "OPTIONS"):
         return
-    raw = request.get_data(cache=False)
+    raw = raw_body.read()
     if not raw:
         return
-    if request.mimetype != "application/json" or request.headers.get("Content-Encoding"):
-        raise UnsupportedMediaType("Send the body as application/json, without a content encoding.")
+    if request.mimetype != "application/json":
+        raise UnsupportedMediaType("Send the body as application/json.")
     try:
         g.body = json_body.loads(raw, plain_text=True)
     except json_body.NotJSON as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -125,6 +126,17 @@ def test_a_body_has_a_limit_of_its_own(delivery: Delivery) -> None:
     assert delivery.platform.sql("SELECT count(*) FROM callbacks") == 0
     assert delivery.send(fits).status_code == 200
     assert delivery.balance == 5
+
+
+def test_a_chunked_body_has_the_same_limit(delivery: Delivery) -> None:
+    answer = delivery.platform.client.post(
+        delivery.path,
+        input_stream=BytesIO(FAILED + b" " * MAX_BODY),
+        environ_overrides={"wsgi.input_terminated": True},
+        headers=GENUINE | {"Transfer-Encoding": "chunked"},
+    )
+    assert answer.status_code == 413
+    assert delivery.platform.sql("SELECT count(*) FROM callbacks") == 0
 
 
 def test_an_encoded_body_is_refused(delivery: Delivery) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -103,6 +104,30 @@ def test_a_body_over_a_megabyte_is_413(platform: Platform) -> None:
     )
     assert (answer.status_code, answer.json["error"]["code"]) == (413, "request_entity_too_large")
     assert platform.balance(customer) == 3
+
+
+def test_a_chunked_body_has_the_same_limit(platform: Platform) -> None:
+    customer = platform.make_customer(customer_id="cus_1")
+    for raw, status in ((written() + b" " * 990_000, 202), (written() + b" " * 10**6, 413)):
+        answer = platform.client.post(
+            "/api/v1/generations",
+            input_stream=BytesIO(raw),
+            environ_overrides={"wsgi.input_terminated": True},
+            headers={
+                "Authorization": f"Bearer {platform.key}",
+                "Content-Type": "application/json",
+                "Transfer-Encoding": "chunked",
+                "Idempotency-Key": str(len(raw)),
+            },
+        )
+        assert answer.status_code == status
+    assert platform.balance(customer) == 3
+
+
+@pytest.mark.parametrize("name", [name for name in BODIES if "NUL" in name or "surrogate" in name])
+def test_what_no_column_can_hold_does_not_reach_the_database(platform: Platform, name: str) -> None:
+    answer = platform.send_raw("POST", "/generations", BODIES[name], Idempotency_Key="g1")
+    assert (answer.status_code, answer.json["error"]["code"]) == (400, "bad_request")
 
 
 @pytest.mark.parametrize(
