@@ -7,7 +7,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 
 
 def read(limit: int | None = None) -> bytes:
-    """All of the body. Beyond `limit` bytes (the application's by default) it is 413, with a content encoding 415."""
+    """All of the body. Beyond `limit` bytes (by default the application's) 413; with a content encoding 415."""
     if request.headers.get("Content-Encoding", "identity") != "identity":
         raise UnsupportedMediaType("Send the body without a content encoding.")
     if limit is not None:
