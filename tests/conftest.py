@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -76,13 +76,22 @@ def server() -> Iterator[str]:
         _execute(address, f"DROP DATABASE {template} WITH (FORCE)")
 
 
+@contextmanager
+def fresh_database(server: str) -> Iterator[str]:
+    """The URL of a clone of the template database, dropped afterwards."""
+    name = f"makegood_test_{os.getpid()}_{next(_numbers)}"
+    _execute(server, f"CREATE DATABASE {name} TEMPLATE makegood_template_{os.getpid()}")
+    try:
+        yield _url(server, name)
+    finally:
+        _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
 @pytest.fixture
 def database(server: str) -> Iterator[str]:
     """The URL of a fresh database, for tests that commit or use several connections."""
-    name = f"makegood_test_{os.getpid()}_{next(_numbers)}"
-    _execute(server, f"CREATE DATABASE {name} TEMPLATE makegood_template_{os.getpid()}")
-    yield _url(server, name)
-    _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+    with fresh_database(server) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
