@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click.testing
 import flask.cli
+import psycopg
 import pytest
 from flask import Flask
 from sqlalchemy import create_engine, make_url
@@ -18,6 +19,7 @@ from sqlalchemy.orm import Session
 
 import app
 import logs
+import settings
 from commands import demo as command
 from demo import database, state
 from embedded import binaries
@@ -168,6 +170,16 @@ def test_the_demo_leaves_a_strangers_account_alone(fails: Run, database: str) ->
     assert fails("demo", "--port", free_port(), environ={"ENVIRONMENT": "demo", "DATABASE_URL": given}) == (
         "The database holds an account that no demo made; give the demo an empty one."
     )
+
+
+def test_reset_empties_the_embedded_database(directory: Path) -> None:
+    own = settings.load(state.complete({}))
+    address = command._open_database(own, reset=False).replace("+psycopg", "")
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute("CREATE TABLE account ()")
+        assert command._open_database(own, reset=True).replace("+psycopg", "") == address
+    with psycopg.connect(address) as connection:
+        assert connection.execute("SELECT to_regclass('account')").fetchone() == (None,)
 
 
 def test_reset_never_empties_a_database_of_ones_own(fails: Run, database: str) -> None:
