@@ -73,6 +73,8 @@ def _id(chance: Chance) -> str:
 def _email(chance: Chance, tier: str, index: int) -> str:
     first, last = chance.choice(NAMES.split()).lower(), chance.choice(SURNAMES.split()).lower()
     if chance.happens({"free": 0.05, "plus": 0.35, "pro": 0.85}[tier]):
-        return f"{first}@{chance.choice(COMPANIES.split())}-{chance.choice(TRADES)}.example"
-    name = chance.choice((f"{first}.{last}", f"{first[0]}{last}", f"{first}{last[0]}{index}", f"{last}.{first}"))
+        return f"{first}.{last}@{chance.choice(COMPANIES.split())}-{chance.choice(TRADES)}.example"
+    name = chance.choice(
+        (f"{first}.{last}", f"{first[0]}{last}{index % 100}", f"{first}{last[0]}{index}", f"{last}.{first}")
+    )
     return f"{name}@{chance.choice(('example.com', 'example.org', 'example.net', 'mail.example.com'))}"

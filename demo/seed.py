@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Engine, func, insert, select, text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from demo import people, writing
@@ -61,8 +62,9 @@ def seed(
 
     Raises SeedError. The caller commits, or rolls back and nothing has happened; then it calls `tidy`.
     """
+    now = now or datetime.now(UTC)
     rules = _rules(session)
-    rhythm = Rhythm.until(now or datetime.now(UTC), terms, _priced_from(session))
+    rhythm = Rhythm.until(now, terms, _priced_from(session, now))
     for email in OPERATORS:
         operators.create(session, email, "support", secrets.token_urlsafe(24), actor="demo")
     roster = people.roster(number, count)
@@ -70,8 +72,7 @@ def seed(
     with closing(_lives(roster, number, rhythm, rules)) as lives:
         for start in range(0, count, GROUP):
             group = [life for life, _ in zip(lives, roster[start : start + GROUP], strict=False)]
-            _join(session, group)
-            for written in writing.write(session, group, terms):
+            for written in _write(session, group, terms):
                 progress(round(1000 * (start + len(group) * written)), 1000 * count)
             generations += sum(life.generations for life in group)
     _check(session, generations)
@@ -111,12 +112,20 @@ def _rules(session: Session) -> Rules:
     )
 
 
-def _priced_from(session: Session) -> datetime:
+def _priced_from(session: Session, now: datetime) -> datetime:
     """Before this instant the shipped models had no price."""
     since: datetime | None = session.scalar(select(func.max(CreditPrice.effective_from)))
-    if since is None or since >= datetime.now(UTC):
+    if since is None or since >= now:
         raise SeedError("The price book has no prices for today; is this machine's clock right?")
     return since
+
+
+def _write(session: Session, group: list[Life], terms: Terms) -> Iterator[float]:
+    try:
+        _join(session, group)
+        yield from writing.write(session, group, terms)
+    except IntegrityError as error:
+        raise SeedError(f"The demo's history does not fit the rules of this database: {error.orig}") from error
 
 
 def _join(session: Session, group: list[Life]) -> None:
