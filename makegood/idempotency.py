@@ -6,13 +6,22 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.orm import Session
 
 from makegood.errors import IdempotencyConflict
 from makegood.ids import uuid7
 from makegood.models import IdempotencyKey
+
+REMEMBER = text(
+    """
+    UPDATE idempotency_keys
+       SET response_status = coalesce(response_status, :status), response_body = coalesce(response_body, :body)
+     WHERE key = :key
+    RETURNING response_body, response_status
+    """
+).bindparams(bindparam("body", type_=JSONB))
 
 
 @dataclass(frozen=True)
@@ -63,14 +72,5 @@ def point_to(session: Session, key: str, resource_id: UUID) -> None:
 
 def remember(session: Session, key: str, status: int, body: dict[str, Any]) -> tuple[dict[str, Any], int]:
     """Keep the first answer for repeats of the request. Returns the first: this one, or what was kept before."""
-    kept = session.execute(
-        update(IdempotencyKey)
-        .where(IdempotencyKey.key == key)
-        .values(
-            response_status=func.coalesce(IdempotencyKey.response_status, status),
-            response_body=func.coalesce(IdempotencyKey.response_body, bindparam("body", body, JSONB)),
-        )
-        .returning(IdempotencyKey.response_body, IdempotencyKey.response_status)
-        .execution_options(synchronize_session=False)
-    ).one()
+    kept = session.execute(REMEMBER, {"key": key, "status": status, "body": body}).one()
     return kept.response_body, kept.response_status

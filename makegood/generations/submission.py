@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, func, update
+from sqlalchemy import DateTime, Text, bindparam, text
 from sqlalchemy.orm import Session
 
 from makegood.generations.costs import set_cost
-from makegood.models import Generation
 from makegood.providers.protocol import Accepted, ErrorClass, Job, Provider, SubmitRefused, SubmitUnknown
+
+RECORD = text(
+    """
+    UPDATE generations
+       SET status = CASE WHEN status IN ('charged', 'unknown') THEN :status ELSE status END,
+           provider_job_id = coalesce(provider_job_id, :job), submitted_at = coalesce(submitted_at, :submitted_at)
+     WHERE id = :id
+    RETURNING status
+    """
+).bindparams(
+    bindparam("status", type_=Text),
+    bindparam("job", type_=Text),
+    bindparam("submitted_at", type_=DateTime(timezone=True)),
+)
 
 
 @dataclass(frozen=True)
@@ -53,21 +65,14 @@ def record_submit(
     A callback may have ended the generation already; then only the job's id is added.
     """
     at = at or datetime.now(UTC)
-    status = "submitted" if isinstance(result, Accepted) else "unknown"
-    values: dict[str, Any] = {
-        "status": case((Generation.status.in_(("charged", "unknown")), status), else_=Generation.status)
+    accepted = isinstance(result, Accepted)
+    values = {
+        "id": generation_id,
+        "status": "submitted" if accepted else "unknown",
+        "job": result.provider_job_id if isinstance(result, Accepted) else None,
+        "submitted_at": at if accepted else None,
     }
-    if isinstance(result, Accepted):
-        values["provider_job_id"] = func.coalesce(Generation.provider_job_id, result.provider_job_id)
-        values["submitted_at"] = func.coalesce(Generation.submitted_at, at)
-    changed = session.execute(
-        update(Generation)
-        .where(Generation.id == generation_id)
-        .values(values)
-        .returning(Generation.status)
-        .execution_options(synchronize_session=False)
-    )
-    after: str = changed.scalar_one()
+    after: str = session.execute(RECORD, values).scalar_one()
     if isinstance(result, Accepted) and result.cost_micros is not None:
         set_cost(session, generation_id, result.cost_micros, source="provider")
     return after
