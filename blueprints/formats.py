@@ -49,21 +49,22 @@ def usd(micros: int | None) -> str:
         return "Unknown"
     if 0 < micros < MICROS // 200:
         return "<$0.01"
-    return _dollars(micros, "#,##0.00")
+    return _dollars(micros, "#,##0.00", Decimal("0.01"))
 
 
 def usd_exact(micros: int | None) -> str:
     """A price or cost of one thing, from micro-dollars, with as many decimals as it needs: $0.038."""
-    return "Unknown" if micros is None else _dollars(micros, "#,##0.00####")
+    return "Unknown" if micros is None else _dollars(micros, "#,##0.00####", Decimal("0.000001"))
 
 
 def usd_average(micros: int | None) -> str:
     """An average cost: $0.0381. Without anything to average there is none."""
-    return NO_DATA if micros is None else _dollars(micros, "#,##0.00##")
+    return NO_DATA if micros is None else _dollars(micros, "#,##0.00##", Decimal("0.0001"))
 
 
-def _dollars(micros: int, pattern: str) -> str:
-    text = format_decimal(Decimal(abs(micros)) / MICROS, format=pattern, locale=LOCALE)
+def _dollars(micros: int, pattern: str, smallest: Decimal) -> str:
+    amount = (Decimal(abs(micros)) / MICROS).quantize(smallest, ROUND_HALF_UP)
+    text = format_decimal(amount, format=pattern, locale=LOCALE)
     return f"{MINUS if micros < 0 else ''}${text}"
 
 
@@ -97,7 +98,9 @@ def duration(milliseconds: int | None) -> str:
 
 def exact(at: datetime) -> str:
     """The instant to the second in the reporting time zone, which it names."""
-    return format_datetime(at, "d MMM y, HH:mm:ss zzz", tzinfo=_zone(), locale=LOCALE)
+    zone = _zone()
+    written = format_datetime(at, "d MMM y, HH:mm:ss", tzinfo=zone, locale=LOCALE)
+    return f"{written} {at.astimezone(zone).tzname()}"
 
 
 def ago(at: datetime | None, now: datetime | None = None) -> Markup | str:

@@ -8,6 +8,7 @@ from blueprints import formats
 from blueprints.admin import blueprint, filters
 from extensions import db
 from makegood import failures as failure_log
+from makegood import pages
 from makegood.failures import FailureFilters
 from makegood.providers.protocol import ErrorClass
 
@@ -24,6 +25,7 @@ def failures() -> str:
         FailureFilters(asked["provider"], asked["error"], asked["customer"], asked.start, asked.end),
         before=asked.before,
         after=asked.after,
+        limit=pages.SIZE,
     )
     return render_template(
         "admin/failures.html",

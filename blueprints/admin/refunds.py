@@ -7,7 +7,7 @@ from flask import render_template
 from blueprints import formats
 from blueprints.admin import blueprint, filters
 from extensions import db
-from makegood import refund_history
+from makegood import pages, refund_history
 from makegood.providers.protocol import ErrorClass
 from makegood.refund_history import RefundFilters
 from makegood.refunds import CANCELLED, REASONS
@@ -26,6 +26,7 @@ def refunds() -> str:
         RefundFilters(asked["provider"], asked["reason"], asked["customer"], asked.start, asked.end),
         before=asked.before,
         after=asked.after,
+        limit=pages.SIZE,
     )
     return render_template(
         "admin/refunds.html",

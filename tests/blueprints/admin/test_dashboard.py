@@ -1,0 +1,94 @@
+"""The dashboard and its pulse, as HTML."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import event
+
+from blueprints.admin.dashboard import PANELS
+from extensions import db
+from makegood import alerts
+from tests.making import make_customer, make_generation
+
+FRAGMENT = {"HX-Request": "true"}
+
+
+def panels(html: str) -> dict[str, str]:
+    """What the pulse puts into each panel."""
+    found = re.findall(r'<hx-partial hx-target="#panel-([a-z]+)"[^>]*>(.*?)</hx-partial>', html, re.DOTALL)
+    return dict(found)
+
+
+def words(html: str) -> str:
+    return " ".join(re.sub(r"<[^>]+>", " ", html).split())
+
+
+def test_the_page_and_the_pulse_show_the_same_panels(app: Flask, operator: FlaskClient) -> None:
+    with app.app_context():
+        customer = make_customer(db.session())
+        make_generation(db.session(), customer, status="failed")
+        make_generation(db.session(), customer, status="succeeded")
+        db.session.commit()
+    page = operator.get("/admin/").text
+    pulse = operator.get("/admin/pulse", headers=FRAGMENT).text
+    assert tuple(panels(pulse)) == PANELS
+    assert "<html" not in pulse
+    for name in ("cards", "month", "providers", "tiers"):
+        assert words(panels(pulse)[name]) in words(page), name
+
+
+def test_figures_have_denominators_and_totals_are_gross_refunded_and_net(
+    app: Flask, operator: FlaskClient
+) -> None:
+    with app.app_context():
+        customer = make_customer(db.session())
+        for status in ("succeeded", "succeeded", "failed", "submitted"):
+            make_generation(db.session(), customer, status=status)
+        db.session.commit()
+    shown = panels(operator.get("/admin/pulse", headers=FRAGMENT).text)
+    cards = words(shown["cards"])
+    assert "Generations today 4 1 failed · 1 in flight now 6 credits net (8 − 2 refunded)" in cards
+    assert "66.7% Below 95% 2 of 3 ended 1 refund issued" in cards
+    month = words(shown["month"])
+    assert "Credits charged 8 Credits refunded −2 Credits net 6" in month
+    assert "Cost $0.11 Average cost per generation $0.027 Platform loss $0.03" in month
+
+
+def test_no_panel_asks_a_query_for_each_row(app: Flask, operator: FlaskClient) -> None:
+    def queries() -> int:
+        seen: list[str] = []
+
+        def note(*given: str) -> None:
+            seen.append(given[2])
+
+        with app.app_context():
+            event.listen(db.engine, "before_cursor_execute", note)
+            assert operator.get("/admin/pulse", headers=FRAGMENT).status_code == 200
+            event.remove(db.engine, "before_cursor_execute", note)
+        return len(seen)
+
+    few = queries()
+    with app.app_context():
+        for _ in range(8):
+            make_generation(db.session(), make_customer(db.session()), status="failed")
+            alerts.raise_alert(db.session(), "kind", str(_), "message")
+        db.session.commit()
+    assert queries() == few
+
+
+@pytest.mark.parametrize("hostile", ["<script>alert(1)</script>", "</hx-partial><b>", '" onload="x'])
+def test_text_from_outside_stays_text(app: Flask, operator: FlaskClient, hostile: str) -> None:
+    with app.app_context():
+        alerts.raise_alert(db.session(), hostile, hostile, hostile)
+        db.session.commit()
+    pulse = operator.get("/admin/pulse", headers=FRAGMENT).text
+    assert hostile not in pulse
+    assert tuple(panels(pulse)) == PANELS
+
+
+def test_a_pulse_does_not_carry_tokens_that_differ_each_time(operator: FlaskClient) -> None:
+    assert "csrf" not in operator.get("/admin/pulse", headers=FRAGMENT).text
