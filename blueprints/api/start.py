@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import structlog
 from flask import current_app
 from sqlalchemy.exc import SQLAlchemyError
@@ -36,8 +38,9 @@ def run(new: NewGeneration, provider: Provider, settings: Settings) -> Answer:
     except Exception:
         log.exception("submit not recorded", generation_id=str(reserved.generation_id))
         _roll_back()
+        answer = _not_recorded(new, reserved, result)
         current_app.extensions["unrecorded"].keep(reserved.generation_id, result)
-        return _not_recorded(new, reserved, result)
+        return answer
 
 
 def _job(new: NewGeneration, reserved: Reservation, public_url: str) -> Job:
@@ -81,19 +84,12 @@ def _not_recorded(new: NewGeneration, reserved: Reservation, result: Accepted | 
     """The database failed after the submit. What is kept is written later; nothing is claimed before."""
     if not isinstance(result, Refusal):
         return answers.started(new, reserved, "unknown")
-    return answers.refund_pending(reserved, alerted=_raise_alert(reserved))
+    return answers.refund_pending(reserved, alerted=_raise_alert(reserved.generation_id))
 
 
-def _raise_alert(reserved: Reservation) -> bool:
-    message = (
-        f"{reserved.credits_charged} credits of a generation that its provider refused could not be refunded. "
-        "They are still charged; the refund is tried again by itself."
-    )
-    generation_id = reserved.generation_id
+def _raise_alert(generation_id: UUID) -> bool:
     try:
-        alerts.raise_alert(
-            db.session, alerts.REFUND_FAILED, str(generation_id), message, generation_id=generation_id
-        )
+        alerts.raise_refund_failed(db.session, generation_id)
         db.session.commit()
     except SQLAlchemyError:
         log.exception("alert not opened", generation_id=str(generation_id))

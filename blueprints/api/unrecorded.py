@@ -55,14 +55,13 @@ class Unrecorded:
                 if not self._waiting:
                     self._thread = None
                     return
-                generation_id, result = self._waiting[0]
+                generation_id, result = self._waiting.popleft()
             if self._try(generation_id, result):
                 wait = 0.0
-                with self._lock:
-                    self._waiting.remove((generation_id, result))
-            else:
-                wait = min(max(2 * wait, FIRST_WAIT), LONGEST_WAIT)
-                self._waiting.rotate(-1)
+                continue
+            wait = min(max(2 * wait, FIRST_WAIT), LONGEST_WAIT)
+            with self._lock:
+                self._waiting.append((generation_id, result))
 
     def _try(self, generation_id: UUID, result: Result) -> bool:
         try:
