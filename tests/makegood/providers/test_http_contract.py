@@ -16,6 +16,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from makegood.providers import protocol
+from makegood.providers.http import MAX_ANSWER_BYTES
 from makegood.providers.protocol import ErrorClass, FetchFailed, JobGone, SubmitRefused, SubmitUnknown
 from tests.loopback import Loopback, free_port
 from tests.samples import MANIFEST, Sample, job_for, make, samples
@@ -174,6 +175,17 @@ def test_after_a_lost_answer_nobody_knows(adapter: str, mishap: object, loopback
         provider.fetch(JOB, "m")
     assert time.monotonic() - started < 4
     assert len(loopback.requests) == 2, "nothing is ever sent twice"
+
+
+@pytest.mark.parametrize("adapter", ["wavespeed", "nanobanana"])
+def test_an_answer_that_is_too_long_is_not_read(adapter: str, loopback: Loopback) -> None:
+    answer = {"code": 200, "data": {"id": JOB, "taskId": JOB}, "more": "x" * (MAX_ANSWER_BYTES - 200)}
+    provider = make(adapter, base_url=loopback.url)
+    loopback.answer = (200, json.dumps(answer).encode())
+    assert provider.submit(job_for(adapter)).provider_job_id == JOB
+    loopback.answer = (200, json.dumps({**answer, "still more": "x" * 200}).encode())
+    with pytest.raises(SubmitUnknown, match="Endless"):
+        provider.submit(job_for(adapter))
 
 
 UNREADABLE = [b"<html>Bad gateway</html>", b"", b"[]", b"[" * 5000, b'{"a":1,"a":2}', b'{"code":NaN}', b"\xff"]

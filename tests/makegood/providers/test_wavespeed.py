@@ -12,6 +12,7 @@ import pytest
 from makegood.providers.protocol import (
     CallbackRejected,
     ErrorClass,
+    FetchFailed,
     Job,
     JobGone,
     Outcome,
@@ -195,10 +196,21 @@ def test_waiting_for_the_result_in_the_submit_is_refused(option: str, loopback: 
 
 def test_a_job_is_gone_only_when_the_provider_itself_says_so(loopback: Loopback) -> None:
     provider = make("wavespeed", base_url=loopback.url)
-    for status, code in ((404, 404), (200, 404)):
-        loopback.answer = (status, json.dumps({"code": code, "message": "not found"}).encode())
-        with pytest.raises(JobGone):
+    for status, code, error in (
+        (404, 404, JobGone),
+        (200, 404, JobGone),
+        (401, 401, FetchFailed),
+        (200, 402, FetchFailed),
+        (429, 429, FetchFailed),
+        (503, 404, FetchFailed),
+        (200, 200, FetchFailed),
+    ):
+        loopback.answer = (status, json.dumps({"code": code, "message": "?"}).encode())
+        with pytest.raises(error):
             provider.fetch(JOB, "m")
+    loopback.answer = (404, b"<html>not found</html>")
+    with pytest.raises(FetchFailed):
+        provider.fetch(JOB, "m")
     assert loopback.requests[0].path == f"/api/v3/predictions/{JOB}/result"
 
 
