@@ -38,9 +38,7 @@ def loads(raw: bytes, max_depth: int = MAX_DEPTH, *, plain_text: bool = False) -
     except UnicodeDecodeError:
         raise NotJSON("The body is not UTF-8.") from None
     except json.JSONDecodeError as error:
-        raise NotJSON(
-            f"The body is not JSON: {error.msg} (line {error.lineno}, column {error.colno})."
-        ) from None
+        raise NotJSON(f"The body is not JSON: {error.msg} (line {error.lineno}, column {error.colno}).") from None
     # Only an escape can write the characters in question: raw ones are refused above.
     if plain_text and b"\\u" in raw:
         _check_texts(value)

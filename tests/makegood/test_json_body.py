@@ -97,9 +97,7 @@ def test_a_whole_surrogate_pair_is_plain_text() -> None:
     assert loads(b'"\\ud83d\\ude00"', plain_text=True) == "😀"
 
 
-@pytest.mark.parametrize(
-    "raw", [b'"' + b"a" * 1_000_000, b'"\\' * 500_000, b"[]," * 300_000, b"1" * 1_000_000]
-)
+@pytest.mark.parametrize("raw", [b'"' + b"a" * 1_000_000, b'"\\' * 500_000, b"[]," * 300_000, b"1" * 1_000_000])
 def test_a_megabyte_of_nonsense_takes_less_than_two_seconds(raw: bytes) -> None:
     started = time.monotonic()
     with pytest.raises(NotJSON):
