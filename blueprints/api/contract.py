@@ -26,7 +26,7 @@ DESCRIPTIONS = {
     402: "The customer has too few credits; no credits moved",
     403: "The API key lacks the scope",
     404: "No such thing",
-    409: "The state of things does not allow this; no credits moved unless the answer says so",
+    409: "The state of things does not allow this; no credits moved",
     413: "The body is larger than 1 MB",
     415: "The body is not declared as application/json",
     422: "Fields are not valid; `error.fields` names each",
@@ -100,7 +100,7 @@ def _part(model: type[BaseModel], value: Any, found: dict[str, str]) -> BaseMode
         return None
 
 
-def answers(status: int, model: type[BaseModel], *bad: int) -> Answers:
+def documented(status: int, model: type[BaseModel], *bad: int) -> Answers:
     """What a route answers: a good status with its model, and errors: those of every route, and `bad` ones."""
     models: dict[str, Any] = {f"HTTP_{code}": (Error, DESCRIPTIONS[code]) for code in (*ALWAYS, *bad)}
     return Answers(**{f"HTTP_{status}": model}, **models)

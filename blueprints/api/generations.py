@@ -9,8 +9,7 @@ from flask import current_app
 from blueprints import access
 from blueprints.api import answers, blueprint, bodies, start
 from blueprints.api.answers import Answer
-from blueprints.api.contract import answers as documented
-from blueprints.api.contract import spec
+from blueprints.api.contract import documented, spec
 from blueprints.api.requests import GenerationBody, IdempotencyHeader, OutcomeBody
 from extensions import db
 from makegood import generations
