@@ -1,0 +1,193 @@
+"""The demo's traffic: through the real API, patient while the server is away, gone when it is told to go."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from flask import Flask
+from sqlalchemy import text
+
+from demo import traffic
+from demo.chance import Chance
+from demo.traffic import Away, Platform, run
+from extensions import db
+from makegood import books
+from simulator.server import Simulator, start
+from tests.loopback import Loopback, free_port
+from tests.people import add_key
+
+STARTED = {"id": "01a1fe32-2f5f-743b-8aa2-b46bcaa9322a", "status": "submitted", "credits_charged": 2, "balance": 9}
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    """A provider that takes jobs and is gone before they are done."""
+    with start(seed=1) as running:
+        running._server.submit_seconds = 0
+        yield running
+
+
+@pytest.fixture
+def served(make_app: Callable[..., Flask], simulator: Simulator) -> Iterator[tuple[Flask, httpx.Client]]:
+    """The application, and a client that talks to it with a platform's key."""
+    app = make_app(
+        SIMULATED_BASE_URL=simulator.base_url,
+        SIMULATED_API_KEY="simulated-key",
+        SIMULATED_WEBHOOK_SECRET="whsec_simulated-webhook-secret",
+    )
+    headers = {"Authorization": f"Bearer {add_key(app, 'platform')}"}
+    with httpx.Client(
+        transport=httpx.WSGITransport(app=app), base_url="http://localhost", headers=headers
+    ) as client:
+        yield app, client
+
+
+def answering(*answers: httpx.Response | Exception) -> tuple[httpx.Client, list[httpx.Request]]:
+    """A client whose requests get these answers in turn, and the requests."""
+    requests: list[httpx.Request] = []
+    left = list(answers)
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        answer = left.pop(0) if left else httpx.Response(202, json=STARTED)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return httpx.Client(transport=httpx.MockTransport(handle), base_url="http://localhost"), requests
+
+
+class Settled(Chance):
+    """Chance without newcomers and cancellations."""
+
+    def happens(self, probability: float) -> bool:
+        return False
+
+
+def test_customers_sign_up_buy_credits_and_start_generations(
+    served: tuple[Flask, httpx.Client], capsys: pytest.CaptureFixture[str]
+) -> None:
+    app, client = served
+    platform = Platform(client, Chance("traffic"))
+    platform._customers = platform._customers[:2]
+    for _ in range(12):
+        assert 0 < platform.generate() < 2
+    with app.app_context():
+        providers = db.session.execute(text("SELECT provider, count(*) FROM generations GROUP BY 1")).all()
+        assert [tuple(row) for row in providers] == [("simulated", 12)]
+        purchases = db.session.scalar(text("SELECT count(*) FROM grants WHERE source = 'purchase'"))
+        assert purchases > 0
+        assert books.violations(db.session()) == []
+    lines = capsys.readouterr().out.splitlines()
+    assert len([line for line in lines if " PUT customers/" in line]) == 2
+    assert len([line for line in lines if "-> 202 submitted" in line]) == 12
+    assert len([line for line in lines if "-> 402 insufficient_credits" in line]) == purchases
+
+
+def test_now_and_then_somebody_is_new_or_gives_up(
+    served: tuple[Flask, httpx.Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(traffic, "NEWCOMERS", 1.0)
+    monkeypatch.setattr(traffic, "CANCELLATIONS", 1.0)
+    app, client = served
+    platform = Platform(client, Chance("newcomers"))
+    known = len(platform._customers)
+    platform.generate()
+    assert len(platform._customers) == known + 1
+    with app.app_context():
+        assert db.session.scalar(text("SELECT status FROM generations")) == "cancelled"
+
+
+def test_a_refusal_of_the_provider_is_no_trouble_of_the_server() -> None:
+    refused = {"error": {"code": "provider_unavailable"}, "refunded": True, "credits_refunded": 2, "balance": 9}
+    client, requests = answering(httpx.Response(503, json=refused))
+    with client:
+        assert Platform(client, Settled("refusal")).generate() > 0
+    assert len(requests) == 1
+
+
+@pytest.mark.parametrize("status", [401, 429, 500, 502])
+def test_an_answer_that_says_come_later_is_waited_for(status: int) -> None:
+    client, _ = answering(httpx.Response(status, json={"error": {"code": "x"}}))
+    with client, pytest.raises(Away, match=str(status)):
+        Platform(client, Settled("later")).generate()
+
+
+def test_a_request_that_was_cut_off_is_repeated_with_the_same_key() -> None:
+    client, requests = answering(httpx.RemoteProtocolError("cut off"))
+    with client:
+        Platform(client, Settled("cut")).generate()
+    keys = [request.headers["Idempotency-Key"] for request in requests]
+    assert len(keys) == 2
+    assert keys[0] == keys[1]
+    assert requests[0].content == requests[1].content
+
+
+def test_while_the_server_is_away_it_asks_less_and_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = [httpx.ConnectError("refused")] * 16
+    client, _ = answering(*gone)
+    waited: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == 10:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    with client, pytest.raises(KeyboardInterrupt):
+        run(client, Settled("away"), 60)
+    assert waited[:8] == [1, 2, 4, 8, 16, 30, 30, 30]
+    assert all(0.4 <= seconds <= 1.6 for seconds in waited[8:])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_stops_at_once_even_while_it_waits_for_an_answer(root: Path, number: int) -> None:
+    released = threading.Event()
+
+    def never(_: socket.socket) -> None:
+        released.wait(20)
+
+    with Loopback(never) as server:
+        environ = {**os.environ, "MAKEGOOD_URL": server.url, "MAKEGOOD_API_KEY": "mg_secret"}
+        process = subprocess.Popen([sys.executable, "-m", "demo.traffic"], cwd=root, env=environ)
+        server.wait_for(1, 20)
+        began = time.monotonic()
+        process.send_signal(number)
+        assert process.wait(10) == 0
+        assert time.monotonic() - began < 3
+        released.set()
+    assert server.requests[0].headers["authorization"] == "Bearer mg_secret"
+    assert json.loads(server.requests[0].body)["provider"] == "simulated"
+
+
+def test_it_starts_before_the_server_and_does_not_print_its_key(root: Path) -> None:
+    command = [sys.executable, "-m", "demo.traffic", "--url", f"http://127.0.0.1:{free_port()}", "--rate", "600"]
+    environ = {**os.environ, "MAKEGOOD_API_KEY": "mg_secret"}
+    process = subprocess.Popen(command, cwd=root, env=environ, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    process.terminate()
+    rest, _ = process.communicate(timeout=10)
+    assert "ConnectError; next attempt in 1 s" in line
+    assert "mg_secret" not in line + rest
+
+
+@pytest.mark.parametrize("arguments", [["--rate", "0"], ["--rate", "nan"], ["--url", ""]])
+def test_wrong_options_are_one_sentence(
+    arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MAKEGOOD_URL", raising=False)
+    with pytest.raises(SystemExit, match="2"):
+        traffic.main(["--url", "http://127.0.0.1:9", "--api-key", "mg_x", *arguments])
+    assert "error:" in capsys.readouterr().err
