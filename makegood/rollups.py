@@ -3,7 +3,10 @@
 Every event carries its transaction id. A fold takes all rows of transactions that had certainly ended (below
 the snapshot's horizon) and were not folded before (from the watermark on), and moves the watermark up to the
 horizon, in one transaction. A reader adds the rows from the watermark on to the buckets, in one snapshot: exact
-at every instant, whatever the order of commits, and writers touch no shared row.
+at every instant, whatever the order of commits, and writers touch no shared row. A transaction that stays open
+holds the horizon back: figures stay exact, the tail grows.
+
+Locks are taken in this order: the state, balances, events. Writers take the last two, in either order.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from sqlalchemy.orm import Session
 from makegood.errors import Conflict
 from makegood.models.rollups import MEASURES
 
+LOCK_NOT_AVAILABLE = "55P03"
 _SUMS = ", ".join(f"sum({name}) AS {name}" for name in MEASURES)
 _COLUMNS = ", ".join(MEASURES)
 _ADD = ", ".join(f"{name} = rollup.{name} + excluded.{name}" for name in MEASURES)
@@ -37,7 +41,8 @@ def _fold_into(table: str, period: str) -> str:
 FOLD = text(
     f"""
     WITH due AS MATERIALIZED (
-        SELECT * FROM events WHERE xid >= CAST(:start AS xid8) AND xid < CAST(:horizon AS xid8)
+        SELECT at, provider, model, kind, tier, customers, holders, credits, {_COLUMNS}
+          FROM events WHERE xid >= CAST(:start AS xid8) AND xid < CAST(:horizon AS xid8)
     ), buckets AS (
         {_fold_into("rollup_buckets", "date_bin('15 minutes', at, '2000-01-01T00:00:00Z')")}
     ), days AS (
@@ -65,6 +70,22 @@ MOVE = text(
     """
 )
 HORIZON = text("SELECT pg_snapshot_xmin(pg_current_snapshot())::text")
+LOCK_STATE = text("SELECT FROM rollup_state FOR UPDATE")
+# First vacuum, which gives way only after a second, then the writers. One that has its event may be waiting for a
+# balance: waiting for it without an end would be a deadlock. The two waits together are shorter than PostgreSQL's
+# deadlock_timeout, so that it is never the writer who is given up.
+KEEP_OTHERS_OUT = (
+    text("SET LOCAL lock_timeout = '5s'"),
+    text("LOCK TABLE balances, events IN SHARE UPDATE EXCLUSIVE MODE"),
+    text("SET LOCAL lock_timeout = '300ms'"),
+    text("LOCK TABLE balances IN EXCLUSIVE MODE"),
+    text("LOCK TABLE events IN EXCLUSIVE MODE"),
+    text("SET LOCAL lock_timeout = DEFAULT"),
+)
+CLEAR = tuple(text(f"DELETE FROM {table}") for table in ("rollup_buckets", "rollup_days", "rollup_tiers"))  # noqa: S608
+# With writers kept out every event there is has been committed. Ids from another server, or above a horizon that
+# some other transaction holds back, would count a second time in the tail.
+REMARK_FOLDED = text("UPDATE events SET xid = '3' WHERE xid >= CAST(:horizon AS xid8)")
 REMARK_ACTIVE = text(
     """
     WITH marked AS (
@@ -106,7 +127,7 @@ def state(session: Session, timezone: ZoneInfo) -> State:
 
 def fold(session: Session, timezone: ZoneInfo) -> int:
     """Fold what is due; one fold at a time. Returns how many events. Rebuilds if the rollups are invalid."""
-    session.execute(text("SELECT FROM rollup_state FOR UPDATE"))
+    session.execute(LOCK_STATE)
     current = state(session, timezone)
     if not current.valid:
         return rebuild(session, timezone)
@@ -122,22 +143,22 @@ def rebuild(session: Session, timezone: ZoneInfo) -> int:
 
     Raises Conflict when a writer was in the way: roll back and try again.
     """
-    try:
-        # Writers lock these two in different orders, so waiting for the second would be a deadlock.
-        session.execute(text("LOCK TABLE balances IN SHARE ROW EXCLUSIVE MODE"))
-        session.execute(text("LOCK TABLE events IN SHARE ROW EXCLUSIVE MODE NOWAIT"))
-    except OperationalError as error:
-        raise Conflict("Credits are moving right now. Try again.") from error
-    session.execute(text("SELECT FROM rollup_state FOR UPDATE"))
-    for table in ("rollup_buckets", "rollup_days", "rollup_tiers"):
-        session.execute(text(f"DELETE FROM {table}"))  # noqa: S608
+    session.execute(LOCK_STATE)
+    _keep_others_out(session)
     horizon = session.scalar(HORIZON)
     values = {"start": "0", "horizon": horizon, "zone": timezone.key}
-    # Under the lock every event is committed. Ids from another server, or above a horizon that some other
-    # transaction holds back, would count again in the tail.
-    session.execute(text("UPDATE events SET xid = '3' WHERE xid >= CAST(:horizon AS xid8)"), values)
-    session.execute(REMARK_ACTIVE, values)
-    session.execute(REMARK_BALANCES, values)
+    for statement in (*CLEAR, REMARK_FOLDED, REMARK_ACTIVE, REMARK_BALANCES):
+        session.execute(statement, values)
     folded = session.scalar(FOLD, values) or 0
     session.execute(MOVE, values)
     return folded
+
+
+def _keep_others_out(session: Session) -> None:
+    try:
+        for statement in KEEP_OTHERS_OUT:
+            session.execute(statement)
+    except OperationalError as error:
+        if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+            raise
+        raise Conflict("Credits are moving right now. Try again.") from error
