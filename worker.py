@@ -51,7 +51,9 @@ def reconcile_due(app: Flask) -> None:
 
 def retry_callbacks(app: Flask) -> None:
     """Apply deliveries that could not be applied when they came."""
-    callbacks.retry_waiting(db.session, app.extensions["providers"], _terms(app))
+    last = None
+    while last := callbacks.retry_next(db.session, app.extensions["providers"], _terms(app), after=last):
+        db.session.commit()
     db.session.commit()
 
 

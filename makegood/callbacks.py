@@ -85,22 +85,28 @@ def receive(
     return _apply(session, receipt.callback_id, addressee.id, report, terms, now)
 
 
-def retry_waiting(
-    session: Session, providers: Mapping[str, Provider], terms: Terms, *, limit: int = 50
-) -> int:
-    """Apply genuine deliveries that could not be applied when they came. Returns how many were tried."""
+def retry_next(
+    session: Session, providers: Mapping[str, Provider], terms: Terms, *, after: UUID | None = None
+) -> UUID | None:
+    """Apply the next genuine delivery (beyond `after`) that could not be applied when it came; None at the end.
+
+    One for each transaction: the caller commits in between. Balances of several customers, locked in the order
+    of their deliveries, would be a deadlock.
+    """
     signed = [name for name, provider in providers.items() if provider.signed]
-    due = session.scalars(
+    due = (
         select(Callback)
         .where(Callback.state == "waiting", Callback.provider.in_(signed), Callback.attempts < MAX_ATTEMPTS)
         .order_by(Callback.id)
-        .limit(limit)
+        .limit(1)
         .with_for_update(skip_locked=True)
-    ).all()
-    for callback in due:
-        report = _report_from(callback.parsed or {})
-        _apply(session, callback.id, callback.generation_id, report, terms, datetime.now(UTC))
-    return len(due)
+    )
+    callback = session.scalar(due if after is None else due.where(Callback.id > after))
+    if callback is None:
+        return None
+    report = _report_from(callback.parsed or {})
+    _apply(session, callback.id, callback.generation_id, report, terms, datetime.now(UTC))
+    return callback.id
 
 
 def mark_fetched(session: Session, generation_id: UUID, detail: str) -> None:

@@ -262,7 +262,7 @@ class Machine(RuleBasedStateMachine):
             elif then == "allowances":
                 grants.give_allowances(session, timezone=self.terms.timezone, at=self.now, limit=limit)
             elif then == "retry":
-                callbacks.retry_waiting(session, self.providers, self.terms, limit=limit)
+                callbacks.retry_next(session, self.providers, self.terms)
 
     @rule(
         target=made,

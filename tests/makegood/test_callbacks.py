@@ -161,17 +161,34 @@ def test_what_cannot_be_applied_stays_in_the_inbox_and_is_applied_later(session:
     assert ledger.balance(session, customer_id) == 75
     session.execute(text("ALTER TABLE refunds DROP CONSTRAINT broken"))
     provider = FakeProvider()
-    assert callbacks.retry_waiting(session, {provider.name: provider}, TERMS) == 1
+    assert callbacks.retry_next(session, {provider.name: provider}, TERMS) is not None
     assert status(session, reservation) == "failed"
     assert ledger.balance(session, customer_id) == 105
-    assert callbacks.retry_waiting(session, {provider.name: provider}, TERMS) == 0
+    assert callbacks.retry_next(session, {provider.name: provider}, TERMS) is None
+
+
+def test_one_that_can_never_be_applied_does_not_keep_the_others_waiting(session: Session) -> None:
+    customer_id, providers = make_customer(session), {"wavespeed": FakeProvider()}
+    reservations = [reserve(session, customer_id, credits=10) for _ in range(2)]
+    session.execute(text("ALTER TABLE refunds ADD CONSTRAINT broken CHECK (credits < 0) NOT VALID"))
+    for reservation in reservations:
+        assert receive(session, reservation, FAILED).state == "waiting"
+    broken = f"generation_id <> '{reservations[0].generation_id}'"
+    session.execute(text("ALTER TABLE refunds DROP CONSTRAINT broken"))
+    session.execute(text(f"ALTER TABLE refunds ADD CONSTRAINT broken CHECK ({broken}) NOT VALID"))
+    tried = []
+    while tried[-1:] != [None]:
+        after = tried[-1] if tried else None
+        tried.append(callbacks.retry_next(session, providers, TERMS, after=after))
+    assert len(tried) == 3
+    assert [status(session, reservation) for reservation in reservations] == ["charged", "failed"]
 
 
 def test_an_unsigned_hint_is_not_retried_as_if_it_were_proven(session: Session) -> None:
     provider = FakeProvider(name="nanobanana", signed=False)
     reservation = reserve(session, make_customer(session), provider=provider)
     receive(session, reservation, FAILED, provider=provider, headers={})
-    assert callbacks.retry_waiting(session, {provider.name: provider}, TERMS) == 0
+    assert callbacks.retry_next(session, {provider.name: provider}, TERMS) is None
     assert status(session, reservation) == "charged"
 
 
