@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Engine, func, insert, select, text
@@ -71,7 +72,7 @@ def seed(
     generations = 0
     with closing(_lives(roster, number, rhythm, rules)) as lives:
         for start in range(0, count, GROUP):
-            group = [life for life, _ in zip(lives, roster[start : start + GROUP], strict=False)]
+            group = list(islice(lives, GROUP))
             for written in _write(session, group, terms):
                 progress(round(1000 * (start + len(group) * written)), 1000 * count)
             generations += sum(life.generations for life in group)

@@ -63,7 +63,8 @@ def made(server: str) -> Iterator[Made]:
         def count(_: object, __: object, statement: str, *___: object) -> None:
             statements.append(statement)
 
-        with Session(engine) as session:
+        with pytest.MonkeyPatch.context() as patch, Session(engine) as session:
+            patch.setattr(seed, "GROUP", 8)
             account = make(session, count=14, progress=progress)
             session.commit()
         needed = len(statements)
