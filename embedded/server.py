@@ -128,4 +128,6 @@ def temporary(*, durable: bool = True) -> Iterator[EmbeddedServer]:
         yield server
     finally:
         server.stop(even_in_use=True)
-        leash.wait()
+        removed = leash.wait() == 0
+    if not removed:
+        raise EmbeddedError(f"The throw-away PostgreSQL in {state} could not be removed.")
