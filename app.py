@@ -12,6 +12,7 @@ import commands.customers
 import commands.demo
 import commands.grants
 import commands.operators
+import commands.rollups
 import commands.worker
 import demo.database
 import demo.state
@@ -82,5 +83,6 @@ def _register_commands(app: Flask) -> None:
     app.cli.add_command(commands.api_keys.group)
     app.cli.add_command(commands.customers.group)
     app.cli.add_command(commands.grants.group)
+    app.cli.add_command(commands.rollups.group)
     app.cli.add_command(commands.worker.command)
     app.cli.add_command(commands.demo.command)

@@ -1,0 +1,329 @@
+"""Folding and rebuilding: exact in every snapshot, whoever writes meanwhile, on whichever server."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy.orm import Session
+
+import embedded
+from embedded.account import server_account
+from embedded.binaries import installed
+from makegood import calendars, generations, rollups, stats
+from makegood.errors import Conflict
+from makegood.terms import Terms
+from tests.makegood.stats.histories import CHANGES, stage
+from tests.makegood.stats.recount import assert_equal_to_rows
+from tests.making import FAILURE, TERMS, make_customer, make_generation, reserve
+
+UTC_ZONE = ZoneInfo("UTC")
+RACE_SECONDS = 2.5
+
+
+@pytest.fixture
+def engine(database: str) -> Iterator[Engine]:
+    """A fresh database, for several connections."""
+    engine = create_engine(database, pool_size=20)
+    yield engine
+    engine.dispose()
+
+
+def fold(engine: Engine, timezone: ZoneInfo = UTC_ZONE) -> int:
+    """As the worker does."""
+    with Session(engine) as session:
+        folded = rollups.fold(session, timezone)
+        session.commit()
+    return folded
+
+
+def rebuild(engine: Engine, timezone: ZoneInfo = UTC_ZONE) -> int:
+    """As the command does."""
+    with Session(engine) as session:
+        folded = rollups.rebuild(session, timezone)
+        session.commit()
+    return folded
+
+
+def assert_exact(engine: Engine, terms: Terms = TERMS) -> None:
+    """Every figure equals the rows."""
+    with Session(engine) as session:
+        assert_equal_to_rows(session, terms, datetime.now(UTC))
+
+
+def tail(engine: Engine) -> int:
+    """How many events a reader must add to the rollups."""
+    with Session(engine) as session:
+        above = text("SELECT count(*) FROM events WHERE xid >= (SELECT watermark FROM rollup_state)")
+        return session.scalar(above) or 0
+
+
+def test_a_fold_takes_each_event_once(engine: Engine) -> None:
+    with Session(engine) as session:
+        make_generation(session, make_customer(session), status="failed")
+        session.commit()
+        events = session.scalar(text("SELECT count(*) FROM events"))
+    assert fold(engine) == events
+    assert fold(engine) == 0
+    assert tail(engine) == 0
+    assert_exact(engine)
+
+
+def test_what_was_written_before_a_fold_and_committed_after_it_counts_once(engine: Engine) -> None:
+    with Session(engine) as early, Session(engine) as other:
+        customers = [make_customer(session) for session in (early, other)]
+        early.commit()
+        other.commit()
+        reserve(early, customers[0])
+        make_generation(other, customers[1], status="failed")
+        other.commit()
+        fold(engine)
+        assert_exact(engine)
+        early.commit()
+        assert_exact(engine)
+        assert fold(engine) == 5
+        assert_exact(engine)
+
+
+def test_a_long_open_transaction_holds_the_horizon_back_while_the_figures_stay_exact(engine: Engine) -> None:
+    with Session(engine) as long_open, Session(engine) as session:
+        customer = make_customer(session)
+        session.commit()
+        fold(engine)
+        long_open.execute(text("SELECT pg_current_xact_id()"))
+        for _ in range(3):
+            make_generation(session, customer, status="succeeded")
+            session.commit()
+            fold(engine)
+            assert_exact(engine)
+        assert tail(engine) == 6
+        long_open.rollback()
+    assert fold(engine) == 6
+    assert_exact(engine)
+
+
+def test_only_readers_hold_nothing_back(engine: Engine) -> None:
+    with Session(engine) as reader, Session(engine) as session:
+        stats.begin_snapshot(reader)
+        before = stats.overview(reader, TERMS)
+        make_customer(session)
+        session.commit()
+        assert fold(engine) == 3
+        assert stats.overview(reader, TERMS, at=before.as_of) == before
+
+
+def test_one_fold_at_a_time(engine: Engine) -> None:
+    with Session(engine) as session:
+        make_customer(session)
+        session.commit()
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(lambda _: fold(engine), range(8))) == [0] * 7 + [3]
+    assert_exact(engine)
+
+
+def test_a_reader_counts_nothing_twice_while_others_write_and_fold(engine: Engine) -> None:
+    """Each poll of a reader is compared to the rows of its own snapshot."""
+    with Session(engine) as session:
+        customers = [make_customer(session, 100_000) for _ in range(4)]
+        session.commit()
+
+    def write(customer: str) -> None:
+        with Session(engine) as session:
+            statuses = ("failed", "succeeded", "submitted")
+            make_generation(session, customer, status=statuses[time.monotonic_ns() % 3], credits=3)
+            session.commit()
+
+    polls = race(
+        *[lambda customer=customer: write(customer) for customer in customers],
+        lambda: fold(engine),
+        lambda: assert_exact(engine),
+    )
+    assert polls[-1] > 5
+    assert polls[-2] > 5
+    fold(engine)
+    assert_exact(engine)
+
+
+def test_writers_never_fail_because_of_a_rebuild(engine: Engine) -> None:
+    """Charges lock balance, then events; failures lock events, then balance. A rebuild gives way to both."""
+    with Session(engine) as session:
+        customers = [make_customer(session, 100_000) for _ in range(3)]
+        session.commit()
+
+    def fail(customer: str) -> None:
+        with Session(engine) as session:
+            generation = reserve(session, customer).generation_id
+            session.commit()
+            generations.settle(session, generation, FAILURE, TERMS)
+            session.commit()
+
+    def try_rebuild() -> None:
+        with suppress(Conflict):
+            rebuild(engine)
+
+    race(*[lambda customer=customer: fail(customer) for customer in customers], try_rebuild, lambda: fold(engine))
+    rebuild(engine)
+    assert_exact(engine)
+
+
+@pytest.mark.parametrize("timezone", ["UTC", "Asia/Kathmandu"])
+def test_a_rebuild_gives_way_to_a_writer_and_changes_nothing_then(engine: Engine, timezone: str) -> None:
+    with Session(engine) as writer:
+        customer = make_customer(writer)
+        writer.commit()
+        fold(engine)
+        reserve(writer, customer)
+        with pytest.raises(Conflict, match="moving right now"):
+            rebuild(engine, ZoneInfo(timezone))
+        writer.commit()
+    assert_exact(engine)
+    rebuild(engine, ZoneInfo(timezone))
+    assert tail(engine) == 0
+    assert_exact(engine, Terms(timezone=ZoneInfo(timezone)))
+
+
+def test_a_rebuild_counts_what_a_long_open_transaction_keeps_in_the_tail(engine: Engine) -> None:
+    with Session(engine) as long_open, Session(engine) as session:
+        long_open.execute(text("SELECT pg_current_xact_id()"))
+        make_generation(session, make_customer(session), status="failed")
+        session.commit()
+        assert rebuild(engine) == 7
+        assert_exact(engine)
+        make_customer(session)
+        session.commit()
+        assert_exact(engine)
+        long_open.rollback()
+    assert fold(engine) == 3
+    assert_exact(engine)
+
+
+def test_a_change_of_the_reporting_time_zone_moves_days_and_active_customers(database: str) -> None:
+    """A customer charged at 20:00 and 23:30 UTC was active on one day in UTC, and on two in Kathmandu."""
+    kathmandu = Terms(timezone=ZoneInfo("Asia/Kathmandu"))
+    with stage(database, "UTC", "2026-03-30") as played:
+        for at in ("2026-03-31T12:00", "2026-03-31T23:30"):
+            played.now = datetime.fromisoformat(at).replace(tzinfo=UTC)
+            played.charge(0, 0, "wavespeed", 1)
+        played.finish()
+        played.fold()
+        with Session(played.engine) as session:
+            before = stats.overview(session, played.terms, at=played.now)
+            assert (before.active_today, before.today.generations) == (1, 2)
+            session.rollback()
+            # Days are right at once, from the events; who was active on them after the rebuild.
+            invalid = stats.overview(session, kathmandu, at=played.now)
+            assert (invalid.today.generations, invalid.last30.generations) == (1, 2)
+        played.terms = kathmandu
+        played.fold()
+        with Session(played.engine) as session:
+            after = stats.overview(session, kathmandu, at=played.now)
+            assert [(row.day, row.usage.active_day) for row in after.days[-2:]] == [
+                (date(2026, 3, 31), 1),
+                (date(2026, 4, 1), 1),
+            ]
+            assert after.month.active_month == 1
+        played.charge(0, 0, "wavespeed", 1)
+        played.charge(0, 1, "wavespeed", 1)
+        played.finish()
+        with Session(played.engine) as session:
+            assert stats.overview(session, kathmandu, at=played.now).active_today == 2
+
+
+@pytest.mark.parametrize("name", sorted(CHANGES))
+def test_database_and_python_agree_on_every_day(engine: Engine, name: str) -> None:
+    zone = ZoneInfo(name)
+    first = date(2026, 1, 1)
+    days = [first + timedelta(days=count) for count in range(3 * 365)]
+    starts = [calendars.start_of(day, zone) for day in days]
+    instants = [start - moment for start in starts for moment in (timedelta(microseconds=1), timedelta(0))]
+    query = text(
+        "SELECT CAST(at AT TIME ZONE :zone AS date) FROM unnest(CAST(:at AS timestamptz[])) at ORDER BY at"
+    )
+    with Session(engine) as session:
+        found = list(session.scalars(query, {"zone": name, "at": instants}))
+    assert found == [either for day in days for either in (day - timedelta(days=1), day)]
+    assert found == [calendars.local_day(at, zone) for at in instants]
+
+
+@contextmanager
+def restored(database: str, directory: Path) -> Iterator[Engine]:
+    """A dump of the database in another server, whose transaction ids begin anew."""
+    programs = next(installed(server_account()))
+    dump = directory / "books.dump"
+    address = make_url(database).set(drivername="postgresql")
+    dump_it = [programs.program("pg_dump"), "--format=custom", f"--file={dump}"]
+    subprocess.run([*dump_it, address.render_as_string(hide_password=False)], check=True)
+    with embedded.temporary(durable=False) as server:
+        target = make_url(server.url()).set(drivername="postgresql").render_as_string(hide_password=False)
+        restore_it = [programs.program("pg_restore"), "--exit-on-error", "--no-owner", f"--dbname={target}"]
+        subprocess.run([*restore_it, dump], check=True)
+        engine = create_engine(server.url())
+        yield engine
+        engine.dispose()
+
+
+def test_a_dump_restored_into_another_server_keeps_its_figures(
+    engine: Engine, database: str, tmp_path: Path
+) -> None:
+    autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
+    with autocommit.connect() as connection:
+        burn = "DO $$ BEGIN FOR i IN 1..5000 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$"
+        connection.execute(text(burn))
+    with Session(engine) as session:
+        customer = make_customer(session)
+        make_generation(session, customer, status="failed")
+        session.commit()
+        fold(engine)
+        make_generation(session, customer, status="succeeded")
+        session.commit()
+    with restored(database, tmp_path) as other, Session(other) as session:
+        watermark = int(session.scalar(text("SELECT watermark::text FROM rollup_state")) or 0)
+        assert not rollups.state(session, UTC_ZONE).valid
+        session.rollback()
+        assert_exact(other)
+        make_generation(session, customer, status="failed")
+        session.commit()
+        newest = session.scalar(text("SELECT xid::text FROM events ORDER BY id DESC LIMIT 1"))
+        assert int(newest or 0) < watermark
+        session.rollback()
+        assert_exact(other)
+        assert fold(other) == 7 + 2 + 4
+        assert rollups.state(session, UTC_ZONE).valid
+        session.rollback()
+        assert_exact(other)
+        make_generation(session, customer, status="failed")
+        session.commit()
+        assert_exact(other)
+        assert fold(other) == 4
+        assert_exact(other)
+
+
+def race(*jobs: Callable[[], object]) -> list[int]:
+    """Each job over and over in a thread of its own. Returns how often each was done; raises what one raised."""
+    end = threading.Event()
+
+    def repeat(job: Callable[[], object]) -> int:
+        done = 0
+        try:
+            while not end.is_set():
+                job()
+                done += 1
+        finally:
+            if not done:
+                end.set()
+        return done
+
+    with ThreadPoolExecutor(len(jobs)) as pool:
+        running = [pool.submit(repeat, job) for job in jobs]
+        end.wait(RACE_SECONDS)
+        end.set()
+        return [job.result() for job in running]
