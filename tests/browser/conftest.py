@@ -49,7 +49,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # its event loop must not run when other tests start theirs
 def chromium() -> Iterator[Browser]:
     """Debian's Chromium, or the one that CHROMIUM names."""
     names = ("chromium", "chromium-browser", "google-chrome")
