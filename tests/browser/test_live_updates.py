@@ -202,12 +202,16 @@ def test_the_chart_survives_a_pulse_and_follows_data_and_theme(page: Page, site:
     canvas = page.locator("#panel-chart canvas").first
     expect(canvas).to_be_visible()
     legend = page.locator("#panel-chart [data-legend]")
+    canvases = page.locator("#panel-chart canvas")
+    canvases.evaluate_all("all => all.forEach((it) => { it.sameAsBefore = true; })")
+    wait_for_pulse(page)
+    assert canvases.evaluate_all("all => all.map((it) => it.sameAsBefore)") == [True, True]
     today = generations_today(page)
     expect(legend).to_contain_text(f"{today} generations")
     charge_one(site)
     wait_for_pulse(page)
     expect(legend).to_contain_text(f"{today + 1} generations")
-    assert page.locator("#panel-chart canvas").count() == 2
+    assert canvases.count() == 2
     light = canvas.evaluate("it => it.toDataURL()")
     page.get_by_role("button", name="Account and theme").click()
     page.get_by_role("button", name="Dark").click()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from sqlalchemy import select
 
 from extensions import db
@@ -156,6 +156,37 @@ def test_a_generation_that_changed_meanwhile_is_shown_with_the_input_kept(
     page.get_by_role("button", name="Refund 3 credits").click()
     page.locator("[data-toast]").wait_for()
     assert [refund.credits for refund in manual_refunds(site, account)] == [1, 3]
+
+
+def test_a_dialog_that_cannot_be_opened_becomes_a_page(visitor: Visitor, account: Sample) -> None:
+    visitor.expect("500")
+    page = visitor.open(f"/admin/generations/{account.succeeded}")
+
+    def fail_fragments(route: Route) -> None:
+        if "hx-request" in route.request.headers:
+            route.fulfill(status=500, body="<p>boom</p>", content_type="text/html")
+        else:
+            route.continue_()
+
+    page.route("**/refund", fail_fragments)
+    page.get_by_role("link", name="Refund…").click()
+    page.wait_for_url("**/refund")
+    assert page.get_by_text("boom").count() == 0
+    expect(page.get_by_label("Credits")).to_be_visible()
+
+
+def test_an_error_of_the_server_leaves_the_form_as_it_was(visitor: Visitor, site: Site, account: Sample) -> None:
+    visitor.expect("500")
+    page = open_dialog(visitor, account)
+    fill_in(page, "2")
+    page.route("**/refund", lambda route: route.fulfill(status=500, body="<p>boom</p>", content_type="text/html"))
+    page.get_by_role("button", name="Refund 2 credits").click()
+    expect(page.get_by_text("it is never issued twice")).to_be_visible()
+    assert page.get_by_label("Note").input_value() == "The hands have six fingers."
+    page.unroute("**/refund")
+    page.get_by_role("button", name="Refund 2 credits").click()
+    page.locator("[data-toast]").wait_for()
+    assert [refund.credits for refund in manual_refunds(site, account)] == [2]
 
 
 def test_without_an_answer_the_dialog_says_that_sending_again_is_safe(
