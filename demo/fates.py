@@ -16,6 +16,9 @@ from makegood.providers import registry
 from makegood.providers.protocol import ErrorClass, Provider, Report
 from settings import ProviderSettings
 
+LOOKS = 8
+"""How often reconcile asks for a job in half an hour."""
+
 SECRET = "whsec_demo"  # noqa: S105 (signs what the next line reads, and is stored nowhere)
 
 
@@ -35,7 +38,7 @@ class Delivery:
 @dataclass(frozen=True)
 class Fate:
     """The end of a generation, and what led to it. `submitted_at` is None when the provider refused the job;
-    `late` is what it reported after the generation had ended without it."""
+    `late` is what it reported after the generation had ended without it, `checks` how often it was asked."""
 
     status: str
     ended_at: datetime
@@ -47,6 +50,7 @@ class Fate:
     deliveries: tuple[Delivery, ...] = ()
     late: Report | None = None
     late_at: datetime | None = None
+    checks: int = 0
 
     @property
     def last_at(self) -> datetime:
@@ -93,6 +97,7 @@ def _reported(chance: Chance, offer: Offer, ran: Ran) -> Fate:
         report.message,
         report.outputs,
         _with_company(chance, offer, ran, delivery),
+        checks=_fetches(offer),
     )
 
 
@@ -106,7 +111,7 @@ def _cancelled(chance: Chance, offer: Offer, ran: Ran) -> Fate:
 def _overdue(chance: Chance, offer: Offer, ran: Ran, ended_at: datetime, deadline: timedelta) -> Fate:
     """Nothing came before the deadline; sometimes it comes after it."""
     message = f"no result within {deadline.total_seconds():.0f} seconds"
-    fate = Fate("failed", ended_at, ran.submitted_at, ran.job, ErrorClass.TIMEOUT, message)
+    fate = Fate("failed", ended_at, ran.submitted_at, ran.job, ErrorClass.TIMEOUT, message, checks=LOOKS)
     if chance.happens(0.5):
         return fate
     return _too_late(chance, offer, replace(ran, done_at=ended_at + chance.seconds(40, 900)), fate)
@@ -115,7 +120,8 @@ def _overdue(chance: Chance, offer: Offer, ran: Ran, ended_at: datetime, deadlin
 def _too_late(chance: Chance, offer: Offer, ran: Ran, fate: Fate) -> Fate:
     delivery = _delivery(chance, offer, ran, "late")
     late_at = delivery.applied_at or delivery.received_at
-    return replace(fate, deliveries=(delivery,), late=delivery.report, late_at=late_at)
+    checks = fate.checks + _fetches(offer)
+    return replace(fate, deliveries=(delivery,), late=delivery.report, late_at=late_at, checks=checks)
 
 
 def _delivery(chance: Chance, offer: Offer, ran: Ran, change: str) -> Delivery:
@@ -133,6 +139,11 @@ def _delivery(chance: Chance, offer: Offer, ran: Ran, change: str) -> Delivery:
         report = provider.parse_callback(headers, body, received_at)
         applied_at, detail = received_at, change
     return Delivery(received_at, headers, body, report, "applied", detail, applied_at)
+
+
+def _fetches(offer: Offer) -> int:
+    """How often the provider is asked because it called back."""
+    return int(offer.provider == NANOBANANA)
 
 
 def _with_company(chance: Chance, offer: Offer, ran: Ran, delivery: Delivery) -> tuple[Delivery, ...]:

@@ -94,7 +94,7 @@ def _charge(session: Session, charged: list[tuple[Life, Charge]], terms: Terms) 
             "id": charge.id,
             "job": charge.fate.job,
             "at": charge.fate.submitted_at,
-            "checks": int(charge.offer.provider == NANOBANANA),  # the fetch that its callback asked for
+            "checks": charge.fate.checks,
         }
         for _, charge in charged
         if charge.fate.submitted_at
