@@ -47,12 +47,12 @@ CHECKS = {
             ON m.grant_id = g.id
          WHERE g.remaining <> coalesce(m.credits, 0) OR g.credits IS DISTINCT FROM m.given
             OR g.remaining NOT BETWEEN 0 AND g.credits""",
-    "nothing is spent from an expired grant, and nothing expires early": """
+    "an expired grant is neither spent nor refilled, and none expires early": """
         SELECT m.grant_id::text, format('%s at %s, expiry %s', t.kind, t.occurred_at, g.expires_at)
           FROM movements m
           JOIN credit_transactions t ON t.id = m.transaction_id
           JOIN grants g ON g.id = m.grant_id
-         WHERE (t.kind = 'charge' AND g.expires_at <= t.occurred_at)
+         WHERE (t.kind IN ('charge', 'refund') AND g.expires_at <= t.occurred_at)
             OR (t.kind = 'expiry' AND g.expires_at > t.occurred_at)""",
     "a generation is charged once, what it says": """
         SELECT g.id::text, format('charged %s, ledger %s in %s', g.credits_charged, sum(t.amount), count(t.id))

@@ -118,6 +118,8 @@ class Made:
     request: tuple[tuple[str, Any], ...]
 
 
+CUSTOMERS = st.sampled_from([ADA, BOB])
+PAUSES = st.sampled_from([timedelta(minutes=m) for m in (0, 0, 1, 30, 720, 4 * 1440, 33 * 1440)])
 COSTS = st.none() | st.sampled_from([0, 9_000, 27_000])
 REPORTS = st.builds(
     lambda outcome, error, cost: Report(
@@ -211,7 +213,7 @@ class Machine(RuleBasedStateMachine):
                 result = accepted if answer == "accepted" else generations.Lost("timed out")
                 generations.record_submit(session, one.id, result, at=self.now)
 
-    @rule(customer_id=st.sampled_from([ADA, BOB]), tier=st.sampled_from(["free", "plus", "pro"]))
+    @rule(customer_id=CUSTOMERS, tier=st.sampled_from(["free", "plus", "pro"]))
     def change_tier(self, customer_id: str, tier: str) -> None:
         """The customer pays for more, or less."""
         with self.unit() as session:
@@ -231,7 +233,7 @@ class Machine(RuleBasedStateMachine):
             )
 
     @rule(
-        customer_id=st.sampled_from([ADA, BOB]),
+        customer_id=CUSTOMERS,
         credits=st.integers(1, 15),
         source=st.sampled_from(["purchase", "bonus", "adjustment"]),
         days=st.none() | st.integers(1, 40),
@@ -264,24 +266,33 @@ class Machine(RuleBasedStateMachine):
             elif then == "retry":
                 callbacks.retry_next(session, self.providers, self.terms)
 
+    @rule(target=made, customer_id=CUSTOMERS, credits=st.integers(1, 9), pause=PAUSES)
+    def charge(self, customer_id: str, credits: int, pause: timedelta) -> Any:
+        """A generation is reserved and submitted, unless the customer is short of credits."""
+        self.now += pause
+        try:
+            return self.reserve(customer_id, credits, "wavespeed", MODEL, "accepted")
+        except InsufficientCredits as error:
+            refusal = error
+        assert refusal.details["balance"] == self.spendable(customer_id) < refusal.details["required"]
+        return multiple()
+
     @rule(
         target=made,
-        customer_id=st.sampled_from([ADA, BOB]),
+        customer_id=CUSTOMERS,
         credits=st.none() | st.integers(1, 9),
-        provider=st.sampled_from(["wavespeed", "wavespeed", "nanobanana", "external"]),
-        model=st.sampled_from([MODEL, MODEL, "nano-banana", "brand/new"]),
-        answer=st.sampled_from(["accepted", "accepted", "lost", "refused", ""]),
+        provider=st.sampled_from(["wavespeed", "nanobanana", "external"]),
+        model=st.sampled_from([MODEL, "nano-banana", "brand/new"]),
+        answer=st.sampled_from(["accepted", "lost", "refused", ""]),
+        pause=PAUSES,
     )
-    def charge(self, customer_id: str, credits: int | None, provider: str, model: str, answer: str) -> Any:
-        """A generation is reserved, or refused for want of credits or of a price."""
-        try:
+    def charge_otherwise(
+        self, customer_id: str, credits: int | None, provider: str, model: str, answer: str, pause: timedelta
+    ) -> Any:
+        """Another provider, a model without a price, or another answer."""
+        self.now += pause
+        with suppress(InsufficientCredits, Invalid):
             return self.reserve(customer_id, credits, provider, model, answer)
-        except (InsufficientCredits, Invalid) as error:
-            refusal = error
-        if isinstance(refusal, InsufficientCredits):
-            assert refusal.details["balance"] == self.spendable(customer_id) < refusal.details["required"]
-        else:
-            assert credits is None
         return multiple()
 
     @rule(one=made, credits=st.integers(1, 12))
@@ -301,9 +312,10 @@ class Machine(RuleBasedStateMachine):
         """The provider's answer is recorded after other things have happened, or once more."""
         self.submit(one, answer, cost)
 
-    @rule(one=made, report=REPORTS)
-    def report(self, one: Made, report: Report) -> None:
+    @rule(one=made, report=REPORTS, pause=PAUSES)
+    def report(self, one: Made, report: Report, pause: timedelta) -> None:
         """An outcome reported straight to the rules."""
+        self.now += pause
         with self.unit() as session:
             if one.provider == "external":
                 external.report(session, one.id, report, self.terms, at=self.now)
@@ -345,9 +357,11 @@ class Machine(RuleBasedStateMachine):
         credits=st.integers(1, 12),
         stale=st.integers(0, 9),
         key=st.none() | st.sampled_from(["form-1", "form-2"]),
+        pause=PAUSES,
     )
-    def refund_by_hand(self, one: Made, credits: int, stale: int, key: str | None) -> None:
+    def refund_by_hand(self, one: Made, credits: int, stale: int, key: str | None, pause: timedelta) -> None:
         """An operator refunds, perhaps twice, perhaps from a page that is no longer true."""
+        self.now += pause
         with suppress(MakegoodError), self.unit() as session:
             generation = generations.get(session, one.id)
             left = generation.credits_charged - generation.credits_refunded
