@@ -53,8 +53,11 @@ def usd(micros: int | None) -> str:
 
 
 def usd_exact(micros: int | None) -> str:
-    """A price or cost of one thing, from micro-dollars, with as many decimals as it needs: $0.038."""
-    return "Unknown" if micros is None else _dollars(micros, "#,##0.00####", Decimal("0.000001"))
+    """A price or cost of one thing, from micro-dollars, with the decimals that it needs: $0.038."""
+    if micros is None:
+        return "Unknown"
+    pattern = "#,##0.00####" if micros == 0 or micros >= MICROS else "#,##0.000###"
+    return _dollars(micros, pattern, Decimal("0.000001"))
 
 
 def usd_average(micros: int | None) -> str:

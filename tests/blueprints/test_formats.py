@@ -62,7 +62,15 @@ def test_totals_are_in_cents_and_never_pretend_to_be_nothing(micros: int | None,
 
 
 @pytest.mark.parametrize(
-    ("micros", "text"), [(38_000, "$0.038"), (27_000_000, "$27.00"), (1, "$0.000001"), (None, "Unknown")]
+    ("micros", "text"),
+    [
+        (38_000, "$0.038"),
+        (40_000, "$0.040"),
+        (0, "$0.00"),
+        (27_000_000, "$27.00"),
+        (1, "$0.000001"),
+        (None, "Unknown"),
+    ],
 )
 def test_a_price_has_the_decimals_that_it_needs(micros: int | None, text: str) -> None:
     assert formats.usd_exact(micros) == text
