@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.orm import Session
 
 from makegood import books
@@ -17,3 +17,11 @@ def balanced_books(session: Session) -> Iterator[None]:
     yield
     session.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
     assert books.violations(session) == []
+
+
+@pytest.fixture
+def engine(database: str) -> Iterator[Engine]:
+    """Connections to a fresh database."""
+    engine = create_engine(database)
+    yield engine
+    engine.dispose()
