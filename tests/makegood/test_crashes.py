@@ -24,7 +24,7 @@ START = datetime(2026, 11, 15, 12, tzinfo=UTC)
 LATER = START + TERMS.check_after + reconcile.LEASE
 PAST_DEADLINE = START + TERMS.deadline + timedelta(hours=1)
 BOUNDARIES = {"succeeded": 12, "failed": 10, "refused": 5, "reconciled": 10}
-"""How many boundaries a life passes: two for each commit or savepoint, and two (a refusal: one) at the provider."""
+"""Boundaries of a life: two for each commit or savepoint, and two (a refusal: one) at the provider."""
 
 Live = Callable[[Life], int]
 
