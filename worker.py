@@ -68,8 +68,9 @@ def give_allowances(app: Flask) -> None:
 
 
 def resolve_alerts(app: Flask) -> None:
-    """Resolve the alerts of providers that take our generations again."""
+    """Resolve the alerts of providers that take our generations again, and of refunds that were made after all."""
     alerts.resolve_mended_accounts(db.session)
+    alerts.resolve_ended(db.session)
     db.session.commit()
 
 
@@ -155,5 +156,5 @@ def _decide(claimed: Claimed, report: Report | None, terms: Terms) -> None:
     except Exception:
         db.session.rollback()
         log.exception("reconcile_failed", generation_id=str(claimed.id))
-        alerts.raise_refund_failed(db.session, claimed.id)
+        reconcile.raise_undecided(db.session, claimed, report, terms)
         db.session.commit()

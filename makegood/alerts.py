@@ -64,6 +64,21 @@ def resolve_mended_accounts(session: Session) -> int:
     return mended
 
 
+def resolve_ended(session: Session) -> int:
+    """Resolve the `refund_failed` alerts of generations that ended by another way. Returns how many."""
+    settled = exists().where(
+        Generation.id == Alert.generation_id, Generation.ended_at.is_not(None), Generation.check_at.is_(None)
+    )
+    changed = session.execute(
+        update(Alert)
+        .where(Alert.kind == REFUND_FAILED, Alert.resolved_at.is_(None), settled)
+        .values(resolved_at=func.clock_timestamp())
+        .returning(Alert.id)
+        .execution_options(synchronize_session=False)
+    )
+    return len(changed.all())
+
+
 def open_alerts(session: Session, limit: int = 20) -> list[Alert]:
     """Alerts that nobody has acknowledged, newest first, resolved ones included until somebody has."""
     query = select(Alert).where(Alert.acknowledged_at.is_(None)).order_by(Alert.id.desc()).limit(limit)

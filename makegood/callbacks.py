@@ -14,11 +14,11 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from makegood import generations
+from makegood import generations, hints
 from makegood.errors import NotFound
 from makegood.ids import hash_token, uuid7
 from makegood.models import Callback, Generation
@@ -80,7 +80,7 @@ def receive(
     if receipt.state == "duplicate":
         return receipt
     if not provider.signed:
-        _ask_to_fetch(session, addressee.id, now)
+        hints.follow(session, addressee.id, report, now=now)
         return Receipt(receipt.callback_id, "waiting", "unsigned: the job is fetched before it counts")
     return _apply(session, receipt.callback_id, addressee.id, report, terms, now)
 
@@ -107,15 +107,6 @@ def retry_next(
     report = _report_from(callback.parsed or {})
     _apply(session, callback.id, callback.generation_id, report, terms, datetime.now(UTC))
     return callback.id
-
-
-def mark_fetched(session: Session, generation_id: UUID, detail: str) -> None:
-    """Note that the job behind waiting deliveries was fetched and has ended."""
-    session.execute(
-        update(Callback)
-        .where(Callback.generation_id == generation_id, Callback.state == "waiting")
-        .values(state="applied", detail=detail, applied_at=func.clock_timestamp())
-    )
 
 
 def _addressee(session: Session, provider_name: str, token: str) -> _Addressee:
@@ -182,10 +173,6 @@ def _apply(
         .values(attempts=Callback.attempts + 1)
     )
     return Receipt(callback_id, state, detail)
-
-
-def _ask_to_fetch(session: Session, generation_id: UUID, now: datetime) -> None:
-    session.execute(update(Generation).where(Generation.id == generation_id).values(check_at=now))
 
 
 def _parsed(report: Report) -> dict[str, Any]:

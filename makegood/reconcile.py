@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import structlog
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from makegood import alerts, callbacks, generations
+from makegood import alerts, generations, hints
 from makegood.generations.ending import EXTERNAL
 from makegood.models import Generation
 from makegood.models.generations import IN_FLIGHT
@@ -24,6 +25,10 @@ from makegood.terms import Terms
 
 LEASE = timedelta(seconds=90)
 LONGEST_WAIT = timedelta(minutes=5)
+HINTS_COUNT_FOR = timedelta(days=1)
+"""So long a delivery that proves nothing is a reason to ask about a job whose generation has ended."""
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,7 @@ def look_up(providers: Mapping[str, Provider], claimed: Claimed) -> Report | Non
     except (FetchFailed, JobGone):
         return None
     except Exception:
+        log.exception("look_up_failed", generation_id=str(claimed.id))
         return None
     return None if report.outcome is Outcome.PENDING else report
 
@@ -94,8 +100,9 @@ def decide(
     at = at or datetime.now(UTC)
     deadline = claimed.charged_at + terms.deadline
     if report is not None:
+        # First, because callbacks are locked before generations.
+        hints.mark_fetched(session, claimed.id, f"fetched: {report.outcome.value}")
         generations.settle(session, claimed.id, report, terms, at=at)
-        callbacks.mark_fetched(session, claimed.id, f"fetched: {report.outcome.value}")
         outcome = "settled"
     elif claimed.status in IN_FLIGHT and at >= deadline:
         message = f"no result within {terms.deadline.total_seconds():.0f} seconds"
@@ -104,11 +111,23 @@ def decide(
     elif claimed.status in IN_FLIGHT:
         _look_again(session, claimed, min(at + _wait(claimed.checks, terms), deadline))
         return "later"
+    elif hints.waits(session, claimed.id, since=at - HINTS_COUNT_FOR):
+        _schedule(session, claimed, at + _wait(claimed.checks, terms))
+        return "later"
     else:
         outcome = "over"
     _schedule(session, claimed, None)
     alerts.resolve(session, alerts.REFUND_FAILED, str(claimed.id))
     return outcome
+
+
+def raise_undecided(
+    session: Session, claimed: Claimed, report: Report | None, terms: Terms, *, at: datetime | None = None
+) -> None:
+    """Open an alert after `decide` failed, if a refund was due. Its lease brings the generation up again."""
+    timed_out = claimed.status in IN_FLIGHT and (at or datetime.now(UTC)) >= claimed.charged_at + terms.deadline
+    if timed_out if report is None else report.outcome is Outcome.FAILED:
+        alerts.raise_refund_failed(session, claimed.id)
 
 
 def _wait(checks: int, terms: Terms) -> timedelta:

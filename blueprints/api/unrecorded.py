@@ -79,11 +79,10 @@ def _write(generation_id: UUID, result: Result, terms: Terms) -> None:
         generations.record_submit(db.session, generation_id, result)
         db.session.commit()
         return
-    if generations.get(db.session, generation_id).ended_at is not None:
-        return
-    # The alert first and by itself: it must stand even where the refund still cannot be written.
-    alerts.raise_refund_failed(db.session, generation_id)
-    db.session.commit()
-    generations.fail(db.session, generation_id, result.error_class, result.message, terms, refused=True)
+    if generations.get(db.session, generation_id).ended_at is None:
+        # The alert first and by itself: it must stand even where the refund still cannot be written.
+        alerts.raise_refund_failed(db.session, generation_id)
+        db.session.commit()
+        generations.fail(db.session, generation_id, result.error_class, result.message, terms, refused=True)
     alerts.resolve(db.session, alerts.REFUND_FAILED, str(generation_id))
     db.session.commit()

@@ -16,7 +16,9 @@ RECORD = text(
     """
     UPDATE generations
        SET status = CASE WHEN status IN ('charged', 'unknown') THEN :status ELSE status END,
-           provider_job_id = coalesce(provider_job_id, :job), submitted_at = coalesce(submitted_at, :submitted_at)
+           provider_job_id = CASE WHEN submitted_at IS NULL THEN coalesce(:job, provider_job_id)
+                                  ELSE provider_job_id END,
+           submitted_at = coalesce(submitted_at, :submitted_at)
      WHERE id = :id
     RETURNING status
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -304,3 +305,37 @@ def test_a_retry_of_many_callbacks_and_a_worker_on_all_balances_never_deadlock(e
     with Session(engine) as session:
         assert session.scalars(select(Generation.status).distinct()).all() == ["failed"]
     assert count(engine, Refund) == 12
+
+
+def test_a_retried_callback_and_the_look_up_of_its_job_never_deadlock(engine: Engine) -> None:
+    def keep_waiting(session: Session) -> Any:
+        reservation = reserve(session, make_customer(session), credits=10, at=START)
+        generations.record_submit(session, reservation.generation_id, Accepted("job-1"), at=START)
+        session.execute(text("ALTER TABLE refunds ADD CONSTRAINT broken CHECK (credits < 0) NOT VALID"))
+        body = b'{"outcome": "failed", "error_class": "generation_failed"}'
+        genuine = {"x-genuine": "yes"}
+        receipt = callbacks.receive(
+            session, {"wavespeed": FakeProvider()}, "wavespeed", reservation.callback_token, genuine, body, TERMS
+        )
+        assert receipt.state == "waiting"
+        session.execute(text("ALTER TABLE refunds DROP CONSTRAINT broken"))
+        return reservation.generation_id
+
+    generation_id = committed(engine, keep_waiting)
+    [claimed] = committed(engine, lambda session: reconcile.claim(session, at=START + TERMS.check_after))
+    holds_the_callback = threading.Event()
+
+    def retry(session: Session) -> None:
+        session.execute(text("SELECT FROM callbacks WHERE state = 'waiting' FOR UPDATE"))
+        holds_the_callback.set()
+        time.sleep(0.3)
+        callbacks.retry_next(session, {"wavespeed": FakeProvider()}, TERMS)
+
+    def decide(session: Session) -> None:
+        holds_the_callback.wait(timeout=30)
+        reconcile.decide(session, claimed, FAILURE, TERMS)
+
+    at_once(engine, [retry, decide])
+    with Session(engine) as session:
+        generation = generations.get(session, generation_id)
+        assert (generation.status, generation.credits_refunded) == ("failed", 10)

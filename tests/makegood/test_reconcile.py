@@ -12,13 +12,15 @@ from sqlalchemy import create_engine, func, select
 from sqlalchemy.orm import Session
 
 from makegood import alerts, callbacks, generations, ledger, reconcile
+from makegood.generations import Reservation
 from makegood.models import Callback, Generation
-from makegood.providers.protocol import ErrorClass, FetchFailed, JobGone, Outcome, Report
+from makegood.providers.protocol import Accepted, ErrorClass, FetchFailed, JobGone, Outcome, Report
 from tests.making import FAILURE, SUCCESS, TERMS, FakeProvider, make_customer, make_generation, reserve
 
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)
 DUE = START + TERMS.check_after
 PAST_DEADLINE = START + TERMS.deadline
+FAILED_HINT = b'{"outcome": "failed", "error_class": "generation_failed"}'
 
 
 def run(session: Session, provider: FakeProvider, at: datetime) -> list[str]:
@@ -26,6 +28,22 @@ def run(session: Session, provider: FakeProvider, at: datetime) -> list[str]:
     providers = {provider.name: provider}
     claimed = reconcile.claim(session, at=at)
     return [reconcile.decide(session, one, reconcile.look_up(providers, one), TERMS, at=at) for one in claimed]
+
+
+def submitted(
+    session: Session, customer_id: str, *, job: str = "job-1", credits: int | None = None
+) -> Reservation:
+    """A generation at the provider that signs nothing."""
+    provider = FakeProvider(name="nanobanana", signed=False)
+    reservation = reserve(session, customer_id, provider=provider, credits=credits, at=START)
+    generations.record_submit(session, reservation.generation_id, Accepted(job), at=START)
+    return reservation
+
+
+def hint(session: Session, reservation: Reservation, body: bytes, at: datetime) -> None:
+    """A delivery that proves nothing."""
+    providers = {"nanobanana": FakeProvider(name="nanobanana", signed=False)}
+    callbacks.receive(session, providers, "nanobanana", reservation.callback_token, {}, body, TERMS, now=at)
 
 
 def test_nothing_is_looked_up_before_its_time(session: Session) -> None:
@@ -141,12 +159,104 @@ def test_an_unsigned_hint_after_the_timeout_hands_over_the_late_result(session: 
 
 
 def test_a_hint_that_comes_during_the_look_up_is_not_forgotten(session: Session) -> None:
-    generation_id = make_generation(session, make_customer(session, at=START), at=START)
+    reservation = submitted(session, make_customer(session, at=START))
     [claimed] = reconcile.claim(session, at=DUE)
     asked = DUE + timedelta(seconds=1)
-    callbacks._ask_to_fetch(session, generation_id, asked)
+    hint(session, reservation, FAILED_HINT, asked)
     assert reconcile.decide(session, claimed, None, TERMS, at=DUE) == "later"
-    assert generations.get(session, generation_id).check_at == asked
+    assert generations.get(session, reservation.generation_id).check_at == asked
+
+
+def test_a_hint_after_the_end_is_followed_until_the_provider_answers(session: Session) -> None:
+    customer_id = make_customer(session, at=START)
+    reservation = submitted(session, customer_id, credits=40)
+    generations.cancel(session, reservation.generation_id, TERMS, actor="api-key:test", at=START)
+    soon = START + timedelta(seconds=5)
+    hint(session, reservation, FAILED_HINT, soon)
+    away = FakeProvider(name="nanobanana", signed=False, fetched=FetchFailed("503"))
+    assert run(session, away, soon) == ["later"]
+    assert ledger.balance(session, customer_id) == 65
+    back = FakeProvider(name="nanobanana", signed=False, fetched=FAILURE)
+    assert run(session, back, soon + TERMS.check_after) == ["settled"]
+    assert ledger.balance(session, customer_id) == 105
+    assert session.scalars(select(Callback.state)).all() == ["applied"]
+
+
+def test_a_hint_that_the_provider_never_confirms_is_given_up(session: Session) -> None:
+    reservation = submitted(session, make_customer(session, at=START))
+    generations.cancel(session, reservation.generation_id, TERMS, actor="api-key:test", at=START)
+    hint(session, reservation, FAILED_HINT, START)
+    much_later = datetime.now(UTC) + reconcile.HINTS_COUNT_FOR + timedelta(seconds=5)
+    assert run(session, FakeProvider(name="nanobanana", signed=False), much_later) == ["over"]
+    assert generations.get(session, reservation.generation_id).check_at is None
+
+
+def test_where_the_submits_answer_was_lost_the_hint_names_the_job_to_fetch(session: Session) -> None:
+    provider = FakeProvider(name="nanobanana", signed=False, fetched=SUCCESS)
+    reservation = reserve(session, make_customer(session, at=START), provider=provider, at=START)
+    generations.record_submit(session, reservation.generation_id, generations.Lost("timed out"), at=START)
+    hint(session, reservation, b'{"outcome": "succeeded", "job": "job-9"}', START)
+    assert run(session, provider, START) == ["settled"]
+    generation = generations.get(session, reservation.generation_id)
+    assert (generation.status, generation.provider_job_id) == ("succeeded", "job-9")
+
+
+def test_a_hint_cannot_name_another_generations_job(session: Session) -> None:
+    customer_id = make_customer(session, at=START)
+    submitted(session, customer_id, job="job-9")
+    provider = FakeProvider(name="nanobanana", signed=False, fetched=FAILURE)
+    reservation = reserve(session, customer_id, provider=provider, at=START)
+    hint(session, reservation, b'{"outcome": "failed", "job": "job-9"}', START)
+    assert run(session, provider, START) == ["later"]
+    assert generations.get(session, reservation.generation_id).provider_job_id is None
+
+
+def test_the_submits_answer_names_the_job_better_than_a_hint(session: Session) -> None:
+    provider = FakeProvider(name="nanobanana", signed=False)
+    reservation = reserve(session, make_customer(session, at=START), provider=provider, at=START)
+    hint(session, reservation, b'{"outcome": "failed", "job": "job-9"}', START)
+    generations.record_submit(session, reservation.generation_id, Accepted("job-1"), at=START)
+    assert generations.get(session, reservation.generation_id).provider_job_id == "job-1"
+
+
+def test_a_look_up_that_breaks_is_no_report_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    provider = FakeProvider(fetched=ZeroDivisionError())
+    claimed = reconcile.Claimed(UUID(int=1), "wavespeed", "m", "submitted", "job-1", START, 1, DUE)
+    assert reconcile.look_up({"wavespeed": provider}, claimed) is None
+    assert "look_up_failed" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("report", "at", "alerted"),
+    [(FAILURE, DUE, 1), (SUCCESS, PAST_DEADLINE, 0), (None, DUE, 0), (None, PAST_DEADLINE, 1)],
+)
+def test_what_could_not_be_decided_is_an_alert_only_if_a_refund_was_due(
+    session: Session, report: Report | None, at: datetime, alerted: int
+) -> None:
+    make_generation(session, make_customer(session, at=START), at=START)
+    [claimed] = reconcile.claim(session, at=at)
+    reconcile.raise_undecided(session, claimed, report, TERMS, at=at)
+    assert len(alerts.open_alerts(session)) == alerted
+
+
+def test_the_alert_is_resolved_when_a_callback_ends_the_generation_after_all(session: Session) -> None:
+    provider = FakeProvider()
+    reservation = reserve(session, make_customer(session, at=START), at=START)
+    run(session, provider, DUE)
+    [alert] = alerts.open_alerts(session)
+    assert alerts.resolve_ended(session) == 0
+    callbacks.receive(
+        session,
+        {"wavespeed": provider},
+        "wavespeed",
+        reservation.callback_token,
+        {"x-genuine": "yes"},
+        FAILED_HINT,
+        TERMS,
+    )
+    assert alerts.resolve_ended(session) == 1
+    session.refresh(alert)
+    assert alert.resolved_at is not None
 
 
 def test_what_a_killed_worker_had_claimed_comes_up_again(session: Session) -> None:

@@ -68,6 +68,24 @@ def test_a_refund_that_cannot_be_written_is_not_claimed(platform: Platform) -> N
     assert len(platform.provider.submitted) == 1
 
 
+def test_an_alert_about_a_refund_that_was_written_after_all_is_resolved(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remember = start._remember
+
+    def lose_the_commits_answer(*arguments: Any) -> None:
+        remember(*arguments)
+        raise ConnectionError
+
+    customer = platform.make_customer()
+    platform.provider.answer = SubmitRefused(ErrorClass.INVALID_INPUT, "no")
+    monkeypatch.setattr(start, "_remember", lose_the_commits_answer)
+    assert platform.start(customer).json["refunded"] is False
+    assert (platform.balance(customer), len(alerts(platform))) == (5, 1)
+    wait_until(lambda: alerts(platform) is None)
+    assert platform.balance(customer) == 5
+
+
 class Unplugging(FakeProvider):
     """The database goes away while the provider is asked."""
 
