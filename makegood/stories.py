@@ -71,7 +71,7 @@ def tell(session: Session, generation_id: UUID) -> Story:
         for transaction in posted
     ]
     entries += [
-        Entry(callback.received_at, "callback", callback=callback)
+        Entry(_placed(callback), "callback", callback=callback)
         for callback in session.scalars(
             select(Callback)
             .where(Callback.generation_id == generation.id)
@@ -82,6 +82,11 @@ def tell(session: Session, generation_id: UUID) -> Story:
     entries += _moments(generation)
     entries.sort(key=lambda entry: (entry.at, ORDER.index(entry.kind)))
     return Story(generation, ledger.balance(session, generation.customer_id), entries)
+
+
+def _placed(callback: Callback) -> datetime:
+    """When a callback came; one that was applied at once stands before what it did, whatever the clocks say."""
+    return min(callback.received_at, callback.applied_at or callback.received_at)
 
 
 def _moments(generation: Generation) -> list[Entry]:
