@@ -4,7 +4,7 @@ from makegood.models.base import Base
 from makegood.models.callbacks import Callback
 from makegood.models.customers import Balance, Customer, Tier
 from makegood.models.generations import Generation, IdempotencyKey, Refund, RefundPolicy
-from makegood.models.ledger import CreditTransaction, Event, Grant, Movement
+from makegood.models.ledger import CreditTransaction, Grant, Movement
 from makegood.models.operators import (
     Alert,
     ApiKey,
@@ -14,7 +14,7 @@ from makegood.models.operators import (
     Throttle,
 )
 from makegood.models.prices import CreditPrice, Price
-from makegood.models.rollups import Bucket, Day, RollupState, TierTotal
+from makegood.models.rollups import Bucket, Day, Event, RollupState, TierTotal
 
 __all__ = [
     "Alert",

@@ -32,9 +32,7 @@ class Generation(Base):
         CheckConstraint("credits_charged > 0", name="credits_charged"),
         CheckConstraint("credits_refunded BETWEEN 0 AND credits_charged", name="credits_refunded"),
         CheckConstraint("cost_micros >= 0", name="cost_micros"),
-        CheckConstraint(
-            "(status IN ('succeeded', 'failed', 'cancelled')) = (ended_at IS NOT NULL)", name="ended"
-        ),
+        CheckConstraint("(status IN ('succeeded', 'failed', 'cancelled')) = (ended_at IS NOT NULL)", name="ended"),
         CheckConstraint("(status = 'failed') = (error_class IS NOT NULL)", name="error_class"),
         CheckConstraint(foreign_text("provider"), name="provider"),
         CheckConstraint(foreign_text("model"), name="model"),

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from makegood.models.base import XID8, Base, Count, UUIDKey, Written
+from makegood.models.base import Base, Count, UUIDKey, Written
 
 GRANT_SOURCES = ("allowance", "purchase", "bonus", "adjustment")
 TRANSACTION_KINDS = ("grant", "charge", "refund", "expiry", "adjustment")
@@ -118,45 +118,3 @@ class Movement(Base):
     grant_id: Mapped[UUID] = mapped_column(ForeignKey("grants.id"), primary_key=True)
     origin_grant_id: Mapped[UUID | None] = mapped_column(ForeignKey("grants.id"))
     credits: Mapped[int]
-
-
-class Event(Base):
-    """One append-only row for each thing that changes a figure; what the rollups are folded from.
-
-    `xid` is the writing transaction. `at` is the instant under which the figures count: a cost counts
-    when its generation was charged, a failure when it ended, a refund when it was issued.
-    Amounts are deltas: credits, micro-dollars, milliseconds, or counts.
-    """
-
-    __tablename__ = "events"
-    __table_args__ = (
-        Index("ix_events_xid", "xid"),
-        Index("ix_events_at", "at"),
-    )
-
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
-    xid: Mapped[str] = mapped_column(XID8, server_default=text("pg_current_xact_id()"))
-    at: Mapped[datetime]
-    type: Mapped[str]
-    customer_id: Mapped[str]
-    generation_id: Mapped[UUID | None]
-    tier: Mapped[str]
-    provider: Mapped[str] = mapped_column(server_default="")
-    model: Mapped[str] = mapped_column(server_default="")
-    kind: Mapped[str] = mapped_column(server_default="")
-    generations: Mapped[Count]
-    succeeded: Mapped[Count]
-    failed: Mapped[Count]
-    cancelled: Mapped[Count]
-    refunds: Mapped[Count]
-    active_day: Mapped[Count]
-    active_month: Mapped[Count]
-    credits_charged: Mapped[Count]
-    credits_refunded: Mapped[Count]
-    cost_micros: Mapped[Count]
-    unknown_costs: Mapped[Count]
-    loss_micros: Mapped[Count]
-    latency_ms: Mapped[Count]
-    customers: Mapped[Count]
-    holders: Mapped[Count]
-    credits: Mapped[Count]

@@ -1,10 +1,11 @@
-"""Rollups: sums of events in 15-minute UTC buckets and in days of the reporting time zone."""
+"""Events, and rollups: their sums in 15-minute UTC buckets and in days of the reporting time zone."""
 
 from __future__ import annotations
 
 from datetime import date, datetime
+from uuid import UUID
 
-from sqlalchemy import CheckConstraint
+from sqlalchemy import CheckConstraint, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from makegood.models.base import XID8, Base, Count, Written
@@ -28,7 +29,7 @@ MEASURES = (
 
 
 class Measures:
-    """Sums over events: counts, credits, micro-dollars and milliseconds (of succeeded generations)."""
+    """What events change: counts, credits, micro-dollars and milliseconds (of succeeded generations)."""
 
     generations: Mapped[Count]
     succeeded: Mapped[Count]
@@ -43,7 +44,35 @@ class Measures:
     unknown_costs: Mapped[Count]
     loss_micros: Mapped[Count]
     latency_ms: Mapped[Count]
-    last_charged_at: Mapped[datetime | None]
+
+
+class Event(Measures, Base):
+    """One append-only row for each thing that changes a figure; what the rollups are folded from.
+
+    `xid` is the writing transaction. `at` is the instant under which the figures count: a cost counts
+    when its generation was charged, a failure when it ended, a refund when it was issued.
+    Amounts are deltas: credits, micro-dollars, milliseconds, or counts.
+    """
+
+    __tablename__ = "events"
+    __table_args__ = (
+        Index("ix_events_xid", "xid"),
+        Index("ix_events_at", "at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    xid: Mapped[str] = mapped_column(XID8, server_default=text("pg_current_xact_id()"))
+    at: Mapped[datetime]
+    type: Mapped[str]
+    customer_id: Mapped[str]
+    generation_id: Mapped[UUID | None]
+    tier: Mapped[str]
+    provider: Mapped[str] = mapped_column(server_default="")
+    model: Mapped[str] = mapped_column(server_default="")
+    kind: Mapped[str] = mapped_column(server_default="")
+    customers: Mapped[Count]
+    holders: Mapped[Count]
+    credits: Mapped[Count]
 
 
 class Bucket(Measures, Base):
@@ -56,6 +85,7 @@ class Bucket(Measures, Base):
     model: Mapped[str] = mapped_column(primary_key=True)
     kind: Mapped[str] = mapped_column(primary_key=True)
     tier: Mapped[str] = mapped_column(primary_key=True)
+    last_charged_at: Mapped[datetime | None]
 
 
 class Day(Measures, Base):
@@ -68,6 +98,7 @@ class Day(Measures, Base):
     model: Mapped[str] = mapped_column(primary_key=True)
     kind: Mapped[str] = mapped_column(primary_key=True)
     tier: Mapped[str] = mapped_column(primary_key=True)
+    last_charged_at: Mapped[datetime | None]
 
 
 class TierTotal(Base):
