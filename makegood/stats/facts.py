@@ -30,15 +30,21 @@ DAYS = text(
      GROUP BY day, provider, tier
     """  # noqa: S608 (made of our own column names)
 )
-SINCE = text(
-    f"""
-    SELECT {_SUMS}
-      FROM (SELECT {_COLUMNS} FROM rollup_buckets WHERE :valid AND bucket >= :whole
+RECENT = text(
+    """
+    SELECT coalesce(sum(generations), 0)::bigint AS generations, coalesce(sum(failed), 0)::bigint AS failed,
+           coalesce(sum(failed_in_hour), 0)::bigint AS failed_in_hour
+      FROM (SELECT generations, failed, CASE WHEN bucket >= :whole_hour THEN failed ELSE 0 END AS failed_in_hour
+              FROM rollup_buckets WHERE :valid AND bucket >= :whole_day
              UNION ALL
-            SELECT {_COLUMNS} FROM events WHERE xid >= CAST(:watermark AS xid8) AND at >= :whole
+            SELECT generations, failed, CASE WHEN at >= :hour THEN failed ELSE 0 END
+              FROM events WHERE xid >= CAST(:watermark AS xid8) AND at >= :whole_day
              UNION ALL
-            SELECT {_COLUMNS} FROM events WHERE at >= :start AND at < :whole) AS facts
-    """  # noqa: S608
+            SELECT generations, failed, 0 FROM events WHERE at >= :day AND at < :whole_day
+             UNION ALL
+            SELECT 0, 0, failed FROM events
+             WHERE xid < CAST(:watermark AS xid8) AND at >= :hour AND at < :whole_hour) AS facts
+    """
 )
 TIERS = text(
     """
@@ -65,6 +71,15 @@ class DayFact:
     last_charged_at: datetime | None
 
 
+@dataclass(frozen=True)
+class Recent:
+    """Generations charged and failed in the last 24 hours, and failed in the last hour."""
+
+    generations: int
+    failed: int
+    failed_in_hour: int
+
+
 def by_day(session: Session, state: State, first: date, last: date, timezone: ZoneInfo) -> list[DayFact]:
     """Usage by day, provider and tier, for the days from `first` to `last`."""
     values = {
@@ -82,15 +97,19 @@ def by_day(session: Session, state: State, first: date, last: date, timezone: Zo
     ]
 
 
-def since(session: Session, state: State, start: datetime) -> Usage:
-    """Usage from an instant on. Whole buckets come from the rollups, the first part of one from its events."""
+def recent(session: Session, state: State, at: datetime) -> Recent:
+    """The last 24 hours and the last hour. Whole buckets come from the rollups, the first part of one from its
+    events."""
+    day, hour = at - timedelta(days=1), at - timedelta(hours=1)
     values = {
         "valid": state.valid,
         "watermark": state.watermark,
-        "start": start,
-        "whole": _next_bucket(start),
+        "day": day,
+        "whole_day": _next_bucket(day),
+        "hour": hour,
+        "whole_hour": _next_bucket(hour),
     }
-    return _usage(session.execute(SINCE, values).one())
+    return Recent(*session.execute(RECENT, values).one())
 
 
 def tier_totals(session: Session, state: State) -> list[Row[tuple[str, int, int, int]]]:

@@ -127,18 +127,25 @@ def _total(rows: Iterable[DayFact]) -> Usage:
 
 
 def _health(session: Session, state: State, terms: Terms, at: datetime) -> Health:
-    day = facts.since(session, state, at - timedelta(days=1))
-    hour = facts.since(session, state, at - timedelta(hours=1))
+    recent = facts.recent(session, state, at)
     in_flight, oldest = session.execute(
         select(func.count(), func.min(Generation.charged_at)).where(Generation.status.in_(IN_FLIGHT))
     ).one()
-    if hour.failed > terms.failures_per_hour:
+    if recent.failed_in_hour > terms.failures_per_hour:
         status = HIGH_FAILURE_RATE
     elif oldest is not None and oldest < at - terms.stuck_after:
         status = STUCK
     else:
         status = HEALTHY
-    return Health(status, LABELS[status], day.generations, day.failed, hour.failed, in_flight, oldest)
+    return Health(
+        status,
+        LABELS[status],
+        generations_24h=recent.generations,
+        failures_24h=recent.failed,
+        failures_last_hour=recent.failed_in_hour,
+        in_flight=in_flight,
+        oldest_in_flight=oldest,
+    )
 
 
 def _providers(rows: list[DayFact]) -> list[ProviderUsage]:
