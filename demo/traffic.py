@@ -23,7 +23,7 @@ from demo import catalogue, people
 from demo.chance import Chance
 from demo.people import Person
 
-GENERATIONS_A_MINUTE = 18.0
+GENERATIONS_A_MINUTE = 10.0
 TIMEOUT = httpx.Timeout(30.0, connect=3.0)
 LONGEST_WAIT = 30.0
 BUSY = {"free": 1, "plus": 4, "pro": 12}
