@@ -15,6 +15,7 @@ from blueprints.api.fields import dollars
 from makegood import generations, ledger, models
 from makegood.generations import NewGeneration, Reservation
 from makegood.providers.protocol import ErrorClass
+from makegood.stats import begin_snapshot
 
 Answer = tuple[dict[str, Any], int]
 """A body and its HTTP status."""
@@ -112,7 +113,11 @@ def problem(code: str, message: str) -> dict[str, str]:
 
 
 def generation(session: Session, generation_id: UUID) -> Generation:
-    """A generation as it is now. Raises NotFound."""
+    """A generation and its customer's balance as they are at one instant. Raises NotFound.
+
+    The caller has committed: this begins a snapshot.
+    """
+    begin_snapshot(session)
     row = generations.get(session, generation_id)
     failure = None
     if row.error_class is not None:

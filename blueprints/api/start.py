@@ -15,6 +15,7 @@ from makegood import alerts, generations, idempotency
 from makegood.generations import Lost, NewGeneration, Refusal, Reservation
 from makegood.generations.ending import EXTERNAL
 from makegood.providers.protocol import Accepted, Job, Provider
+from makegood.stats import begin_snapshot
 from makegood.terms import Terms
 from settings import Settings
 
@@ -58,6 +59,7 @@ def _again(reserved: Reservation) -> Answer:
     if reserved.response is not None:
         status, body = reserved.response
         return body, status
+    begin_snapshot(db.session)
     return answers.from_rows(db.session, reserved.generation_id)
 
 

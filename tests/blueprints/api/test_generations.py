@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from uuid import UUID
 
 import pytest
 from flask import Flask
+from sqlalchemy.orm import Session
 
+from blueprints.api import answers
 from extensions import db
-from makegood import reconcile
+from makegood import generations, reconcile
 from makegood.ids import hash_token
 from makegood.models import Callback
 from makegood.providers.protocol import Accepted, ErrorClass, Job, SubmitRefused, SubmitUnknown
@@ -342,3 +345,24 @@ def test_an_unknown_generation_is_404(platform: Platform, generation_id: str, me
     body = {"status": "succeeded"} if below == "/outcome" else None
     answer = platform.send(method, f"/generations/{generation_id}{below}", body)
     assert (answer.status_code, answer.json["error"]["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("ask", ["get", "repeat"])
+def test_state_and_balance_in_an_answer_are_of_one_instant(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, ask: str
+) -> None:
+    customer = platform.make_customer()
+    generation_id = crash(platform, customer)
+    read = answers.ledger.balance
+
+    def fail_meanwhile(session: Session, customer_id: str) -> int:
+        with Session(db.engine) as other, other.begin():
+            generations.fail(other, UUID(generation_id), ErrorClass.TIMEOUT, "late", TERMS)
+        return read(session, customer_id)
+
+    monkeypatch.setattr(answers.ledger, "balance", fail_meanwhile)
+    if ask == "get":
+        answer = platform.send("GET", f"/generations/{generation_id}").json
+    else:
+        answer = platform.start(customer, idempotency="g1").json
+    assert (answer["status"], answer["credits_refunded"], answer["balance"]) == ("charged", 0, 3)
