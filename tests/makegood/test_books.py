@@ -52,7 +52,7 @@ def refund_by_hand(session: Session, generation_id: UUID) -> Refund:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(("sentence", "tampering"), zip(books.CHECKS, TAMPERING, strict=True))
+@pytest.mark.parametrize(("sentence", "tampering"), list(zip(books.CHECKS, TAMPERING, strict=True)))
 def test_tampering_is_found(session: Session, sentence: str, tampering: str) -> None:
     customer_id = make_customer(session, 95, at=START)
     grants.add(session, customer_id, 5, source="bonus", reason="-", actor="t", at=START)
