@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from makegood import audit
 from makegood.errors import NotFound
 from makegood.ids import uuid7_floor
-from makegood.models import Alert, Generation
+from makegood.models import Alert, Callback, Generation
 
 REFUND_FAILED = "refund_failed"
 PROVIDER_ACCOUNT = "provider_account"
@@ -65,13 +65,16 @@ def resolve_mended_accounts(session: Session) -> int:
 
 
 def resolve_ended(session: Session) -> int:
-    """Resolve the `refund_failed` alerts of generations that ended by another way. Returns how many."""
+    """Resolve the `refund_failed` alerts of ended generations about which nothing waits. Returns how many."""
     settled = exists().where(
         Generation.id == Alert.generation_id, Generation.ended_at.is_not(None), Generation.check_at.is_(None)
     )
+    waiting = exists().where(
+        Callback.generation_id == Alert.generation_id, Callback.state == "waiting", Callback.attempts > 0
+    )
     changed = session.execute(
         update(Alert)
-        .where(Alert.kind == REFUND_FAILED, Alert.resolved_at.is_(None), settled)
+        .where(Alert.kind == REFUND_FAILED, Alert.resolved_at.is_(None), settled, ~waiting)
         .values(resolved_at=func.clock_timestamp())
         .returning(Alert.id)
         .execution_options(synchronize_session=False)

@@ -14,11 +14,11 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from makegood import generations, hints
+from makegood import alerts, generations, hints
 from makegood.errors import NotFound
 from makegood.ids import hash_token, uuid7
 from makegood.models import Callback, Generation
@@ -27,6 +27,8 @@ from makegood.terms import Terms
 
 MAX_BODY = 256 * 1024
 MAX_ATTEMPTS = 20
+RETRY_SECONDS = 10
+"""Tries are so far apart at first, and twice as far each time: the last comes two months after the delivery."""
 KEPT_HEADERS = ("content-type", "user-agent", "webhook-id", "webhook-timestamp")
 """What is kept beside the body: never a signature, a secret or an authorization."""
 
@@ -93,10 +95,12 @@ def retry_next(
     One for each transaction: the caller commits in between. Balances of several customers, locked in the order
     of their deliveries, would be a deadlock.
     """
+    age = func.extract("epoch", func.clock_timestamp() - Callback.received_at)
     signed = [name for name, provider in providers.items() if provider.signed]
     due = (
         select(Callback)
         .where(Callback.state == "waiting", Callback.provider.in_(signed), Callback.attempts < MAX_ATTEMPTS)
+        .where(age >= RETRY_SECONDS * (func.power(2, Callback.attempts - 1) - 1))
         .order_by(Callback.id)
         .limit(1)
         .with_for_update(skip_locked=True)
@@ -152,12 +156,7 @@ def _store(
 
 
 def _apply(
-    session: Session,
-    callback_id: UUID,
-    generation_id: UUID,
-    report: Report,
-    terms: Terms,
-    now: datetime,
+    session: Session, callback_id: UUID, generation_id: UUID, report: Report, terms: Terms, now: datetime
 ) -> Receipt:
     try:
         with session.begin_nested():
@@ -166,6 +165,8 @@ def _apply(
     except Exception as error:
         log.exception("callback_not_applied", callback_id=str(callback_id))
         state, detail = "waiting", f"could not be applied yet: {type(error).__name__}"
+        if report.outcome is Outcome.FAILED:
+            alerts.raise_refund_failed(session, generation_id)
     session.execute(
         update(Callback)
         .where(Callback.id == callback_id)

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import event, select, text
 from sqlalchemy.orm import Session
 
-from makegood import callbacks, generations, ledger
+from makegood import alerts, callbacks, generations, ledger
 from makegood.callbacks import Receipt
 from makegood.errors import NotFound
 from makegood.generations import Reservation
@@ -182,6 +182,25 @@ def test_one_that_can_never_be_applied_does_not_keep_the_others_waiting(session:
         tried.append(callbacks.retry_next(session, providers, TERMS, after=after))
     assert len(tried) == 3
     assert [status(session, reservation) for reservation in reservations] == ["charged", "failed"]
+
+
+def test_a_refund_that_a_callback_could_not_write_is_an_alert_until_it_is_written(session: Session) -> None:
+    customer_id, providers = make_customer(session), {"wavespeed": FakeProvider()}
+    reservation = reserve(session, customer_id, credits=10)
+    generations.record_submit(session, reservation.generation_id, Accepted("job-1"))
+    generations.cancel(session, reservation.generation_id, TERMS, actor="api-key:test")
+    session.execute(text("ALTER TABLE refunds ADD CONSTRAINT broken CHECK (credits < 0) NOT VALID"))
+    assert receive(session, reservation, FAILED).state == "waiting"
+    assert callbacks.retry_next(session, providers, TERMS) is not None
+    assert callbacks.retry_next(session, providers, TERMS) is None, "the next try is further away"
+    [alert] = alerts.open_alerts(session)
+    assert (alert.kind, alert.generation_id) == ("refund_failed", reservation.generation_id)
+    assert alerts.resolve_ended(session) == 0
+    session.execute(text("ALTER TABLE refunds DROP CONSTRAINT broken"))
+    session.execute(text("UPDATE callbacks SET received_at = received_at - interval '10 seconds'"))
+    assert callbacks.retry_next(session, providers, TERMS) is not None
+    assert ledger.balance(session, customer_id) == 105
+    assert alerts.resolve_ended(session) == 1
 
 
 def test_an_unsigned_hint_is_not_retried_as_if_it_were_proven(session: Session) -> None:
