@@ -14,7 +14,7 @@ from makegood import alerts, customers
 from makegood.ids import uuid7
 from makegood.models import Alert, AuditEntry
 from tests.making import TERMS, make_customer, make_generation
-from tests.people import form_token
+from tests.people import add_operator, form_token, log_in
 
 
 def test_an_acknowledged_alert_leaves_the_dashboard_and_is_audited(app: Flask, operator: FlaskClient) -> None:
@@ -34,6 +34,18 @@ def test_an_acknowledged_alert_leaves_the_dashboard_and_is_audited(app: Flask, o
         assert entry.actor == "ana@example.com"
     missing = operator.post(f"/admin/alerts/{uuid7()}/acknowledge", data={"csrf_token": token})
     assert missing.status_code == 404
+
+
+def test_a_viewer_sees_alerts_without_a_button(app: Flask) -> None:
+    with app.app_context():
+        alerts.raise_alert(db.session(), "refund_failed", "x", "A refund could not be written.")
+        db.session.commit()
+    add_operator(app, email="vera@example.com", role="viewer")
+    viewer = app.test_client()
+    log_in(viewer, email="vera@example.com")
+    page = viewer.get("/admin/").text
+    assert "A refund could not be written." in page
+    assert "Acknowledge" not in page
 
 
 @pytest.mark.parametrize(
