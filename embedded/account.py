@@ -5,6 +5,7 @@ PostgreSQL refuses to run as root. Nothing that we did not make is ever given ot
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 import subprocess
@@ -41,10 +42,12 @@ class Account:
                 check=False,
                 **options,
             )
-        except subprocess.SubprocessError as error:
+        except OSError as error:
+            if not self.switch or error.errno not in (errno.EPERM, errno.EINVAL):
+                raise
             raise EmbeddedError(
                 "PostgreSQL does not run as root, and this system does not let us become "
-                f"{UNPRIVILEGED_USER!r} ({error}); start as an ordinary user, or set DATABASE_URL."
+                f"{UNPRIVILEGED_USER!r} ({error.strerror}); start as an ordinary user, or set DATABASE_URL."
             ) from None
 
     def make_directory(self, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -452,6 +453,18 @@ def test_an_ordinary_user_runs_it_as_itself(state: Path, application: Callable[.
     assert Path(f"/proc/{pid}").stat().st_uid == 65534
     ordinary.leave()
     assert servers(state) == []
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="only root runs the server as somebody else")
+def test_a_root_that_may_not_become_another_user_is_told(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted", "/")  # as in a container with one user
+
+    monkeypatch.setattr(account.subprocess, "run", refuse)
+    with pytest.raises(
+        embedded.EmbeddedError, match=r"let us become 'nobody' \(Operation not permitted\); start as"
+    ):
+        embedded.start(state)
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="only root runs the server as somebody else")
