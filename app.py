@@ -22,6 +22,7 @@ from blueprints import access, admin, api, assets, auth, callbacks, errors, form
 from blueprints.api import admin_stats
 from blueprints.api.unrecorded import Unrecorded
 from extensions import csrf, db, login, migrate
+from makegood.database import UnsafeDatabase, check_server
 from makegood.providers import registry
 
 
@@ -45,6 +46,8 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
     _init_extensions(app)
     _register_blueprints(app)
     _register_commands(app)
+    if settings.environment == "production":
+        _refuse_unsafe_database(app)
     return app
 
 
@@ -53,6 +56,14 @@ def _own_settings() -> settings_module.Settings:
     try:
         return settings_module.load(demo.state.complete(os.environ))
     except settings_module.SettingsError as error:
+        raise SystemExit(f"Error: {error}") from None
+
+
+def _refuse_unsafe_database(app: Flask) -> None:
+    """A server that may forget confirmed credits ends the process with one sentence."""
+    try:
+        check_server(app.config["SQLALCHEMY_DATABASE_URI"])
+    except UnsafeDatabase as error:
         raise SystemExit(f"Error: {error}") from None
 
 

@@ -40,7 +40,7 @@ def fold_rollups(app: Flask) -> None:
 def reconcile_due(app: Flask) -> None:
     """Settle or refund generations whose end nobody reported, until none is due."""
     look_up = partial(reconcile.look_up, app.extensions["providers"])
-    while claimed := reconcile.claim(db.session):
+    while claimed := reconcile.claim(db.session, limit=2 * LOOK_UPS):
         db.session.commit()
         with ThreadPoolExecutor(LOOK_UPS) as pool:
             reports = list(pool.map(look_up, claimed))

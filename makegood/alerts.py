@@ -88,6 +88,11 @@ def open_alerts(session: Session, limit: int = 20) -> list[Alert]:
     return list(session.scalars(query))
 
 
+def count_open(session: Session) -> int:
+    """How many alerts nobody has acknowledged."""
+    return session.scalar(select(func.count()).select_from(Alert).where(Alert.acknowledged_at.is_(None))) or 0
+
+
 def acknowledge(session: Session, alert_id: UUID, *, actor: str, address: str | None = None) -> Alert:
     """Take an alert off the dashboard. Doing it again changes nothing. Raises NotFound."""
     alert = session.get(Alert, alert_id, with_for_update=True)

@@ -20,9 +20,7 @@ def record(
     address: str | None = None,
 ) -> AuditEntry:
     """Write one entry. `details` holds what was before and after, never a secret."""
-    entry = AuditEntry(
-        actor=actor, action=action, subject=subject, details=dict(details or {}), address=address
-    )
+    entry = AuditEntry(actor=actor, action=action, subject=subject, details=dict(details or {}), address=address)
     session.add(entry)
     session.flush()
     return entry

@@ -33,7 +33,8 @@ def upsert(
 ) -> Customer:
     """Create the customer with a balance and this month's allowance, or change e-mail address and tier.
 
-    A new tier's allowance begins with the next month. Raises Invalid for a tier that does not exist.
+    A new tier's allowance begins with the next month, or now where this month has had none. Raises Invalid for
+    a tier that does not exist.
     """
     at = at or datetime.now(UTC)
     if session.get(Tier, tier) is None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import text
+import structlog
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from makegood.errors import MakegoodError
 
+CONNECT_SECONDS = 3
 DURABILITY_SETTINGS = ("fsync", "full_page_writes", "synchronous_commit")
+
+log = structlog.get_logger()
 
 
 class UnsafeDatabase(MakegoodError):
@@ -15,6 +20,21 @@ class UnsafeDatabase(MakegoodError):
 
     code = "unsafe_database"
     status = 500
+
+
+def check_server(address: str) -> None:
+    """`check_durability` at the start of a process. A server that does not answer now is checked by nobody.
+
+    Raises UnsafeDatabase.
+    """
+    engine = create_engine(address, connect_args={"connect_timeout": CONNECT_SECONDS})
+    try:
+        with Session(engine) as session:
+            check_durability(session)
+    except OperationalError:
+        log.warning("database_not_checked", reason="it does not answer")
+    finally:
+        engine.dispose()
 
 
 def check_durability(session: Session) -> None:

@@ -102,9 +102,7 @@ def expire_due(session: Session, *, at: datetime | None = None, limit: int = 500
     return len(customers)
 
 
-def give_allowances(
-    session: Session, *, timezone: ZoneInfo, at: datetime | None = None, limit: int = 500
-) -> int:
+def give_allowances(session: Session, *, timezone: ZoneInfo, at: datetime | None = None, limit: int = 500) -> int:
     """Give this month's allowance to at most `limit` customers who have not had it. Returns how many."""
     at = at or datetime.now(UTC)
     month = month_of(local_day(at, timezone))
@@ -133,9 +131,7 @@ def give_allowance(
         Grant.customer_id == customer_id, Grant.source == "allowance", Grant.month == month
     )
     allowance = session.scalar(
-        select(Tier.monthly_allowance)
-        .join(Customer, Customer.tier == Tier.name)
-        .where(Customer.id == customer_id)
+        select(Tier.monthly_allowance).join(Customer, Customer.tier == Tier.name).where(Customer.id == customer_id)
     )
     if not allowance or session.scalar(had) is not None:
         return None

@@ -38,6 +38,16 @@ def waits(session: Session, generation_id: UUID, *, since: datetime) -> bool:
     return bool(session.scalar(select(waiting)))
 
 
+def give_up(session: Session, generation_id: UUID, *, before: datetime) -> None:
+    """Note that nothing more comes of deliveries from before then: fetching their job proved nothing."""
+    session.execute(
+        update(Callback)
+        .where(Callback.generation_id == generation_id, Callback.state == "waiting", Callback.attempts == 0)
+        .where(Callback.received_at <= before)
+        .values(state="ignored", detail="the provider did not confirm it")
+    )
+
+
 def mark_fetched(session: Session, generation_id: UUID, detail: str) -> None:
     """Note that the job behind waiting deliveries was fetched and has ended."""
     session.execute(

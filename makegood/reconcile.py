@@ -105,16 +105,18 @@ def decide(
         generations.settle(session, claimed.id, report, terms, at=at)
         outcome = "settled"
     elif claimed.status in IN_FLIGHT and at >= deadline:
+        hints.give_up(session, claimed.id, before=claimed.leased_until - LEASE)
         message = f"no result within {terms.deadline.total_seconds():.0f} seconds"
         generations.fail(session, claimed.id, ErrorClass.TIMEOUT, message, terms, at=at)
         outcome = "timeout"
     elif claimed.status in IN_FLIGHT:
         _look_again(session, claimed, min(at + _wait(claimed.checks, terms), deadline))
         return "later"
-    elif hints.waits(session, claimed.id, since=at - HINTS_COUNT_FOR):
+    elif _is_followed(session, claimed, deadline, at):
         _schedule(session, claimed, at + _wait(claimed.checks, terms))
         return "later"
     else:
+        hints.give_up(session, claimed.id, before=claimed.leased_until - LEASE)
         outcome = "over"
     _schedule(session, claimed, None)
     alerts.resolve(session, alerts.REFUND_FAILED, str(claimed.id))
@@ -128,6 +130,13 @@ def raise_undecided(
     timed_out = claimed.status in IN_FLIGHT and (at or datetime.now(UTC)) >= claimed.charged_at + terms.deadline
     if timed_out if report is None else report.outcome is Outcome.FAILED:
         alerts.raise_refund_failed(session, claimed.id)
+
+
+def _is_followed(session: Session, claimed: Claimed, deadline: datetime, at: datetime) -> bool:
+    """Whether an ended generation is still of interest: cancelled but perhaps running, or hinted at."""
+    if claimed.status == "cancelled" and at < deadline:
+        return True
+    return hints.waits(session, claimed.id, since=at - HINTS_COUNT_FOR)
 
 
 def _wait(checks: int, terms: Terms) -> timedelta:

@@ -7,6 +7,7 @@ from flask import current_app, render_template, request
 from blueprints.admin import blueprint
 from extensions import db
 from makegood import accounts
+from makegood.stats import begin_snapshot
 
 LAST_ENTRY = 2**63 - 1
 
@@ -17,6 +18,7 @@ def customer(customer_id: str) -> str:
     before = request.args.get("before", type=int)
     if before is not None and not 0 < before <= LAST_ENTRY:
         before = None
+    begin_snapshot(db.session())
     terms = current_app.config["SETTINGS"].terms
     account = accounts.read(db.session(), customer_id, terms, before=before)
     return render_template("admin/customer.html", account=account, first_page=before is None)

@@ -51,8 +51,8 @@ def _figures() -> dict[str, Any]:
 
 def _title(view: stats.Overview) -> str:
     """What a tab in the background should show: open alerts first, then bad health."""
-    if view.alerts:
-        return f"({len(view.alerts)}) Open alerts – Overview"
+    if view.alerts_open:
+        return f"({view.alerts_open}) Open alerts – Overview"
     return "Overview" if view.health.status == "healthy" else f"{view.health.label} – Overview"
 
 

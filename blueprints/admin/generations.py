@@ -18,6 +18,7 @@ from blueprints.admin import blueprint
 from extensions import db
 from makegood import ids, refunds, stories
 from makegood.errors import Conflict, Invalid
+from makegood.stats import begin_snapshot
 
 MOST_DIGITS = 12
 STALE_FORM = "The form was incomplete. No credits moved. Check it and send it again."
@@ -44,6 +45,7 @@ class RefundForm:
 @blueprint.get("/generations/<uuid:generation_id>")
 def generation(generation_id: UUID) -> str:
     """The generation's whole story."""
+    begin_snapshot(db.session())
     return render_template("admin/generation.html", story=stories.tell(db.session(), generation_id))
 
 
@@ -51,6 +53,7 @@ def generation(generation_id: UUID) -> str:
 @access.requires("refund")
 def refund_form(generation_id: UUID) -> ResponseReturnValue:
     """The refund form: a dialog for htmx, else a page. It proposes all that is left."""
+    begin_snapshot(db.session())
     story = stories.tell(db.session(), generation_id)
     template = "admin/refund_dialog.html" if _in_place() else "admin/refund.html"
     form = RefundForm(credits=str(story.refundable))
@@ -108,7 +111,7 @@ def _again(
     problems: dict[str, str] | None = None,
     changed: bool = False,
 ) -> ResponseReturnValue:
-    db.session.rollback()
+    begin_snapshot(db.session())
     story = stories.tell(db.session(), generation_id)
     shown = RefundForm(
         form.credits,

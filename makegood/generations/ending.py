@@ -26,7 +26,8 @@ END = text(
     WITH ended AS (
         UPDATE generations
            SET status = :status, ended_at = :at, error_class = :error_class, error_message = :message,
-               outputs = :outputs, provider_job_id = coalesce(provider_job_id, :job), check_at = NULL,
+               outputs = :outputs, provider_job_id = coalesce(provider_job_id, :job),
+               check_at = CASE WHEN :status = 'cancelled' AND provider <> 'external' THEN check_at END,
                latency_ms = CASE WHEN :status = 'succeeded' THEN
                    greatest(0, extract(epoch FROM :at - coalesce(submitted_at, charged_at)) * 1000) END
          WHERE id = :id AND status IN ('charged', 'submitted', 'unknown')
@@ -120,6 +121,7 @@ def cancel(
 ) -> Ended:
     """Give up on a generation: refunded in full while provably never submitted, else by policy.
 
+    Reconcile goes on looking at what may be running until the deadline: if it fails after all, it is refunded.
     Cancelling again changes nothing. Raises NotFound, and Conflict for one that ended otherwise or is being
     submitted right now (its provider may be working on it in a moment).
     """
@@ -176,6 +178,7 @@ def _end(
 
 
 def _late(session: Session, generation_id: UUID, outcome: str, at: datetime, outputs: list[str]) -> str:
+    # Only the first late outcome counts: a provider that contradicts itself moves no more credits.
     values: dict[str, Any] = {"late_outcome": outcome, "late_at": at}
     if outputs:
         values["outputs"] = outputs

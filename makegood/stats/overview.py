@@ -72,6 +72,7 @@ class Overview:
     refunds: list[RecentRefund]
     days: list[DayUsage]
     alerts: list[Alert]
+    alerts_open: int
 
     @property
     def active_today(self) -> int:
@@ -119,6 +120,7 @@ def overview(session: Session, terms: Terms, *, at: datetime | None = None) -> O
         refunds=_refunds(session),
         days=_days(recent, days),
         alerts=alerts.open_alerts(session),
+        alerts_open=alerts.count_open(session),
     )
 
 

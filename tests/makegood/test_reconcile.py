@@ -158,6 +158,48 @@ def test_an_unsigned_hint_after_the_timeout_hands_over_the_late_result(session: 
     assert ledger.balance(session, customer_id) == 105
 
 
+def test_a_cancelled_generation_that_fails_after_all_is_refunded(session: Session) -> None:
+    customer_id = make_customer(session, at=START)
+    generation_id = make_generation(session, customer_id, credits=40, at=START)
+    generations.cancel(session, generation_id, TERMS, actor="test", at=START)
+    assert ledger.balance(session, customer_id) == 65
+    assert run(session, FakeProvider(), DUE) == ["later"]
+    check_at = generations.get(session, generation_id).check_at
+    assert check_at is not None
+    assert run(session, FakeProvider(fetched=FAILURE), check_at) == ["settled"]
+    assert ledger.balance(session, customer_id) == 105
+    assert generations.get(session, generation_id).check_at is None
+
+
+def test_a_cancelled_generation_is_looked_at_until_the_deadline_and_no_longer(session: Session) -> None:
+    customer_id = make_customer(session, at=START)
+    generation_id = make_generation(session, customer_id, credits=40, at=START)
+    generations.cancel(session, generation_id, TERMS, actor="test", at=START)
+    assert run(session, FakeProvider(), PAST_DEADLINE) == ["over"]
+    assert generations.get(session, generation_id).check_at is None
+    assert ledger.balance(session, customer_id) == 65
+
+
+def test_a_hint_that_nothing_confirms_is_given_up_at_the_deadline(session: Session) -> None:
+    customer_id = make_customer(session, at=START)
+    provider = FakeProvider(name="nanobanana", signed=False)
+    reservation = reserve(session, customer_id, provider=provider, at=START)
+    callbacks.receive(
+        session,
+        {"nanobanana": provider},
+        "nanobanana",
+        reservation.callback_token,
+        {},
+        b'{"outcome": "succeeded"}',
+        TERMS,
+        now=START,
+    )
+    received_before = datetime.now(UTC) + timedelta(seconds=1)
+    [claimed] = reconcile.claim(session, at=received_before)
+    assert reconcile.decide(session, claimed, None, TERMS, at=received_before) == "timeout"
+    assert session.scalars(select(Callback.state)).all() == ["ignored"]
+
+
 def test_a_hint_that_comes_during_the_look_up_is_not_forgotten(session: Session) -> None:
     reservation = submitted(session, make_customer(session, at=START))
     [claimed] = reconcile.claim(session, at=DUE)

@@ -248,7 +248,7 @@ def test_cancelling_what_may_be_running_returns_the_policys_share_of_nothing(
     generation_id = make(session, status)
     assert cancel(session, generation_id) == generations.Ended("ended", 0, 90)
     assert state(session, generation_id) == ("cancelled", 90, None)
-    assert generations.get(session, generation_id).check_at is None
+    assert generations.get(session, generation_id).check_at is not None  # it may fail after all
     assert cancel(session, generation_id) == generations.Ended("repeated")
 
 
