@@ -179,7 +179,7 @@ def _end(
 
 def _late(session: Session, generation_id: UUID, outcome: str, at: datetime, outputs: list[str]) -> str:
     # Only the first late outcome counts: a provider that contradicts itself moves no more credits.
-    values: dict[str, Any] = {"late_outcome": outcome, "late_at": at}
+    values: dict[str, Any] = {"late_outcome": outcome, "late_at": at, "check_at": None}
     if outputs:
         values["outputs"] = outputs
     changed = session.execute(
