@@ -74,6 +74,15 @@ def test_ranges_end_with_today_and_are_half_open(session: Session, customer: str
     assert view.days[-1].day == date(2026, 11, 21)
 
 
+def test_what_a_clock_ahead_of_ours_dates_tomorrow_waits_until_then(
+    session: Session, customer: str, folded: bool
+) -> None:
+    make_generation(session, customer, at=NOW + timedelta(days=1))
+    view = look(session, folded=folded)
+    assert view.today == view.week == view.month == view.last30 == Usage()
+    assert view.providers == []
+
+
 def test_a_thing_counts_when_it_happened(session: Session, customer: str, folded: bool) -> None:
     """Charged yesterday, failed and refunded today: the cost is yesterday's, failure and refund today's."""
     fail(session, customer, NOW, charged=NOW - timedelta(days=1))
@@ -100,9 +109,11 @@ def test_active_customers_are_counted_once_a_day_and_once_a_month(
     ("age", "day", "hour"),
     [
         (timedelta(0), 1, 1),
+        (timedelta(minutes=52, seconds=30), 1, 1),  # a quarter of an hour begins
         (timedelta(hours=1), 1, 1),
         (timedelta(hours=1) + MOMENT, 1, 0),
         (timedelta(hours=1, minutes=20), 1, 0),
+        (timedelta(hours=23, minutes=52, seconds=30), 1, 0),  # and another
         (timedelta(hours=24), 1, 0),
         (timedelta(hours=24) + MOMENT, 0, 0),
         (timedelta(hours=24, minutes=14), 0, 0),
