@@ -12,13 +12,15 @@ export CHROMIUM
 
 .PHONY: demo test lint lock bench
 
+# `exec`, so that a signal to make reaches the program and not a shell in between.
+demo: export ENVIRONMENT = demo
 demo: .venv/installed
-	@ENVIRONMENT=demo $(IN_VENV) flask --app app demo $(ARGS)
+	@exec $(IN_VENV) flask --app app demo $(ARGS)
 
 test: .venv/installed-dev
 	@test -x "$(CHROMIUM)" || { echo "The browser's tests need Chromium; on Debian or Ubuntu: apt-get install chromium," \
 		"or name one: make CHROMIUM=/path/to/chromium test" >&2; exit 1; }
-	@$(IN_VENV) pytest $(ARGS)
+	@exec $(IN_VENV) pytest $(ARGS)
 
 lint: .venv/installed-dev
 	$(IN_VENV) ruff check .
@@ -26,7 +28,7 @@ lint: .venv/installed-dev
 	$(IN_VENV) mypy
 
 bench: .venv/installed-dev
-	@$(IN_VENV) benchmarks $(ARGS)
+	@exec $(IN_VENV) benchmarks $(ARGS)
 
 # Keeps the pins that pyproject.toml still allows; ARGS=--upgrade takes the newest versions.
 lock: .venv/installed-dev

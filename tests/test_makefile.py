@@ -23,6 +23,13 @@ NEW = """#!/bin/sh
 mkdir -p .venv/bin
 cp "$0" .venv/bin/python
 """
+STAYING = """#!/bin/sh
+[ "$2" = venv ] && mkdir -p .venv/bin && cp "$0" .venv/bin/python
+[ "$2" = flask ] || exit 0
+trap 'echo ended >&2; exit 0' TERM
+echo "$ENVIRONMENT $*"
+while :; do sleep 0.05; done
+"""
 FAILING_PIP = """#!/bin/sh
 [ "$2" = venv ] && mkdir -p .venv/bin && cp "$0" .venv/bin/python
 [ "$2" = pip ] || exit 0
@@ -89,6 +96,22 @@ def test_the_second_run_installs_nothing(make: Make) -> None:
     assert first.returncode == 0, first.stderr
     assert "Installing the packages of requirements.lock" in first.stdout
     assert make(NEW, "demo").stdout == ""
+
+
+def test_a_signal_to_make_reaches_the_demo(make: Make, tmp_path: Path) -> None:
+    make(STAYING, ".venv/installed")
+    running = subprocess.Popen(
+        ["make", "demo", "ARGS=--port '8001'"],
+        cwd=tmp_path,
+        env={"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert running.stdout is not None
+    assert running.stdout.readline() == "demo -m flask --app app demo --port 8001\n"
+    running.terminate()
+    assert "ended" in running.communicate(timeout=20)[1]
 
 
 def test_changed_pins_are_installed(make: Make, tmp_path: Path) -> None:
