@@ -97,7 +97,8 @@ def fail(
 ) -> Ended:
     """End a generation as failed and refund by policy, in the caller's transaction.
 
-    `refused` says that the provider never took the job, so that it cost nothing.
+    `refused` says that the provider never took the job, so that it cost nothing. Without that and without a
+    report it is our own clock that gave up: that says nothing of a generation that has ended.
     """
     at = at or datetime.now(UTC)
     cost = 0 if refused else report.cost_micros if report else None
@@ -105,6 +106,8 @@ def fail(
         set_cost(session, generation_id, cost, source="refused" if refused else "provider")
     change = "ended"
     if not _end(session, generation_id, "failed", at, error_class, message, report):
+        if report is None and not refused:
+            return Ended("repeated")
         change = _late(session, generation_id, "failed", at, [])
         if change != "late" or not _was_cancelled(session, generation_id):
             return Ended(change)
