@@ -6,11 +6,13 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 	$$name -c '$(SUITABLE)' 2>/dev/null && echo $$name && exit; done; echo python3)
 CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 IN_VENV := .venv/bin/python -m
+# Empty while .venv has a Python that works: one that the system has replaced does not.
+BROKEN := $(shell .venv/bin/python -c '$(SUITABLE)' 2>/dev/null || echo broken)
 COMPILE := $(IN_VENV) uv pip compile pyproject.toml --universal --no-emit-index-url --no-header --no-annotate --quiet
 
 export CHROMIUM
 
-.PHONY: demo test lint lock bench
+.PHONY: demo test lint lock bench broken
 
 # `exec`, so that a signal to make reaches the program and not a shell in between.
 demo: export ENVIRONMENT = demo
@@ -36,10 +38,10 @@ lock: .venv/installed-dev
 	$(COMPILE) --extra demo --generate-hashes --constraint constraints.txt --output-file requirements.lock
 	$(COMPILE) --all-extras --generate-hashes --constraint constraints.txt --output-file requirements-dev.lock
 
-.venv/installed: requirements.lock
+.venv/installed: requirements.lock $(BROKEN)
 	$(install)
 
-.venv/installed-dev: requirements-dev.lock
+.venv/installed-dev: requirements-dev.lock $(BROKEN)
 	$(install)
 
 define install
@@ -49,7 +51,7 @@ define install
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "This Python cannot make virtual environments;" \
 		"on Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	@echo "Installing the packages of $< into .venv (only when that file changed)"
-	@.venv/bin/python -c '$(SUITABLE)' 2>/dev/null || $(PYTHON) -m venv --clear .venv
+	@test -z "$(BROKEN)" || $(PYTHON) -m venv --clear .venv
 	@$(IN_VENV) pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
 		--requirement $< >.venv/pip.log 2>&1 || { echo "A package could not be installed:" \
 		"$$(grep ERROR .venv/pip.log | tail -n 1) (all that pip said is in .venv/pip.log;" \

@@ -98,6 +98,16 @@ def test_the_second_run_installs_nothing(make: Make) -> None:
     assert make(NEW, "demo").stdout == ""
 
 
+def test_an_environment_whose_python_is_gone_is_made_again(make: Make, tmp_path: Path) -> None:
+    make(NEW, "demo")
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.unlink()
+    python.symlink_to(tmp_path / "replaced-by-an-upgrade")
+    again = make(NEW.replace("mkdir", "rm -f .venv/bin/python; mkdir"), "demo")
+    assert again.returncode == 0, again.stderr
+    assert "Installing" in again.stdout
+
+
 def test_a_signal_to_make_reaches_the_demo(make: Make, tmp_path: Path) -> None:
     make(STAYING, ".venv/installed")
     running = subprocess.Popen(
