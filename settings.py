@@ -49,12 +49,11 @@ class Settings:
 def load(environ: Mapping[str, str]) -> Settings:
     """Read every setting. Raises SettingsError for the first wrong one."""
     environment = _choice(environ, "ENVIRONMENT", "production", ENVIRONMENTS)
-    public_url = _url(environ, "PUBLIC_URL", "http://127.0.0.1:8000", ("http", "https"))
     return Settings(
         environment=environment,
         database_url=_database_url(environ),
         secret_key=_secret_key(environ),
-        public_url=public_url.rstrip("/"),
+        public_url=_public_url(environ, environment),
         terms=Terms(
             timezone=_timezone(environ, "REPORTING_TIMEZONE", "UTC"),
             check_after=_seconds(environ, "CHECK_AFTER_SECONDS", 120),
@@ -68,6 +67,15 @@ def load(environ: Mapping[str, str]) -> Settings:
         session_idle=_minutes(environ, "SESSION_IDLE_MINUTES", 120),
         session_lifetime=_minutes(environ, "SESSION_LIFETIME_MINUTES", 720),
     )
+
+
+def _public_url(environ: Mapping[str, str], environment: str) -> str:
+    if environment == "production" and not environ.get("PUBLIC_URL"):
+        raise SettingsError(
+            "PUBLIC_URL is not set: name the address at which providers reach Makegood, "
+            "such as https://makegood.example.com"
+        )
+    return _url(environ, "PUBLIC_URL", "http://127.0.0.1:8000", ("http", "https")).rstrip("/")
 
 
 def _provider(environ: Mapping[str, str], name: str) -> ProviderSettings:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import procrastinate
+import procrastinate.exceptions
+import psycopg
 import structlog
 from flask import Flask
 from sqlalchemy import make_url
+from sqlalchemy.exc import OperationalError
 
 from demo import database
 from extensions import db
@@ -21,6 +27,8 @@ from makegood.providers.protocol import Report
 from makegood.reconcile import Claimed
 from makegood.terms import Terms
 
+AWAY = (procrastinate.exceptions.ConnectorException, psycopg.OperationalError, OperationalError)
+RETRY_SECONDS = 2
 LOOK_UPS = 8
 """Jobs looked up at providers at the same time, by one task."""
 
@@ -122,9 +130,44 @@ def create_queue(app: Flask) -> procrastinate.App:
 
 
 def run(app: Flask, concurrency: int) -> None:
-    """Work until SIGINT or SIGTERM."""
-    queue = create_queue(app)
-    queue.run_worker(concurrency=concurrency, delete_jobs="successful", shutdown_graceful_timeout=10)
+    """Work until SIGINT or SIGTERM. While the database is away, try again."""
+    asyncio.run(_run(app, concurrency))
+
+
+async def _run(app: Flask, concurrency: int) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    while not stop.is_set():
+        try:
+            await _work(create_queue(app), concurrency, stop)
+            problem = "the connection was lost"
+        except AWAY as error:
+            problem = str(error.__cause__ or error).strip().partition("\n")[0]
+        if not stop.is_set():
+            log.warning("worker_without_database", problem=problem, retry_seconds=RETRY_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), RETRY_SECONDS)
+
+
+async def _work(queue: procrastinate.App, concurrency: int, stop: asyncio.Event) -> None:
+    """Work until `stop`, or until procrastinate gives up because its connection is gone."""
+    async with queue.open_async():
+        working = asyncio.create_task(
+            queue.run_worker_async(
+                concurrency=concurrency,
+                delete_jobs="successful",
+                shutdown_graceful_timeout=10,
+                install_signal_handlers=False,
+            )
+        )
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not working.done():
+            working.cancel()
+        with suppress(asyncio.CancelledError):
+            await working
 
 
 def _add(queue: procrastinate.App, app: Flask, scheduled: Scheduled) -> None:

@@ -17,7 +17,7 @@ from simulator.outcomes import PLANS
 
 ACTOR = "demo"
 EMAIL = "demo@example.com"
-CUSTOMER = "you"
+CUSTOMER = "cus_demo"
 CREDITS = 1_000
 
 
@@ -43,7 +43,7 @@ def ensure(session: Session, state: State, terms: Terms) -> None:
     if api_keys.find(session, state.stats_key) is None:
         state.stats_key = api_keys.create(session, "Demo figures", ["stats"], actor=ACTOR)[1]
     if session.get(Customer, CUSTOMER) is None:
-        customers.upsert(session, CUSTOMER, email="you@example.com", tier="pro", timezone=terms.timezone)
+        customers.upsert(session, CUSTOMER, email="try.me@example.com", tier="pro", timezone=terms.timezone)
         grants.add(session, CUSTOMER, CREDITS, source="bonus", reason="For trying things out", actor=ACTOR)
 
 

@@ -22,6 +22,7 @@ import worker
 from extensions import db
 from makegood import alerts, generations, ledger, rollups
 from makegood.models import Alert
+from tests.backend import Platform, plugged_in_again, unplug
 from tests.conftest import environment
 from tests.making import FAILURE, TERMS, FakeProvider, make_customer, make_generation
 
@@ -109,9 +110,9 @@ def test_a_refund_that_cannot_be_written_opens_an_alert_and_holds_up_no_other(ap
         assert db.session.scalar(select(Alert.resolved_at)) is not None
 
 
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
-def test_the_command_works_until_it_is_stopped(database: str, root: Path, sign: signal.Signals) -> None:
-    process = subprocess.Popen(
+def start_worker(database: str, root: Path) -> subprocess.Popen[str]:
+    """`flask worker` as a process."""
+    return subprocess.Popen(
         [sys.executable, "-m", "flask", "--app", "app", "worker"],
         cwd=root,
         env={"PATH": os.environ["PATH"], **environment(database)},
@@ -119,17 +120,63 @@ def test_the_command_works_until_it_is_stopped(database: str, root: Path, sign: 
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def wait_for_a_fold(database: str, process: subprocess.Popen[str]) -> None:
+    """Wait until the worker has done something."""
     engine = create_engine(database)
     with Session(engine) as session:
         before = session.scalar(text("SELECT folded_at FROM rollup_state"))
-        give_up = time.monotonic() + 30
+        give_up = time.monotonic() + 60
         while session.scalar(text("SELECT folded_at FROM rollup_state")) == before:
             session.rollback()
             assert process.poll() is None, process.stdout and process.stdout.read()
-            assert time.monotonic() < give_up, "the worker folded nothing within 30 seconds"
+            assert time.monotonic() < give_up, "the worker folded nothing within a minute"
             time.sleep(0.1)
     engine.dispose()
+
+
+def stop(process: subprocess.Popen[str], sign: signal.Signals) -> str:
+    """Stop the worker, which must end by itself. Returns what it said."""
     process.send_signal(sign)
-    output, _ = process.communicate(timeout=20)
+    output, _ = process.communicate(timeout=30)
     assert process.returncode == 0, output
-    assert "Traceback" not in output
+    return output
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_works_until_it_is_stopped(database: str, root: Path, sign: signal.Signals) -> None:
+    process = start_worker(database, root)
+    try:
+        wait_for_a_fold(database, process)
+        assert "Traceback" not in stop(process, sign)
+    finally:
+        process.kill()
+
+
+def test_the_worker_outlives_the_database_being_away(app: Flask, database: str, root: Path) -> None:
+    platform = Platform(app, app.test_client(), "", FakeProvider())
+    process = start_worker(database, root)
+    try:
+        wait_for_a_fold(database, process)
+        with plugged_in_again(platform):
+            unplug(platform, connect=False)
+            time.sleep(3)
+        wait_for_a_fold(database, process)
+        assert "worker_without_database" in stop(process, signal.SIGTERM)
+    finally:
+        process.kill()
+
+
+def test_a_worker_without_tables_says_so_and_waits(server: str, root: Path) -> None:
+    process = start_worker(server, root)
+    try:
+        assert process.stdout is not None
+        said = ""
+        while "worker_without_database" not in said:
+            said = process.stdout.readline()
+            assert said, "the worker ended"
+        assert "procrastinate" in said
+        stop(process, signal.SIGINT)
+    finally:
+        process.kill()

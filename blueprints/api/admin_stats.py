@@ -58,7 +58,7 @@ def _body(overview: Overview) -> dict[str, Any]:
                 "successful": row.usage.succeeded,
                 "failed": row.usage.failed,
                 "successRate": _rate(row.usage),
-                "totalCost": dollars(row.usage.cost_micros),
+                "totalCost": _cost(row.usage),
             }
             for row in overview.providers
         ],
@@ -86,6 +86,13 @@ def _usage(usage: Usage) -> dict[str, Any]:
         "failed": usage.failed,
         "cost": usage.cost_micros / MICROS,
     }
+
+
+def _cost(usage: Usage) -> str | None:
+    """US dollars; None when there were generations and the cost of every one is unknown."""
+    if usage.generations and usage.unknown_costs == usage.generations:
+        return None
+    return dollars(usage.cost_micros)
 
 
 def _rate(usage: Usage) -> str | None:

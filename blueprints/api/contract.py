@@ -114,7 +114,7 @@ spec = SpecTree(
     version="1",
     description=(
         "Credits, generations and refunds. Amounts are whole credits; costs are US dollars as decimal texts; "
-        "times are ISO 8601 in UTC. Every error says whether credits moved."
+        "times are ISO 8601 in UTC. An error of a request that moves credits says whether they moved."
     ),
     page_templates={},
     naming_strategy=lambda model: model.__name__,

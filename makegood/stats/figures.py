@@ -63,7 +63,10 @@ MEASURE_NAMES = tuple(field.name for field in fields(Usage))
 
 @dataclass(frozen=True)
 class Health:
-    """Whether the platform works: its status and what that rests on. The windows are rolling."""
+    """Whether the platform works: its status and what that rests on. The windows are rolling.
+
+    `worker_away_since` is set when no worker has been at work for a while: then nothing that is late is refunded.
+    """
 
     status: str
     label: str
@@ -72,6 +75,7 @@ class Health:
     failures_last_hour: int
     in_flight: int
     oldest_in_flight: datetime | None
+    worker_away_since: datetime | None
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from makegood.stats.figures import DayUsage, Health, ProviderUsage, TierCredits,
 from makegood.terms import Terms
 
 RECENT = 10
+WORKER_AWAY_AFTER = timedelta(minutes=2)
 HEALTHY, HIGH_FAILURE_RATE, STUCK = "healthy", "high_failure_rate", "stuck_generations"
 LABELS = {HEALTHY: "Healthy", HIGH_FAILURE_RATE: "High failure rate", STUCK: "Stuck generations"}
 
@@ -147,6 +148,7 @@ def _health(session: Session, state: State, terms: Terms, at: datetime) -> Healt
         failures_last_hour=recent.failed_in_hour,
         in_flight=in_flight,
         oldest_in_flight=oldest,
+        worker_away_since=state.folded_at if state.folded_at < at - WORKER_AWAY_AFTER else None,
     )
 
 

@@ -133,6 +133,10 @@ def test_an_unreachable_database_is_named(fails: Run, directory: Path, arguments
         ({"SECRET_KEY": "x" * 40, "DATABASE_URL": "postgresql://127.0.0.1/x"}, "SECRET_KEY must be a random text"),
         ({"ENVIRONMENT": "production"}, "DATABASE_URL is not set: "),
         (
+            {"SECRET_KEY": "abcdefghijklmnopqrstuvwxyz0123456789", "DATABASE_URL": "postgresql://127.0.0.1:1/x"},
+            "PUBLIC_URL is not set: name the address",
+        ),
+        (
             {"ENVIRONMENT": "demo", "DATABASE_URL": "mysql://127.0.0.1/x"},
             "DATABASE_URL must be a PostgreSQL address",
         ),
@@ -154,8 +158,13 @@ def test_a_missing_or_malformed_setting_is_named(
     assert fails(*arguments, environ=environ).startswith(sentence)
 
 
-def test_the_demo_stays_out_of_production(fails: Run, database: str) -> None:
-    environ = {"ENVIRONMENT": "production", "DATABASE_URL": database, "SECRET_KEY": os.urandom(32).hex()}
+def test_the_demo_stays_out_of_production(fails: Run) -> None:
+    environ = {
+        "ENVIRONMENT": "production",
+        "DATABASE_URL": "postgresql://127.0.0.1:1/makegood",
+        "SECRET_KEY": os.urandom(32).hex(),
+        "PUBLIC_URL": "https://makegood.example.com",
+    }
     assert fails("demo", environ=environ) == (
         "The demo makes customers up: it runs with ENVIRONMENT=demo, not production."
     )

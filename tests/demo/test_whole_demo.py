@@ -22,7 +22,7 @@ import pytest
 IGNORED = shutil.ignore_patterns(".*", "__pycache__", "tests", "benchmarks")
 SETTINGS = ("ENVIRONMENT", "DATABASE_URL", "SECRET_KEY", "PORT", "PUBLIC_URL")
 GENERATION = {
-    "customer_id": "you",
+    "customer_id": "cus_demo",
     "provider": "simulated",
     "model": "google/nano-banana/text-to-image",
     "kind": "image",
@@ -100,7 +100,7 @@ class Demo:
         )
 
     def balance(self) -> int:
-        return int(self.client.get("/api/v1/customers/you").raise_for_status().json()["balance"])
+        return int(self.client.get("/api/v1/customers/cus_demo").raise_for_status().json()["balance"])
 
     def works(self) -> bool:
         """Whether a generation succeeds now, through all processes."""
