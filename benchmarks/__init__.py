@@ -1,1 +1,1 @@
-"""Where the README's figures come from: `make bench`. Ratios of things measured side by side, medians of rounds."""
+"""What the README's figures come from: `make bench`. Things measured side by side, medians of rounds."""

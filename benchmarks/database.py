@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psycopg
 from flask_migrate import upgrade
+from psycopg import ClientCursor
 from sqlalchemy import make_url
 
 import embedded
@@ -23,7 +24,7 @@ from extensions import db
 SECRET_KEY = "only-for-benchmarks-0123456789-abcdefghij"
 WEBHOOK_SECRET = "whsec_b25seS1mb3ItYmVuY2htYXJrcw=="
 ENVIRONMENT = {
-    "ENVIRONMENT": "test",
+    "ENVIRONMENT": "production",
     "SECRET_KEY": SECRET_KEY,
     "PUBLIC_URL": "http://127.0.0.1:9",
     "WAVESPEED_API_KEY": "nothing-is-submitted",
@@ -75,7 +76,7 @@ def connect(url: str) -> psycopg.Connection[tuple[object, ...]]:
 
 def add_customers(url: str, count: int, credits: int = 1_000_000) -> None:
     """`customer-1` to `customer-<count>` in three tiers, each with one purchased grant."""
-    with connect(url) as connection, psycopg.ClientCursor(connection) as cursor:
+    with connect(url) as connection, ClientCursor(connection) as cursor:
         cursor.execute(CUSTOMERS, {"count": count, "credits": credits})
         connection.execute("VACUUM ANALYZE")
 

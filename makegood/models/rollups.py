@@ -55,13 +55,11 @@ class Event(Measures, Base):
     """
 
     __tablename__ = "events"
-    __table_args__ = (
-        Index("ix_events_xid", "xid"),
-        Index("ix_events_at", "at"),
-    )
+    __table_args__ = (Index("ix_events_at", "at"),)
 
+    # One index serves identity and folds: writers pay for each.
+    xid: Mapped[str] = mapped_column(XID8, primary_key=True, server_default=text("pg_current_xact_id()"))
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
-    xid: Mapped[str] = mapped_column(XID8, server_default=text("pg_current_xact_id()"))
     at: Mapped[datetime]
     type: Mapped[str]
     customer_id: Mapped[str]

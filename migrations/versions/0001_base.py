@@ -111,10 +111,9 @@ def upgrade() -> None:
         sa.Column("customers", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("holders", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("credits", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_events")),
+        sa.PrimaryKeyConstraint("xid", "id", name=op.f("pk_events")),
     )
     op.create_index("ix_events_at", "events", ["at"], unique=False)
-    op.create_index("ix_events_xid", "events", ["xid"], unique=False)
     op.create_table(
         "idempotency_keys",
         sa.Column("key", sa.Text(), nullable=False),

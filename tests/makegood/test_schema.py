@@ -17,6 +17,7 @@ from app import create_app
 from extensions import db
 from makegood import books, grants, ledger
 from makegood.ids import uuid7
+from makegood.models import Base
 from makegood.models.generations import ENDED, IN_FLIGHT
 from tests.conftest import environment
 from tests.making import make_customer, make_generation
@@ -487,6 +488,18 @@ def test_entry_and_balance_of_a_ledger_row_cannot_be_forged(session: Session, st
     run(session, forged.replace(":at)", ":at, 1000, 1000)"), story)
     newest = ledger.transactions(session, story["me"], limit=2)
     assert (newest[0].entry, newest[0].balance_after) == (newest[1].entry + 1, 90)
+
+
+@pytest.mark.parametrize(
+    ("table", "changing"), [("events", {"xid", "active_day", "active_month"}), ("refunds", {"loss_micros"})]
+)
+def test_every_other_column_stays(session: Session, story: dict[str, Any], table: str, changing: set[str]) -> None:
+    for column in Base.metadata.tables[table].columns.keys():
+        statement = f"UPDATE {table} SET {column} = {column}"
+        if column in changing:
+            run(session, statement, story)
+        else:
+            assert_refused(session, statement, story, RULE)
 
 
 def test_what_is_due_at_commit_is_refused_at_commit(database: str) -> None:

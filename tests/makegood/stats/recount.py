@@ -31,6 +31,15 @@ REFUNDS = text(
 CUSTOMERS = text("SELECT c.tier, b.balance FROM customers c JOIN balances b ON b.customer_id = c.id")
 TIERS = text("SELECT name FROM tiers ORDER BY position")
 COUNTED = tuple(vars(Usage()))
+HEALTH = (
+    "status",
+    "label",
+    "generations_24h",
+    "failures_24h",
+    "failures_last_hour",
+    "in_flight",
+    "oldest_in_flight",
+)
 
 
 @dataclass
@@ -64,7 +73,7 @@ def figures(view: Overview) -> dict[str, Any]:
     shown["consumed"] = {row.tier: vars(row.consumed) for row in view.tiers}
     shown["active"] = (view.active_today, view.month.active_month)
     shown["circulation"] = (view.customers_with_credits, view.credits_in_circulation)
-    shown["health"] = tuple(vars(view.health).values())
+    shown["health"] = tuple(getattr(view.health, name) for name in HEALTH)
     shown["failures"] = [(row.generation_id, row.credits_refunded) for row in view.failures]
     shown["refunds"] = [(row.refund_id, row.credits) for row in view.refunds]
     return shown
