@@ -39,7 +39,7 @@ def show_charges(server: embedded.EmbeddedServer, arguments: argparse.Namespace)
     print("Charges per second in SQL (pgbench, prepared): the product's function beside the shortest statement")
     measured = charges.measure(server, rounds=arguments.rounds, seconds=arguments.seconds)
     for clients, (ours, shortest) in measured.items():
-        print(f"  {clients} clients: {ours:,.0f} beside {shortest:,.0f}", end="")
+        print(f"  {clients} at a time: {ours:,.0f} beside {shortest:,.0f}", end="")
         _verdict(shortest / ours, 1.5, "{:.2f} times as long")
 
 

@@ -61,7 +61,7 @@ def make(server: embedded.EmbeddedServer, name: str) -> str:
     """A migrated database. Returns its URL."""
     server.create_database(name)
     url = server.url(name)
-    app = create_app({**ENVIRONMENT, "DATABASE_URL": url})
+    app = create_app({**ENVIRONMENT, "ENVIRONMENT": "test", "DATABASE_URL": url})  # which logs nothing
     with app.app_context():
         upgrade()
         db.engine.dispose()

@@ -494,7 +494,7 @@ def test_entry_and_balance_of_a_ledger_row_cannot_be_forged(session: Session, st
     ("table", "changing"), [("events", {"xid", "active_day", "active_month"}), ("refunds", {"loss_micros"})]
 )
 def test_every_other_column_stays(session: Session, story: dict[str, Any], table: str, changing: set[str]) -> None:
-    for column in Base.metadata.tables[table].columns.keys():
+    for column in (column.name for column in Base.metadata.tables[table].columns):
         statement = f"UPDATE {table} SET {column} = {column}"
         if column in changing:
             run(session, statement, story)
