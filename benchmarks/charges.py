@@ -115,6 +115,6 @@ def copy_without_rules(url: str) -> None:
             connection.execute(f"CREATE TABLE plain.{table} (LIKE public.{table} INCLUDING ALL)")
             connection.execute(f"INSERT INTO plain.{table} SELECT * FROM public.{table}")
         connection.execute("SET search_path = plain")
-        for table, name, definition in keys:
-            connection.execute(f"ALTER TABLE {table} ADD CONSTRAINT {name} {definition}")
+        for table_name, name, definition in keys:
+            connection.execute(f"ALTER TABLE {table_name} ADD CONSTRAINT {name} {definition}")
         connection.execute("VACUUM ANALYZE")

@@ -20,6 +20,7 @@ from statistics import median
 from typing import IO
 from urllib.parse import urlencode
 
+from psycopg import ClientCursor
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
@@ -108,7 +109,7 @@ def _charge(port: int, path: str, key: str, seconds: float) -> load.Load:
 
 def _call_back(port: int, url: str, prefix: str, seconds: float) -> load.Load:
     count = int(2_000 * seconds)
-    with database.connect(url) as connection, database.ClientCursor(connection) as cursor:
+    with database.connect(url) as connection, ClientCursor(connection) as cursor:
         cursor.execute(SUBMITTED, {"count": count, "customers": CUSTOMERS, "prefix": prefix})
     body = json.dumps(CALLBACK_BODY).encode()
     timestamp = str(int(time.time()))

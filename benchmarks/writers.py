@@ -68,7 +68,8 @@ def measure(server: embedded.EmbeddedServer, *, rounds: int, seconds: float) -> 
                 found[name].append(speed)
     for name in urls:
         server.drop_database(f"writers_{name}")
-    return Result(*(median(found[name]) for name in ("bare", "events", "folded")), median(polls))
+    speeds = {name: median(results) for name, results in found.items()}
+    return Result(speeds["bare"], speeds["events"], speeds["folded"], median(polls))
 
 
 def _cycles(url: str, seconds: float, *, events: bool = True) -> float:

@@ -144,6 +144,15 @@ def test_many_failures_in_the_last_hour_come_before_stuck_generations(
     assert (health.status, health.label) == ("high_failure_rate", "High failure rate")
 
 
+def test_a_worker_that_is_away_is_noticed(session: Session) -> None:
+    limit = NOW - timedelta(minutes=2)
+    for folded_at, noticed in ((limit, None), (limit - MOMENT, limit - MOMENT)):
+        session.execute(text("UPDATE rollup_state SET folded_at = :at"), {"at": folded_at})
+        assert look(session).health.worker_away_since == noticed
+    rollups.fold(session, TERMS.timezone)
+    assert look(session).health.worker_away_since is None
+
+
 def test_providers_are_listed_by_use_with_their_last_charge(session: Session, customer: str, folded: bool) -> None:
     for provider, count in (("external", 1), ("nanobanana", 2), ("wavespeed", 2)):
         for back in range(count):
