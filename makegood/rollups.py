@@ -144,8 +144,8 @@ def fold(session: Session, timezone: ZoneInfo) -> int:
 def rebuild(session: Session, timezone: ZoneInfo) -> int:
     """Make all rollups anew from the events. Returns how many events.
 
-    Writers wait meanwhile, some seconds for each hundred thousand generations. Raises Conflict when one of them was
-    in the way: roll back and try again.
+    Writers wait meanwhile, some seconds for each hundred thousand generations. Raises Conflict when one of them
+    was in the way: roll back and try again.
     """
     session.execute(LOCK_STATE)
     _keep_others_out(session)
