@@ -90,16 +90,16 @@ def clean_up(app: Flask) -> None:
 
 @dataclass(frozen=True)
 class Scheduled:
-    """A task and when it runs. One that is `alone` never runs twice at the same time, on any worker."""
+    """A task and when it runs. At most one waits in the queue; two that run at the same time share the work by
+    locks on rows, which end with a killed worker's connection."""
 
     work: Callable[[Flask], None]
     cron: str
-    alone: bool = True
 
 
 SCHEDULE = (
     Scheduled(fold_rollups, "* * * * * */5"),
-    Scheduled(reconcile_due, "* * * * * */5", alone=False),
+    Scheduled(reconcile_due, "* * * * * */5"),
     Scheduled(retry_callbacks, "* * * * * */10"),
     Scheduled(expire_grants, "* * * * *"),
     Scheduled(give_allowances, "*/5 * * * *"),
@@ -174,7 +174,7 @@ def _add(queue: procrastinate.App, app: Flask, scheduled: Scheduled) -> None:
     name = scheduled.work.__name__
 
     @queue.periodic(cron=scheduled.cron)
-    @queue.task(name=name, queueing_lock=name, lock=name if scheduled.alone else None)
+    @queue.task(name=name, queueing_lock=name)
     def perform(timestamp: int) -> None:
         with app.app_context():
             scheduled.work(app)

@@ -50,7 +50,7 @@ class Issued:
 def share(session: Session, error_class: str) -> tuple[int, int]:
     """The percentage of the charge that comes back for an error class, and the policy's version.
 
-    A class that the policy does not name is an unknown error.
+    A class that the policy does not name is an unknown error; if it does not name that either, all comes back.
     """
     newest = select(func.max(RefundPolicy.version)).scalar_subquery()
     rows = session.execute(
@@ -59,7 +59,7 @@ def share(session: Session, error_class: str) -> tuple[int, int]:
         )
     )
     named = {row.error_class: (row.percent, row.version) for row in rows}
-    return named.get(error_class) or named["unknown_error"]
+    return named.get(error_class) or named.get("unknown_error") or (100, session.scalar(select(newest)) or 0)
 
 
 def issue_automatic(

@@ -44,8 +44,8 @@ def test_the_example_lists_exactly_the_settings_that_are_read(example: dict[str,
 def test_the_example_is_a_valid_environment_with_the_defaults(example: dict[str, str]) -> None:
     secret = "0123456789abcdefghijklmnopqrstuvwxyz"
     database = example["DATABASE_URL"]
-    given = settings.load(example | {"SECRET_KEY": secret})
-    assert given == settings.load({"SECRET_KEY": secret, "DATABASE_URL": database})
+    required = {"SECRET_KEY": secret, "DATABASE_URL": database, "PUBLIC_URL": example["PUBLIC_URL"]}
+    assert settings.load(example | required) == settings.load(required)
 
 
 def test_the_example_alone_does_not_start(example: dict[str, str]) -> None:

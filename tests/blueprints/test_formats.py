@@ -23,7 +23,11 @@ def berlin() -> Iterator[None]:
     """An application whose days are Berlin's."""
     app = Flask(__name__)
     app.config["SETTINGS"] = settings.load(
-        {"SECRET_KEY": "only-for-tests-0123456789-abcdefghijklmnop", "REPORTING_TIMEZONE": "Europe/Berlin"}
+        {
+            "ENVIRONMENT": "test",
+            "SECRET_KEY": "only-for-tests-0123456789-abcdefghijklmnop",
+            "REPORTING_TIMEZONE": "Europe/Berlin",
+        }
     )
     with app.app_context():
         yield

@@ -169,6 +169,12 @@ def test_an_error_that_the_policy_does_not_name_is_an_unknown_error(session: Ses
     assert refunds.share(session, "timeout") == (100, 2)
 
 
+def test_a_policy_that_names_nothing_keeps_nothing(session: Session) -> None:
+    session.add(RefundPolicy(version=2, error_class="timeout", percent=40))
+    session.flush()
+    assert refunds.share(session, "internal_error") == (100, 2)
+
+
 def test_the_newest_policy_rules_and_its_version_is_recorded(session: Session) -> None:
     customer_id = make_customer(session, 100, at=START)
     old, new = (make_generation(session, customer_id, credits=10, at=START) for _ in range(2))

@@ -16,7 +16,8 @@ from tests.samples import job_for, make
 
 
 def test_every_provider_of_the_settings_is_there_under_its_name() -> None:
-    loaded = settings.load({"SECRET_KEY": "only-for-tests-0123456789-abcdefghijklmnop"})
+    environ = {"ENVIRONMENT": "test", "SECRET_KEY": "only-for-tests-0123456789-abcdefghijklmnop"}
+    loaded = settings.load(environ)
     providers = registry.build(loaded.providers)
     assert set(providers) == {*PROVIDER_NAMES, "external"}
     assert all(provider.name == name for name, provider in providers.items())
