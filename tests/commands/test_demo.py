@@ -44,7 +44,8 @@ def directory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.fixture
 def fails(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     """Run a command that must fail with one sentence, which is returned."""
-    monkeypatch.setattr(logs, "configure", lambda environment: None)
+    configure = logs.configure
+    monkeypatch.setattr(logs, "configure", lambda environment: configure("test"))
     made: list[Flask] = []
     real = app.create_app
 
