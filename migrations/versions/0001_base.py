@@ -204,9 +204,7 @@ def upgrade() -> None:
         sa.Column("loss_micros", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("latency_ms", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("last_charged_at", sa.DateTime(timezone=True), nullable=True),
-        sa.PrimaryKeyConstraint(
-            "bucket", "provider", "model", "kind", "tier", name=op.f("pk_rollup_buckets")
-        ),
+        sa.PrimaryKeyConstraint("bucket", "provider", "model", "kind", "tier", name=op.f("pk_rollup_buckets")),
     )
     op.create_table(
         "rollup_days",
@@ -304,9 +302,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["operator_id"], ["operators.id"], name=op.f("fk_operator_sessions_operator_id")
-        ),
+        sa.ForeignKeyConstraint(["operator_id"], ["operators.id"], name=op.f("fk_operator_sessions_operator_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_operator_sessions")),
     )
     op.create_index("ix_operator_sessions_operator", "operator_sessions", ["operator_id"], unique=False)
@@ -516,9 +512,7 @@ def upgrade() -> None:
             "state IN ('applied', 'ignored', 'duplicate', 'rejected', 'waiting')",
             name=op.f("ck_callbacks_state"),
         ),
-        sa.ForeignKeyConstraint(
-            ["generation_id"], ["generations.id"], name=op.f("fk_callbacks_generation_id")
-        ),
+        sa.ForeignKeyConstraint(["generation_id"], ["generations.id"], name=op.f("fk_callbacks_generation_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_callbacks")),
     )
     op.create_index("ix_callbacks_generation", "callbacks", ["generation_id", "id"], unique=False)
@@ -586,9 +580,7 @@ def upgrade() -> None:
         unique=True,
         postgresql_where=sa.text("kind = 'charge'"),
     )
-    op.create_index(
-        "uq_credit_transactions_entry", "credit_transactions", ["customer_id", "entry"], unique=True
-    )
+    op.create_index("uq_credit_transactions_entry", "credit_transactions", ["customer_id", "entry"], unique=True)
     op.create_table(
         "movements",
         sa.Column("transaction_id", sa.UUID(), nullable=False),
@@ -597,9 +589,7 @@ def upgrade() -> None:
         sa.Column("credits", sa.BigInteger(), nullable=False),
         sa.CheckConstraint("credits <> 0", name=op.f("ck_movements_credits")),
         sa.ForeignKeyConstraint(["grant_id"], ["grants.id"], name=op.f("fk_movements_grant_id")),
-        sa.ForeignKeyConstraint(
-            ["origin_grant_id"], ["grants.id"], name=op.f("fk_movements_origin_grant_id")
-        ),
+        sa.ForeignKeyConstraint(["origin_grant_id"], ["grants.id"], name=op.f("fk_movements_origin_grant_id")),
         sa.ForeignKeyConstraint(
             ["transaction_id"], ["credit_transactions.id"], name=op.f("fk_movements_transaction_id")
         ),
