@@ -17,9 +17,9 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from makegood import alerts, generations, hints
-from makegood.generations.ending import EXTERNAL
 from makegood.models import Generation
 from makegood.models.generations import IN_FLIGHT
+from makegood.providers.external import EXTERNAL
 from makegood.providers.protocol import ErrorClass, FetchFailed, JobGone, Outcome, Provider, Report
 from makegood.terms import Terms
 

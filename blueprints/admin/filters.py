@@ -10,8 +10,8 @@ from flask import current_app, request, url_for
 
 from blueprints import formats
 from makegood import calendars
-from makegood.generations.ending import EXTERNAL
 from makegood.pages import Cursor
+from makegood.providers.external import EXTERNAL
 
 DATES = ("from", "to")
 LONGEST = 200

@@ -13,7 +13,7 @@ from blueprints.api.answers import Answer
 from extensions import db
 from makegood import alerts, generations, idempotency
 from makegood.generations import Lost, NewGeneration, Refusal, Reservation
-from makegood.generations.ending import EXTERNAL
+from makegood.providers.external import EXTERNAL
 from makegood.providers.protocol import Accepted, Job, Provider
 from makegood.stats import begin_snapshot
 from makegood.terms import Terms

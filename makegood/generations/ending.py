@@ -15,11 +15,9 @@ from makegood import alerts, refunds
 from makegood.errors import Conflict, NotFound
 from makegood.generations.costs import set_cost
 from makegood.models import Generation
+from makegood.providers.external import EXTERNAL
 from makegood.providers.protocol import ErrorClass, Outcome, Report
 from makegood.terms import Terms
-
-EXTERNAL = "external"
-"""The provider's name for generations that the platform submits itself."""
 
 END = text(
     """
@@ -27,7 +25,7 @@ END = text(
         UPDATE generations
            SET status = :status, ended_at = :at, error_class = :error_class, error_message = :message,
                outputs = :outputs, provider_job_id = coalesce(provider_job_id, :job),
-               check_at = CASE WHEN :status = 'cancelled' AND provider <> 'external' THEN check_at END,
+               check_at = CASE WHEN :status = 'cancelled' AND provider <> :external THEN check_at END,
                latency_ms = CASE WHEN :status = 'succeeded' THEN
                    greatest(0, extract(epoch FROM :at - coalesce(submitted_at, charged_at)) * 1000) END
          WHERE id = :id AND status IN ('charged', 'submitted', 'unknown')
@@ -47,6 +45,7 @@ END = text(
     bindparam("error_class", type_=Text),
     bindparam("message", type_=Text),
     bindparam("job", type_=Text),
+    bindparam("external", EXTERNAL, type_=Text),
 )
 
 
@@ -197,8 +196,9 @@ def _late(session: Session, generation_id: UUID, outcome: str, at: datetime, out
 
 def _alert_provider_account(session: Session, generation_id: UUID, message: str) -> None:
     provider = session.scalar(select(Generation.provider).where(Generation.id == generation_id))
-    text = f"{provider} refuses our account: {message}. Generations there fail, and are refunded, until then."
-    alerts.raise_alert(session, alerts.PROVIDER_ACCOUNT, provider or "", text)
+    what = f"{provider} refuses our account: {message}."
+    effect = "Until that is mended, generations there fail and are refunded."
+    alerts.raise_alert(session, alerts.PROVIDER_ACCOUNT, provider or "", f"{what} {effect}")
 
 
 def _was_cancelled(session: Session, generation_id: UUID) -> bool:

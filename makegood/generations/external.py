@@ -8,10 +8,11 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from makegood.errors import Conflict, NotFound
-from makegood.generations.ending import EXTERNAL, settle
+from makegood.generations.ending import settle
 from makegood.generations.submission import record_submit
 from makegood.models import Generation
 from makegood.models.generations import IN_FLIGHT
+from makegood.providers.external import EXTERNAL
 from makegood.providers.protocol import Accepted, Outcome, Report
 from makegood.terms import Terms
 

@@ -18,12 +18,15 @@ from makegood.providers.protocol import (
     Units,
 )
 
+EXTERNAL = "external"
+"""The provider's name for generations that the platform submits itself."""
+
 
 @dataclass(frozen=True)
 class External:
     """Nothing is ever sent from here, and nobody can be asked."""
 
-    name: str = "external"
+    name: str = EXTERNAL
     signed: bool = False
 
     def units(self, model: str, input: Mapping[str, Any]) -> Units:

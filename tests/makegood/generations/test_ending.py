@@ -273,6 +273,13 @@ def test_cancelling_what_was_provably_never_submitted_returns_everything(session
     assert state(session, generation_id) == ("cancelled", 100, "failed")
 
 
+def test_a_cancelled_job_at_the_platforms_own_provider_is_not_followed(session: Session) -> None:
+    generation_id = make_external(session)
+    generations.record_submit(session, generation_id, Accepted("their-job"))
+    assert cancel(session, generation_id).change == "ended"
+    assert generations.get(session, generation_id).check_at is None  # nobody can be asked about it
+
+
 def test_cancelling_what_is_being_submitted_has_to_wait(session: Session) -> None:
     generation_id = make(session, "charged")
     with pytest.raises(Conflict, match="being submitted") as caught, session.begin_nested():
