@@ -132,6 +132,7 @@ def make_app(database: str) -> Iterator[MakeApp]:
 
     yield make
     for app in made:
+        app.extensions["unrecorded"].stop()
         with app.app_context():
             db.engine.dispose()
 

@@ -7,7 +7,6 @@ with the process.
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from uuid import UUID
 
@@ -38,6 +37,7 @@ class Unrecorded:
         self._waiting: deque[tuple[UUID, Result]] = deque(maxlen=MOST)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._stopped = threading.Event()
 
     def keep(self, generation_id: UUID, result: Result) -> None:
         """Write this answer as soon as possible."""
@@ -47,10 +47,17 @@ class Unrecorded:
                 self._thread = threading.Thread(target=self._work, name="unrecorded", daemon=True)
                 self._thread.start()
 
+    def stop(self) -> None:
+        """Write nothing more: what still waits is reconcile's. For an application that ends before its process."""
+        self._stopped.set()
+        with self._lock:
+            thread = self._thread
+        if thread is not None:
+            thread.join()
+
     def _work(self) -> None:
         wait = FIRST_WAIT
-        while True:
-            time.sleep(wait)
+        while not self._stopped.wait(wait):
             with self._lock:
                 if not self._waiting:
                     self._thread = None
