@@ -11,9 +11,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from makegood.providers.registry import ADAPTERS
 from makegood.terms import Terms
 
-PROVIDER_NAMES = ("wavespeed", "nanobanana", "simulated")
+PROVIDER_NAMES = tuple(ADAPTERS)
 ENVIRONMENTS = ("production", "demo", "test")
 MIN_SECRET_LENGTH = 32
 
@@ -27,6 +28,7 @@ class ProviderSettings:
     """How one provider is reached. Values are secrets but for the base URL."""
 
     api_key: str | None = field(default=None, repr=False)
+    api_secret: str | None = field(default=None, repr=False)
     webhook_secret: str | None = field(default=None, repr=False)
     base_url: str | None = None
 
@@ -85,6 +87,7 @@ def _provider(environ: Mapping[str, str], name: str) -> ProviderSettings:
         base_url = _url(environ, f"{prefix}_BASE_URL", "", ("http", "https")).rstrip("/")
     return ProviderSettings(
         api_key=environ.get(f"{prefix}_API_KEY") or None,
+        api_secret=environ.get(f"{prefix}_API_SECRET") or None,
         webhook_secret=environ.get(f"{prefix}_WEBHOOK_SECRET") or None,
         base_url=base_url,
     )

@@ -19,6 +19,7 @@ from settings import ProviderSettings
 LOOKS = 8
 """How often reconcile asks for a job in half an hour."""
 
+TOKEN = "not-stored"  # noqa: S105 (what the callbacks of history came to is not kept)
 SECRET = "whsec_demo"  # noqa: S105 (signs what the next line reads, and is stored nowhere)
 
 
@@ -130,13 +131,13 @@ def _delivery(chance: Chance, offer: Offer, ran: Ran, change: str) -> Delivery:
     provider = readers()[offer.provider]
     if offer.provider == NANOBANANA:
         headers, body = {"content-type": "application/json"}, bodies.task(ran)
-        report = provider.parse_callback(headers, body, received_at)
+        report = provider.parse_callback(headers, body, received_at, TOKEN)
         applied_at = received_at + chance.seconds(0.4, 4.5)
         detail = f"fetched: {report.outcome.value}"
     else:
         body = bodies.prediction(ran)
         headers = bodies.signed(ran, body, received_at, SECRET)
-        report = provider.parse_callback(headers, body, received_at)
+        report = provider.parse_callback(headers, body, received_at, TOKEN)
         applied_at, detail = received_at, change
     return Delivery(received_at, headers, body, report, "applied", detail, applied_at)
 
@@ -156,7 +157,7 @@ def _with_company(chance: Chance, offer: Offer, ran: Ran, delivery: Delivery) ->
         early = ran.submitted_at + (ran.done_at - ran.submitted_at) / 4
         body = bodies.prediction(ran, "processing")
         headers = bodies.signed(ran, body, early, SECRET)
-        report = readers()["simulated"].parse_callback(headers, body, early)
+        report = readers()["simulated"].parse_callback(headers, body, early, TOKEN)
         return Delivery(early, headers, body, report, "ignored", "not an end: processing", None), delivery
     return (delivery,)
 

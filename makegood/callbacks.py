@@ -70,7 +70,7 @@ def receive(
     addressee = _addressee(session, provider_name, token)
     provider = providers[provider_name]
     try:
-        report = provider.parse_callback(headers, body, now)
+        report = provider.parse_callback(headers, body, now, token)
         if addressee.provider_job_id not in (None, report.provider_job_id or addressee.provider_job_id):
             raise CallbackRejected("it is about another job")
     except CallbackRejected as rejected:

@@ -16,9 +16,12 @@ from makegood.generations import NewGeneration, Reservation
 from makegood.ids import uuid7
 from makegood.providers.protocol import (
     Accepted,
+    Account,
     CallbackRejected,
     ErrorClass,
+    Found,
     Job,
+    LostJob,
     Outcome,
     Report,
     Units,
@@ -44,6 +47,23 @@ class FakeProvider:
     submitted: list[Job] = field(default_factory=list)
     fetches: int = 0
 
+    @property
+    def configured(self) -> bool:
+        """Always."""
+        return True
+
+    def job_secret(self, token: str) -> str | None:
+        """There is none."""
+        return None
+
+    def find(self, lost: LostJob) -> Found | None:
+        """Nothing is found."""
+        return None
+
+    def account(self) -> Account | None:
+        """There is none."""
+        return None
+
     def units(self, model: str, input: Mapping[str, Any]) -> Units:
         """One image, or `input["images"]` of them."""
         return Units("image", int(input.get("images", 1)))
@@ -55,7 +75,7 @@ class FakeProvider:
             raise self.answer
         return self.answer
 
-    def parse_callback(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Report:
+    def parse_callback(self, headers: Mapping[str, str], body: bytes, now: datetime, token: str = "") -> Report:
         """Read the body."""
         if self.signed and headers.get("x-genuine") != "yes":
             raise CallbackRejected("the signature is wrong")

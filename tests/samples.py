@@ -12,11 +12,18 @@ from uuid import UUID
 import pytest
 
 from makegood.providers import registry
+from makegood.providers.http import Limits
 from makegood.providers.protocol import Job, Provider
 from makegood.providers.signatures import sign_v3
 
+TOKEN = "secret-token"
+"""In the address that a job of `job_for` is called back at."""
 SAMPLES = Path(__file__).parent / "provider_samples"
-MANIFEST: dict[str, Any] = json.loads((SAMPLES / "MANIFEST.json").read_text())
+MANIFESTS = [json.loads(path.read_text()) for path in sorted(SAMPLES.glob("manifest_*.json"))]
+MANIFEST: dict[str, Any] = {
+    "adapters": {name: facts for manifest in MANIFESTS for name, facts in manifest["adapters"].items()},
+    "samples": [sample for manifest in MANIFESTS for sample in manifest["samples"]],
+}
 
 SIGNERS: dict[str, Callable[[str, Mapping[str, str], bytes], dict[str, str]]] = {
     "wavespeed": lambda secret, headers, body: {
@@ -32,6 +39,7 @@ class Reach:
 
     base_url: str | None = "http://127.0.0.1:9"
     api_key: str | None = "test-key"
+    api_secret: str | None = "test-api-secret"
     webhook_secret: str | None = None
 
 
@@ -39,7 +47,7 @@ def make(name: str, **reach: Any) -> Provider:
     """The adapter of that name, with time limits that a test can wait for."""
     secret = MANIFEST["adapters"].get(name, {}).get("webhook_secret")
     settings = Reach(**{"webhook_secret": secret, **reach})
-    return registry.build({name: settings}, submit_seconds=0.5, fetch_seconds=0.5)[name]
+    return registry.build({name: settings}, Limits(submit_seconds=0.5, fetch_seconds=0.5))[name]
 
 
 @dataclass(frozen=True)
@@ -94,5 +102,5 @@ def job_for(adapter: str, **input: Any) -> Job:
         MANIFEST["adapters"][adapter]["model"],
         "image",
         {"prompt": "a red mug", **input},
-        "https://makegood.example.com/callbacks/p/secret-token?a=b&c=d e",
+        f"https://makegood.example.com/callbacks/p/{TOKEN}?a=b&c=d e",
     )

@@ -8,7 +8,7 @@ import ssl
 import time
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -30,16 +30,23 @@ for _logger in ("httpx", "httpcore"):
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP answer: its status, and its body if that is a JSON object."""
+    """An HTTP answer: its status, its body if that is a JSON object, its headers (names in lower case)."""
 
     status: int
     body: Mapping[str, Any] | None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    content: bytes = field(default=b"", repr=False)
 
     @property
     def code(self) -> int:
         """The verdict: the code in the body where HTTP says 2xx and there is one, else the HTTP status."""
         code = fields.integer(self.body.get("code")) if self.body else None
         return code if code is not None and 200 <= self.status < 300 else self.status
+
+
+def bearer(api_key: str) -> dict[str, str]:
+    """The header of most providers."""
+    return {"Authorization": f"Bearer {api_key}"}
 
 
 class _Endless(Exception):
@@ -60,12 +67,41 @@ NEVER_SENT = (
 )
 
 
+@dataclass(frozen=True)
+class Limits:
+    """Time limits (seconds) in place of an adapter's own: for tests, which cannot wait."""
+
+    submit_seconds: float | None = None
+    fetch_seconds: float | None = None
+
+    def door(
+        self,
+        *,
+        submit_seconds: float = SUBMIT_SECONDS,
+        fetch_seconds: float = FETCH_SECONDS,
+        max_bytes: int = MAX_ANSWER_BYTES,
+    ) -> Door:
+        """A door with an adapter's limits, or with these instead."""
+        return Door(
+            submit_seconds=self.submit_seconds or submit_seconds,
+            fetch_seconds=self.fetch_seconds or fetch_seconds,
+            max_bytes=max_bytes,
+        )
+
+
 class Door:
     """An HTTP client for one provider, so that a slow one keeps no other waiting. Threads may share it."""
 
-    def __init__(self, *, submit_seconds: float = SUBMIT_SECONDS, fetch_seconds: float = FETCH_SECONDS) -> None:
+    def __init__(
+        self,
+        *,
+        submit_seconds: float,
+        fetch_seconds: float,
+        max_bytes: int,
+    ) -> None:
         self._submit_seconds = submit_seconds
         self._fetch_seconds = fetch_seconds
+        self._max_bytes = max_bytes
         self._client = httpx.Client(
             verify=_tls(),
             follow_redirects=False,
@@ -75,10 +111,11 @@ class Door:
         )
         weakref.finalize(self, self._client.close)
 
-    def submit(self, url: str, api_key: str, body: Mapping[str, Any]) -> Answer:
-        """Send a job, once. Raises SubmitRefused if no connection came about, else SubmitUnknown."""
+    def submit(self, url: str, auth: Mapping[str, str], body: Mapping[str, Any]) -> Answer:
+        """Send a job, once; `auth` are the headers that say who we are. Raises SubmitRefused if no connection came
+        about, else SubmitUnknown."""
         try:
-            request = self._request("POST", url, api_key, self._submit_seconds, body)
+            request = self._request("POST", url, auth, self._submit_seconds, body)
             return self._answer(request, self._submit_seconds)
         except NEVER_SENT as error:
             problem = f"The provider could not be reached ({_name(error)})."
@@ -86,10 +123,12 @@ class Door:
         except (httpx.HTTPError, _Endless) as error:
             raise SubmitUnknown(f"The provider's answer was lost ({_name(error)}).") from None
 
-    def fetch(self, url: str, api_key: str) -> Answer:
-        """Ask once. The answer's body is an object. Raises FetchFailed."""
+    def fetch(self, url: str, auth: Mapping[str, str], body: Mapping[str, Any] | None = None) -> Answer:
+        """Ask once, with GET, or with POST where the question has a body. The answer's body is an object. Raises
+        FetchFailed."""
         try:
-            request = self._request("GET", url, api_key, self._fetch_seconds)
+            method = "GET" if body is None else "POST"
+            request = self._request(method, url, auth, self._fetch_seconds, body)
             answer = self._answer(request, self._fetch_seconds)
         except (*NEVER_SENT, httpx.HTTPError, _Endless) as error:
             raise FetchFailed(f"no answer ({_name(error)})") from None
@@ -98,11 +137,16 @@ class Door:
         return answer
 
     def _request(
-        self, method: str, url: str, api_key: str, seconds: float, body: Mapping[str, Any] | None = None
+        self,
+        method: str,
+        url: str,
+        auth: Mapping[str, str],
+        seconds: float,
+        body: Mapping[str, Any] | None = None,
     ) -> httpx.Request:
-        headers = {"Authorization": f"Bearer {api_key}", "Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json", **auth}
         timeout = httpx.Timeout(seconds, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS)
-        if not (api_key.isascii() and api_key.isprintable()):
+        if not all(value.isascii() and value.isprintable() for value in auth.values()):
             raise _Unwritable
         try:
             content = None if body is None else json.dumps(body, allow_nan=False).encode()
@@ -117,11 +161,12 @@ class Door:
         try:
             for chunk in response.iter_raw():
                 body += chunk
-                if len(body) > MAX_ANSWER_BYTES or time.monotonic() > deadline:
+                if len(body) > self._max_bytes or time.monotonic() > deadline:
                     raise _Endless
         finally:
             response.close()
-        return Answer(response.status_code, _object(bytes(body)))
+        content = bytes(body)
+        return Answer(response.status_code, _object(content), dict(response.headers), content)
 
 
 @cache

@@ -13,14 +13,18 @@ from urllib.parse import quote
 
 from makegood.json_body import NotJSON, loads
 from makegood.providers import failures, fields
-from makegood.providers.http import Answer, Door
+from makegood.providers.http import Answer, Door, Limits, bearer
 from makegood.providers.protocol import (
     Accepted,
+    Account,
     CallbackRejected,
+    Connection,
     ErrorClass,
     FetchFailed,
+    Found,
     Job,
     JobGone,
+    LostJob,
     Outcome,
     Report,
     SubmitRefused,
@@ -72,12 +76,21 @@ class NanoBanana:
     api_key: str | None = field(repr=False)
     signed: bool = False
 
+    @property
+    def configured(self) -> bool:
+        """A key is set."""
+        return bool(self.api_key and self.base_url)
+
     def units(self, model: str, input: Mapping[str, Any]) -> Units:
         """Images, 1 to 4 of them for nano-banana; by resolution for the others, whose price depends on it."""
         if model == "nano-banana":
             return Units("image", min(max(fields.integer(input.get("numImages")) or 1, 1), 4))
         resolution = input.get("resolution")
         return Units(RESOLUTIONS.get(resolution if isinstance(resolution, str) else "", "image_1k"), 1)
+
+    def job_secret(self, token: str) -> str | None:
+        """None: there is no secret for one job alone."""
+        return None
 
     def submit(self, job: Job) -> Accepted:
         """Submit once. Raises SubmitRefused or SubmitUnknown."""
@@ -90,9 +103,9 @@ class NanoBanana:
             # Spelt so by the provider.
             body.setdefault("type", "IMAGETOIAMGE" if body.get("imageUrls") else "TEXTTOIAMGE")
         url = f"{self.base_url}/api/v1/nanobanana/{ENDPOINTS[job.model]}"
-        return _accepted(self.door.submit(url, self.api_key, body))
+        return _accepted(self.door.submit(url, bearer(self.api_key), body))
 
-    def parse_callback(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Report:
+    def parse_callback(self, headers: Mapping[str, str], body: bytes, now: datetime, token: str) -> Report:
         """Read a callback of either format. There is nothing to verify."""
         try:
             envelope = fields.mapping(loads(body))
@@ -113,7 +126,7 @@ class NanoBanana:
         if fields.job_id(provider_job_id) is None:
             raise FetchFailed("the job's id is not one that can be asked for")
         url = f"{self.base_url}/api/v1/nanobanana/record-info?taskId={quote(provider_job_id, safe='')}"
-        answer = self.door.fetch(url, self.api_key)
+        answer = self.door.fetch(url, bearer(self.api_key))
         if answer.code != 200:
             problem = f"the provider answered with the code {answer.code}"
             # 422 "recordInfo is null" does not mean gone: it is seen for tasks that were just made.
@@ -122,6 +135,19 @@ class NanoBanana:
         if data.get("taskId") != provider_job_id:
             raise FetchFailed("an answer about another task")
         return _by_flag(provider_job_id, data)
+
+    def find(self, lost: LostJob) -> Found | None:
+        """None: not looked for."""
+        return None
+
+    def account(self) -> Account | None:
+        """None: not asked for."""
+        return None
+
+
+def build(name: str, connection: Connection, limits: Limits) -> NanoBanana:
+    """The adapter for these settings."""
+    return NanoBanana(name, limits.door(), connection.base_url or BASE_URL, connection.api_key)
 
 
 def _accepted(answer: Answer) -> Accepted:

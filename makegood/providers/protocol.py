@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Protocol
 from uuid import UUID
@@ -34,10 +35,14 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Units:
-    """What a provider bills for one job: for example 2 of the unit "image"."""
+    """What a provider bills for one job: for example 2 of the unit "image", in the tier "2K" (the qualifier).
+
+    `quantity` is None while only the provider's answer can tell; it has at most three decimals.
+    """
 
     unit: str
-    quantity: int
+    quantity: Decimal | int | None
+    qualifier: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,11 +57,25 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Accepted:
-    """The provider took the job. `cost_micros` (micro-dollars) when its answer says what it costs."""
+class LostJob:
+    """A job whose submit was never answered, as reconcile looks for it.
 
-    provider_job_id: str
-    cost_micros: int | None = None
+    The token in its callback address is known as a hash only (`makegood.ids.hash_token`).
+    """
+
+    generation_id: UUID
+    model: str
+    input: Mapping[str, Any]
+    charged_at: datetime
+    callback_token_hash: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class File:
+    """A result that the provider sent instead of a link to it."""
+
+    content_type: str
+    content: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -64,7 +83,9 @@ class Report:
     """What a callback or a fetch says of a job.
 
     `delivery` identifies a callback's delivery where the provider gives it an id. `message` is the provider's
-    text, at most 500 characters; it is shown to operators, never to customers.
+    text, at most 500 characters; it is shown to operators, never to customers. `cost_micros` (micro-dollars) and
+    `usage` (what was really billed, to be priced by the price book) only where the answer itself says so.
+    `outputs_expire_at` is when the links die.
     """
 
     outcome: Outcome
@@ -75,6 +96,40 @@ class Report:
     cost_micros: int | None = None
     delivery: str | None = None
     status: str = ""
+    usage: Units | None = None
+    outputs_expire_at: datetime | None = None
+    files: tuple[File, ...] = ()
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """The provider took the job. `cost_micros` (micro-dollars) or `usage` when its answer says what it costs,
+    `report` when the answer is the result already."""
+
+    provider_job_id: str
+    cost_micros: int | None = None
+    usage: Units | None = None
+    report: Report | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """A lost job that was found at its provider; the report names it. `certain` when an id or an address of ours
+    proves it, and not only its likeness."""
+
+    report: Report
+    certain: bool
+
+
+@dataclass(frozen=True)
+class Account:
+    """What is left at a provider: `remaining` of `unit` ("USD", "credits", "characters" ...), out of `limit` where
+    there is one. `usd_micros` (micro-dollars) where the provider says what that is worth."""
+
+    remaining: Decimal
+    unit: str
+    usd_micros: int | None = None
+    limit: Decimal | None = None
 
 
 class SubmitRefused(Exception):
@@ -102,6 +157,30 @@ class JobGone(Exception):
     """The provider does not know this job (any more)."""
 
 
+class Connection(Protocol):
+    """How one provider is reached. Without a key it takes no job, without a secret no callback is genuine."""
+
+    @property
+    def api_key(self) -> str | None:
+        """What we authenticate with."""
+        ...
+
+    @property
+    def api_secret(self) -> str | None:
+        """The other half of the key, at providers that give out two."""
+        ...
+
+    @property
+    def webhook_secret(self) -> str | None:
+        """What its callbacks are signed with; several separated by commas while one is replaced."""
+        ...
+
+    @property
+    def base_url(self) -> str | None:
+        """Where it is, without a path; None for its public address."""
+        ...
+
+
 class Provider(Protocol):
     """An adapter: one file for each provider, no state but its configuration and an HTTP client."""
 
@@ -115,18 +194,38 @@ class Provider(Protocol):
         """Callbacks carry a signature that proves them. If not, a callback is only a hint to fetch."""
         ...
 
+    @property
+    def configured(self) -> bool:
+        """Everything that a submit needs is set."""
+        ...
+
     def units(self, model: str, input: Mapping[str, Any]) -> Units:
         """What the provider bills for this input."""
+        ...
+
+    def job_secret(self, token: str) -> str | None:
+        """The secret that the provider is given for this job alone, made from the token in its callback address;
+        None where there is none. It is masked in everything that is kept."""
         ...
 
     def submit(self, job: Job) -> Accepted:
         """Submit once, never retried. Raises SubmitRefused or SubmitUnknown."""
         ...
 
-    def parse_callback(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Report:
-        """Verify (if `signed`) and read a callback; header names in lower case. Raises CallbackRejected."""
+    def parse_callback(self, headers: Mapping[str, str], body: bytes, now: datetime, token: str) -> Report:
+        """Verify (if `signed`) and read a callback; header names in lower case, `token` from the address that it
+        came to. Raises CallbackRejected."""
         ...
 
     def fetch(self, provider_job_id: str, model: str) -> Report:
         """Ask for a job's state. Raises FetchFailed or JobGone."""
+        ...
+
+    def find(self, lost: LostJob) -> Found | None:
+        """Look for a job whose submit was never answered, by the provider's own means: by our id, or in its list
+        of recent jobs. None where it is not there (yet) or there is no such means. Raises FetchFailed."""
+        ...
+
+    def account(self) -> Account | None:
+        """What is left of our balance or quota. None where the provider has no API for it. Raises FetchFailed."""
         ...

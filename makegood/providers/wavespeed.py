@@ -11,14 +11,18 @@ from urllib.parse import quote
 
 from makegood.json_body import NotJSON, loads
 from makegood.providers import failures, fields
-from makegood.providers.http import Answer, Door
+from makegood.providers.http import Answer, Door, Limits, bearer
 from makegood.providers.protocol import (
     Accepted,
+    Account,
     CallbackRejected,
+    Connection,
     ErrorClass,
     FetchFailed,
+    Found,
     Job,
     JobGone,
+    LostJob,
     Outcome,
     Report,
     SubmitRefused,
@@ -85,10 +89,19 @@ class WaveSpeed:
     webhook_secret: str | None = field(repr=False)
     signed: bool = True
 
+    @property
+    def configured(self) -> bool:
+        """A key is set."""
+        return bool(self.api_key and self.base_url)
+
     def units(self, model: str, input: Mapping[str, Any]) -> Units:
         """Images; the sequential models bill `max_images`: https://wavespeed.ai/models/bytedance/seedream-v4"""
         count = fields.integer(input.get("max_images")) if model.endswith("sequential") else None
         return Units("image", min(max(count or 1, 1), MAX_IMAGES))
+
+    def job_secret(self, token: str) -> str | None:
+        """None: there is no secret for one job alone."""
+        return None
 
     def submit(self, job: Job) -> Accepted:
         """Submit once. Raises SubmitRefused or SubmitUnknown."""
@@ -100,9 +113,9 @@ class WaveSpeed:
             problem = "enable_sync_mode and enable_base64_output must be off: results come as links, later."
             raise SubmitRefused(ErrorClass.INVALID_INPUT, problem)
         url = f"{self.base_url}/api/v3/{job.model}?webhook={quote(job.callback_url, safe='')}"
-        return _accepted(self.door.submit(url, self.api_key, job.input))
+        return _accepted(self.door.submit(url, bearer(self.api_key), job.input))
 
-    def parse_callback(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Report:
+    def parse_callback(self, headers: Mapping[str, str], body: bytes, now: datetime, token: str) -> Report:
         """Verify and read a callback: https://wavespeed.ai/docs/how-to-use-webhooks"""
         webhook_id = verify_v3(self.webhook_secret, headers, body, now)
         try:
@@ -118,7 +131,7 @@ class WaveSpeed:
         if fields.job_id(provider_job_id) is None:
             raise FetchFailed("the job's id is not one that can be asked for")
         url = f"{self.base_url}/api/v3/predictions/{quote(provider_job_id, safe='')}/result"
-        answer = self.door.fetch(url, self.api_key)
+        answer = self.door.fetch(url, bearer(self.api_key))
         prediction = fields.mapping(fields.mapping(answer.body).get("data"))
         if not isinstance(prediction.get("status"), str):
             problem = f"an answer without a job, with the code {answer.code}"
@@ -126,6 +139,25 @@ class WaveSpeed:
         if prediction.get("id") != provider_job_id:
             raise FetchFailed("an answer about another job")
         return _report(prediction, None)
+
+    def find(self, lost: LostJob) -> Found | None:
+        """None: not looked for."""
+        return None
+
+    def account(self) -> Account | None:
+        """None: not asked for."""
+        return None
+
+
+def build(name: str, connection: Connection, limits: Limits) -> WaveSpeed:
+    """The adapter for these settings."""
+    base_url = connection.base_url or BASE_URL
+    return WaveSpeed(name, limits.door(), base_url, connection.api_key, connection.webhook_secret)
+
+
+def build_simulated(name: str, connection: Connection, limits: Limits) -> WaveSpeed:
+    """The same for a simulated provider, which has no public address."""
+    return WaveSpeed(name, limits.door(), connection.base_url, connection.api_key, connection.webhook_secret)
 
 
 def _accepted(answer: Answer) -> Accepted:

@@ -24,9 +24,12 @@ from makegood import callbacks, generations, idempotency, reconcile, refunds
 from makegood.generations import Refusal, Reservation
 from makegood.providers.protocol import (
     Accepted,
+    Account,
     ErrorClass,
     FetchFailed,
+    Found,
     Job,
+    LostJob,
     Report,
     SubmitRefused,
     Units,
@@ -78,6 +81,23 @@ class Remembering:
             [json.loads(line) for line in self.journal.read_text().splitlines()] if self.journal.exists() else []
         )
 
+    @property
+    def configured(self) -> bool:
+        """Always."""
+        return True
+
+    def job_secret(self, token: str) -> str | None:
+        """There is none."""
+        return None
+
+    def find(self, lost: LostJob) -> Found | None:
+        """Nothing is found."""
+        return None
+
+    def account(self) -> Account | None:
+        """There is none."""
+        return None
+
     def units(self, model: str, input: Mapping[str, Any]) -> Units:
         """One image."""
         return Units("image", 1)
@@ -95,7 +115,7 @@ class Remembering:
             self.boundaries.pass_one()
         return Accepted(line["job"])
 
-    def parse_callback(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Report:
+    def parse_callback(self, headers: Mapping[str, str], body: bytes, now: datetime, token: str = "") -> Report:
         """What it always says."""
         return self.outcome()
 

@@ -101,7 +101,7 @@ STATES = text(
 class Costing(FakeProvider):
     """A provider whose callbacks may say what the job cost."""
 
-    def parse_callback(self, headers: Any, body: bytes, now: datetime) -> Report:
+    def parse_callback(self, headers: Any, body: bytes, now: datetime, token: str = "") -> Report:
         """Read the body."""
         return replace(super().parse_callback(headers, body, now), cost_micros=json.loads(body).get("cost"))
 

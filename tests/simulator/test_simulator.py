@@ -20,6 +20,7 @@ import httpx
 import pytest
 
 from makegood.providers import registry
+from makegood.providers.http import Limits
 from makegood.providers.protocol import (
     Accepted,
     CallbackRejected,
@@ -63,7 +64,7 @@ def inbox() -> Iterator[Loopback]:
 def provider(simulator: Simulator) -> Provider:
     """The adapter under its second name."""
     reach = ProviderSettings(api_key=KEY, webhook_secret=SECRET, base_url=simulator.base_url)
-    return registry.build({"simulated": reach}, submit_seconds=1.0)["simulated"]
+    return registry.build({"simulated": reach}, Limits(submit_seconds=1.0))["simulated"]
 
 
 @pytest.fixture
@@ -85,7 +86,7 @@ def job(inbox: Loopback, simulate: str | None, model: str = MODEL, **more: objec
 def read(provider: Provider, inbox: Loopback, count: int) -> list[Report]:
     """What the first `count` callbacks say, verified."""
     requests = inbox.wait_for(count)[:count]
-    return [provider.parse_callback(one.headers, one.body, datetime.now(UTC)) for one in requests]
+    return [provider.parse_callback(one.headers, one.body, datetime.now(UTC), "token") for one in requests]
 
 
 def settled(provider: Provider, job_id: str) -> Report:
@@ -236,7 +237,7 @@ def test_a_callback_signed_with_another_secret_is_rejected(
     reach = ProviderSettings(api_key=KEY, webhook_secret="whsec_other", base_url=simulator.base_url)
     other = registry.build({"simulated": reach})["simulated"]
     with pytest.raises(CallbackRejected):
-        other.parse_callback(request.headers, request.body, datetime.now(UTC))
+        other.parse_callback(request.headers, request.body, datetime.now(UTC), "token")
 
 
 def test_chance_succeeds_about_nineteen_times_in_twenty_and_repeats_itself() -> None:
@@ -310,7 +311,7 @@ def test_garbage_on_the_wire_hurts_nobody(provider: Provider, simulator: Simulat
 def test_it_stops_at_once_with_a_submit_hanging_and_callbacks_to_come(inbox: Loopback) -> None:
     simulator = start(api_key=KEY, webhook_secret=SECRET, speed=1)
     reach = ProviderSettings(api_key=KEY, base_url=simulator.base_url)
-    provider = registry.build({"simulated": reach}, submit_seconds=0.5)["simulated"]
+    provider = registry.build({"simulated": reach}, Limits(submit_seconds=0.5))["simulated"]
     with pytest.raises(SubmitUnknown):
         provider.submit(job(inbox, "hang"))
     started = time.monotonic()

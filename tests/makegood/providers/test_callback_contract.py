@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from makegood.providers.protocol import CallbackRejected, Outcome, Provider
 from settings import PROVIDER_NAMES
-from tests.samples import MANIFEST, Sample, make, samples, sign
+from tests.samples import MANIFEST, TOKEN, Sample, make, samples, sign
 
 NOW = datetime.fromtimestamp(MANIFEST["fixed_timestamp"], UTC)
 SIGNED = [sample for sample in samples("callback", genuine=True) if sample.values[0].expected.get("headers_file")]
@@ -36,7 +36,7 @@ def test_every_provider_has_samples_of_callbacks_submits_and_fetches() -> None:
 
 @pytest.mark.parametrize("sample", samples("callback", genuine=True))
 def test_a_genuine_callback_says_what_happened(sample: Sample) -> None:
-    report = make(sample.adapter).parse_callback(sample.headers, sample.body, NOW)
+    report = make(sample.adapter).parse_callback(sample.headers, sample.body, NOW, TOKEN)
     expected = sample.expected
     assert report.outcome == expected["outcome"]
     assert report.provider_job_id == expected["job"]
@@ -49,8 +49,8 @@ def test_a_genuine_callback_says_what_happened(sample: Sample) -> None:
 @pytest.mark.parametrize("sample", samples("callback", genuine=True))
 def test_a_replayed_callback_is_recognisable(sample: Sample) -> None:
     adapter = make(sample.adapter)
-    first = adapter.parse_callback(sample.headers, sample.body, NOW)
-    later = adapter.parse_callback(sample.headers, sample.body, NOW + timedelta(seconds=10))
+    first = adapter.parse_callback(sample.headers, sample.body, NOW, TOKEN)
+    later = adapter.parse_callback(sample.headers, sample.body, NOW + timedelta(seconds=10), TOKEN)
     assert first == later
     assert (first.delivery is not None) == adapter.signed
 
@@ -86,7 +86,9 @@ def test_a_stale_or_future_callback_is_rejected(sample: Sample) -> None:
     adapter = make(sample.adapter)
     tolerance = MANIFEST["adapters"][sample.adapter]["tolerance_seconds"]
     for direction in (-1, 1):
-        assert adapter.parse_callback(sample.headers, sample.body, NOW + direction * timedelta(seconds=tolerance))
+        assert adapter.parse_callback(
+            sample.headers, sample.body, NOW + direction * timedelta(seconds=tolerance), TOKEN
+        )
         late = NOW + direction * timedelta(seconds=tolerance + 1)
         _reject(adapter, sample.headers, sample.body, "timestamp", late)
 
@@ -143,7 +145,7 @@ def test_nothing_that_a_stranger_sends_raises_anything_else(
 ) -> None:
     provider = PROVIDERS[adapter]
     try:
-        report = provider.parse_callback(headers, body, NOW)
+        report = provider.parse_callback(headers, body, NOW, TOKEN)
     except CallbackRejected:
         return
     assert not provider.signed
@@ -162,7 +164,7 @@ def test_a_field_of_another_type_is_no_crash(sample: Sample, data: st.DataObject
     body = json.dumps(prediction).encode()
     headers = sign(sample, body)
     try:
-        report = PROVIDERS[sample.adapter].parse_callback(headers, body, NOW)
+        report = PROVIDERS[sample.adapter].parse_callback(headers, body, NOW, TOKEN)
     except CallbackRejected:
         return
     assert all(isinstance(link, str) and link.startswith("http") for link in report.outputs)
@@ -174,4 +176,4 @@ def test_a_field_of_another_type_is_no_crash(sample: Sample, data: st.DataObject
 
 def _reject(adapter: Provider, headers: dict[str, str], body: bytes, reason: str, now: datetime = NOW) -> None:
     with pytest.raises(CallbackRejected, match=reason):
-        adapter.parse_callback(headers, body, now)
+        adapter.parse_callback(headers, body, now, TOKEN)

@@ -26,7 +26,7 @@ TASK = "31ce2c17b257492959d62279e6d01a54"
 
 def read(value: Any) -> Report:
     """The report of a callback."""
-    return make("nanobanana").parse_callback({}, json.dumps(value).encode(), datetime.now(UTC))
+    return make("nanobanana").parse_callback({}, json.dumps(value).encode(), datetime.now(UTC), "token")
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def test_an_external_provider_is_never_called() -> None:
     with pytest.raises(SubmitRefused):
         external.submit(job_for("wavespeed"))
     with pytest.raises(CallbackRejected):
-        external.parse_callback({}, b"{}", datetime.now(UTC))
+        external.parse_callback({}, b"{}", datetime.now(UTC), "token")
     with pytest.raises(FetchFailed):
         external.fetch("a", "b")
 

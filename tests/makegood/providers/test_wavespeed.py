@@ -33,7 +33,7 @@ JOB = "7c1f0e5b9a3d4c6f8b2e1a0d9c8b7a65"
 def read(**prediction: Any) -> Report:
     """The report of a signed callback."""
     body = json.dumps({"id": JOB, "status": "completed", "outputs": [], **prediction}).encode()
-    return make("wavespeed").parse_callback(signed(body), body, NOW)
+    return make("wavespeed").parse_callback(signed(body), body, NOW, "token")
 
 
 def signed(body: bytes, webhook_id: str = JOB) -> dict[str, str]:
@@ -164,7 +164,7 @@ def test_a_signed_callback_without_a_job_is_rejected(job_id: object) -> None:
 def test_a_signed_body_that_is_not_json_is_rejected() -> None:
     for body in (b"", b"x", b"[" * 5000, b'{"id":"a","id":"b"}', b"\xff", b"[]", b"null"):
         with pytest.raises(CallbackRejected):
-            make("wavespeed").parse_callback(signed(body), body, NOW)
+            make("wavespeed").parse_callback(signed(body), body, NOW, "token")
 
 
 def test_the_callback_address_is_a_query_parameter_and_the_body_is_the_input(loopback: Loopback) -> None:
