@@ -19,6 +19,8 @@ from makegood.providers.signatures import sign_v3
 TOKEN = "secret-token"
 """In the address that a job of `job_for` is called back at."""
 SAMPLES = Path(__file__).parent / "provider_samples"
+CLOCK = 1795251600
+"""When the recorded callbacks were signed: seconds since 1970, UTC."""
 MANIFESTS = [json.loads(path.read_text()) for path in sorted(SAMPLES.glob("manifest_*.json"))]
 MANIFEST: dict[str, Any] = {
     "adapters": {name: facts for manifest in MANIFESTS for name, facts in manifest["adapters"].items()},

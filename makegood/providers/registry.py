@@ -13,7 +13,7 @@ ADAPTERS: Mapping[str, Callable[[str, protocol.Connection, Limits], protocol.Pro
     "nanobanana": nanobanana.build,
     "simulated": wavespeed.build_simulated,
 }
-"""Every provider that can be configured: its name in settings, prices and addresses, and what makes its adapter."""
+"""Every provider that can be configured: its name in settings, prices and addresses, and its adapter."""
 
 
 def build(

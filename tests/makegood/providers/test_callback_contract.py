@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from makegood.providers.protocol import CallbackRejected, Outcome, Provider
 from settings import PROVIDER_NAMES
-from tests.samples import MANIFEST, TOKEN, Sample, make, samples, sign
+from tests.samples import CLOCK, MANIFEST, TOKEN, Sample, make, samples, sign
 
-NOW = datetime.fromtimestamp(MANIFEST["fixed_timestamp"], UTC)
+NOW = datetime.fromtimestamp(CLOCK, UTC)
 SIGNED = [sample for sample in samples("callback", genuine=True) if sample.values[0].expected.get("headers_file")]
 PROVIDERS: dict[str, Provider] = {name: make(name) for name in MANIFEST["adapters"]}
 SIGNING = [name for name, facts in MANIFEST["adapters"].items() if facts["webhook_secret"]]

@@ -23,9 +23,9 @@ from makegood.providers.protocol import (
 )
 from makegood.providers.signatures import sign_v3, verify_v3
 from tests.loopback import Loopback
-from tests.samples import MANIFEST, SAMPLES, job_for, make
+from tests.samples import CLOCK, MANIFEST, SAMPLES, job_for, make
 
-NOW = datetime.fromtimestamp(MANIFEST["fixed_timestamp"], UTC)
+NOW = datetime.fromtimestamp(CLOCK, UTC)
 SECRET = MANIFEST["adapters"]["wavespeed"]["webhook_secret"]
 JOB = "7c1f0e5b9a3d4c6f8b2e1a0d9c8b7a65"
 
