@@ -28,7 +28,7 @@ CHARGE = """
 SELECT outcome, balance, credits FROM reserve_generation(
     uuidv7()::text, sha256('request'), uuidv7(), uuidv7(), 'customer-' || :customer, 'wavespeed',
     'bytedance/seedream-v4', 'image', '{"prompt": "a lighthouse at dawn"}', NULL, NULL,
-    sha256(uuid_send(uuidv7())), 'image', 1, 'platform', NULL, 'UTC', '2 minutes');
+    sha256(uuid_send(uuidv7())), 'image', 1, '', 'platform', NULL, 'UTC', '2 minutes');
 """
 SHORTEST = """
 WITH request AS MATERIALIZED (

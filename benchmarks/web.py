@@ -47,7 +47,7 @@ SUBMITTED = """
     SELECT count(reserve_generation(
                uuidv7()::text, sha256('request'), uuidv7(), uuidv7(), 'customer-' || (1 + number %% %(customers)s),
                'wavespeed', 'bytedance/seedream-v4', 'image', '{"prompt": "a lighthouse at dawn"}', NULL, NULL,
-               sha256(convert_to(%(prefix)s || number, 'UTF8')), 'image', 1, 'platform', NULL, 'UTC', '1 day'))
+               sha256(convert_to(%(prefix)s || number, 'UTF8')), 'image', 1, '', 'platform', NULL, 'UTC', '1 day'))
       FROM generate_series(1, %(count)s) AS number;
     UPDATE generations SET status = 'submitted', provider_job_id = 'job', submitted_at = now()
      WHERE status = 'charged' AND provider = 'wavespeed';

@@ -26,7 +26,7 @@ RESERVE = f"""
 \\set customer random(1, {CUSTOMERS})
 SELECT id, outcome FROM (SELECT uuidv7() AS id) AS made, LATERAL reserve_generation(
     id::text, sha256('request'), id, uuidv7(), 'customer-' || :customer, 'wavespeed', 'bytedance/seedream-v4',
-    'image', '{{"prompt": "a lighthouse at dawn"}}', NULL, NULL, sha256(uuid_send(id)), 'image', 1, 'platform',
+    'image', '{{"prompt": "a lighthouse at dawn"}}', NULL, NULL, sha256(uuid_send(id)), 'image', 1, '', 'platform',
     NULL, 'UTC', '2 minutes') \\gset
 """
 VALUES = {
@@ -37,6 +37,7 @@ VALUES = {
     ":outputs": """'["https://results.example/1.png"]'::jsonb""",
     ":job": "NULL::text",
     ":id": ":id::uuid",
+    ":expire_at": "NULL::timestamptz",
 }
 
 

@@ -49,6 +49,7 @@ class Fate:
     message: str | None = None
     outputs: tuple[str, ...] = ()
     deliveries: tuple[Delivery, ...] = ()
+    expire_at: datetime | None = None
     late: Report | None = None
     late_at: datetime | None = None
     checks: int = 0

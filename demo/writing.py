@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from typing import Any, TypeVar
 
 from sqlalchemy import Executable, insert, text
@@ -15,7 +14,7 @@ from demo.catalogue import KIND, NANOBANANA
 from demo.fates import Delivery
 from demo.lives import PLATFORM, Life
 from demo.steps import Charge, Give, Look, Move, Refund, Step
-from makegood import customers, generations
+from makegood import customers, generations, reports
 from makegood.callbacks import KEPT_HEADERS
 from makegood.generations import NewGeneration
 from makegood.generations.costs import set_cost
@@ -130,6 +129,7 @@ def _reservation(life: Life, charge: Charge, terms: Terms) -> Row:
         "token_hash": charge.token_hash,
         "unit": units.unit,
         "quantity": units.quantity,
+        "qualifier": units.qualifier,
         "actor": new.actor,
         "at": charge.at,
         "zone": terms.timezone.key,
@@ -148,6 +148,7 @@ def _end(session: Session, charged: list[tuple[Life, Charge]]) -> None:
             "message": charge.fate.message,
             "outputs": list(charge.fate.outputs) or None,
             "job": charge.fate.job,
+            "expire_at": charge.fate.expire_at,
         }
         for _, charge in charged
     ]
@@ -167,8 +168,7 @@ def _deliver(session: Session, charged: list[tuple[Life, Charge]], terms: Terms)
 
 
 def _callback(life: Life, charge: Charge, delivery: Delivery) -> Row:
-    parsed = asdict(delivery.report)
-    identity = parsed.pop("delivery") or bodies.digest(delivery.body)
+    identity = delivery.report.delivery or bodies.digest(delivery.body)
     applied = delivery.state == "applied"
     return {
         "id": life.chance.uuid7(delivery.received_at),
@@ -178,7 +178,7 @@ def _callback(life: Life, charge: Charge, delivery: Delivery) -> Row:
         "delivery": identity,
         "headers": {name: delivery.headers[name] for name in KEPT_HEADERS if name in delivery.headers},
         "body": delivery.body,
-        "parsed": parsed,
+        "parsed": reports.to_json(delivery.report),
         "state": delivery.state,
         "detail": delivery.detail,
         "attempts": int(applied and charge.offer.provider != NANOBANANA),

@@ -18,11 +18,11 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from makegood import alerts, generations, hints
+from makegood import alerts, generations, hints, reports
 from makegood.errors import NotFound
 from makegood.ids import hash_token, uuid7
 from makegood.models import Callback, Generation
-from makegood.providers.protocol import CallbackRejected, ErrorClass, Outcome, Provider, Report
+from makegood.providers.protocol import CallbackRejected, Outcome, Provider, Report
 from makegood.terms import Terms
 
 MAX_BODY = 256 * 1024
@@ -31,6 +31,8 @@ RETRY_SECONDS = 10
 """Tries are so far apart at first, and twice as far each time: the last comes two months after the delivery."""
 KEPT_HEADERS = ("content-type", "user-agent", "webhook-id", "webhook-timestamp")
 """What is kept beside the body: never a signature, a secret or an authorization."""
+
+MASK = b"***"
 
 log = structlog.get_logger()
 
@@ -69,16 +71,17 @@ def receive(
     now = now or datetime.now(UTC)
     addressee = _addressee(session, provider_name, token)
     provider = providers[provider_name]
+    kept = _masked(body, token, provider.job_secret(token))
     try:
         report = provider.parse_callback(headers, body, now, token)
         if addressee.provider_job_id not in (None, report.provider_job_id or addressee.provider_job_id):
             raise CallbackRejected("it is about another job")
     except CallbackRejected as rejected:
-        return _store(session, addressee, provider_name, headers, body, "rejected", detail=str(rejected))
+        return _store(session, addressee, provider_name, headers, kept, "rejected", detail=str(rejected))
     if report.outcome is Outcome.PENDING:
         detail = f"not an end: {report.status}" if report.status else "not an end"
-        return _store(session, addressee, provider_name, headers, body, "ignored", report, detail)
-    receipt = _store(session, addressee, provider_name, headers, body, "waiting", report)
+        return _store(session, addressee, provider_name, headers, kept, "ignored", report, detail)
+    receipt = _store(session, addressee, provider_name, headers, kept, "waiting", report)
     if receipt.state == "duplicate":
         return receipt
     if not provider.signed:
@@ -108,7 +111,7 @@ def retry_next(
     callback = session.scalar(due if after is None else due.where(Callback.id > after))
     if callback is None:
         return None
-    report = _report_from(callback.parsed or {})
+    report = reports.from_json(callback.parsed or {})
     _apply(session, callback.id, callback.generation_id, report, terms, datetime.now(UTC))
     return callback.id
 
@@ -122,6 +125,14 @@ def _addressee(session: Session, provider_name: str, token: str) -> _Addressee:
     if row is None:
         raise NotFound("No generation waits for this callback.")
     return _Addressee(*row)
+
+
+def _masked(body: bytes, *secrets: str | None) -> bytes:
+    """The body without what some providers echo in it: the address that we gave them, and the job's secret."""
+    for secret in secrets:
+        if secret:
+            body = body.replace(secret.encode(), MASK)
+    return body
 
 
 def _store(
@@ -144,7 +155,7 @@ def _store(
         "delivery": delivery,
         "headers": {name: headers[name][:500].replace("\0", "") for name in KEPT_HEADERS if name in headers},
         "body": body,
-        "parsed": _parsed(report) if report else None,
+        "parsed": reports.to_json(report) if report else None,
         "state": state,
         "detail": detail or None,
     }
@@ -174,27 +185,3 @@ def _apply(
         .values(attempts=Callback.attempts + 1)
     )
     return Receipt(callback_id, state, detail)
-
-
-def _parsed(report: Report) -> dict[str, Any]:
-    return {
-        "outcome": report.outcome.value,
-        "provider_job_id": report.provider_job_id,
-        "outputs": list(report.outputs),
-        "error_class": report.error_class.value if report.error_class else None,
-        "message": report.message,
-        "cost_micros": report.cost_micros,
-        "status": report.status,
-    }
-
-
-def _report_from(parsed: dict[str, Any]) -> Report:
-    return Report(
-        outcome=Outcome(parsed["outcome"]),
-        provider_job_id=parsed["provider_job_id"],
-        outputs=tuple(parsed["outputs"]),
-        error_class=ErrorClass(parsed["error_class"]) if parsed["error_class"] else None,
-        message=parsed["message"],
-        cost_micros=parsed["cost_micros"],
-        status=parsed["status"],
-    )

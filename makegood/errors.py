@@ -54,6 +54,13 @@ class InsufficientCredits(MakegoodError):
     status = 402
 
 
+class ProviderDisabled(MakegoodError):
+    """An operator has switched this provider or model off for new generations. No credits moved."""
+
+    code = "provider_disabled"
+    status = 503
+
+
 class Forbidden(MakegoodError):
     """This operator or API key may not do that."""
 

@@ -15,10 +15,12 @@ from makegood.errors import Conflict, Invalid, NotFound
 from makegood.models import Operator
 from makegood.models.operators import ROLES
 
-ACTIONS = frozenset({"view", "refund", "acknowledge"})
+ACTIONS = frozenset(
+    {"view", "refund", "acknowledge", "apply_callback", "switch_provider", "edit_prices", "check_bills"}
+)
 PERMISSIONS: dict[str, frozenset[str]] = {
     "viewer": frozenset({"view"}),
-    "support": frozenset({"view", "refund", "acknowledge"}),
+    "support": frozenset({"view", "refund", "acknowledge", "apply_callback"}),
     "admin": ACTIONS,
 }
 EMAIL = re.compile(r"[!-?A-~]{1,64}@[!-?A-~]{1,189}")

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Text, bindparam, select, text, update
+from sqlalchemy import DateTime, Text, bindparam, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
 from makegood import alerts, refunds
 from makegood.errors import Conflict, NotFound
-from makegood.generations.costs import set_cost
+from makegood.generations import costs
 from makegood.models import Generation
 from makegood.providers.external import EXTERNAL
 from makegood.providers.protocol import ErrorClass, Outcome, Report
@@ -24,7 +24,8 @@ END = text(
     WITH ended AS (
         UPDATE generations
            SET status = :status, ended_at = :at, error_class = :error_class, error_message = :message,
-               outputs = :outputs, provider_job_id = coalesce(provider_job_id, :job),
+               outputs = :outputs, outputs_expire_at = :expire_at,
+               provider_job_id = coalesce(provider_job_id, :job),
                check_at = CASE WHEN :status = 'cancelled' AND provider <> :external THEN check_at END,
                latency_ms = CASE WHEN :status = 'succeeded' THEN
                    greatest(0, extract(epoch FROM :at - coalesce(submitted_at, charged_at)) * 1000) END
@@ -41,6 +42,7 @@ END = text(
     """
 ).bindparams(
     bindparam("outputs", type_=JSONB(none_as_null=True)),
+    bindparam("expire_at", type_=DateTime(timezone=True)),
     bindparam("status", type_=Text),
     bindparam("error_class", type_=Text),
     bindparam("message", type_=Text),
@@ -76,11 +78,10 @@ def settle(
             report=report,
             at=at,
         )
-    if report.cost_micros is not None:
-        set_cost(session, generation_id, report.cost_micros, source="provider")
+    costs.take(session, generation_id, report)
     if _end(session, generation_id, "succeeded", at, report=report):
         return Ended("ended")
-    return Ended(_late(session, generation_id, "succeeded", at, list(report.outputs)))
+    return Ended(_late(session, generation_id, "succeeded", at, report))
 
 
 def fail(
@@ -100,14 +101,15 @@ def fail(
     report it is our own clock that gave up: that says nothing of a generation that has ended.
     """
     at = at or datetime.now(UTC)
-    cost = 0 if refused else report.cost_micros if report else None
-    if cost is not None:
-        set_cost(session, generation_id, cost, source="refused" if refused else "provider")
+    if refused:
+        costs.set_cost(session, generation_id, 0, source="refused")
+    elif report is not None:
+        costs.take(session, generation_id, report)
     change = "ended"
     if not _end(session, generation_id, "failed", at, error_class, message, report):
         if report is None and not refused:
             return Ended("repeated")
-        change = _late(session, generation_id, "failed", at, [])
+        change = _late(session, generation_id, "failed", at, None)
         if change != "late" or not _was_cancelled(session, generation_id):
             return Ended(change)
         # The customer gave up on a job that then failed: no failure is ever paid for.
@@ -174,16 +176,18 @@ def _end(
         "error_class": error_class,
         "message": message,
         "outputs": list(report.outputs) if report and report.outputs else None,
+        "expire_at": report.outputs_expire_at if report and report.outputs else None,
         "job": report.provider_job_id if report else None,
     }
     return session.execute(END, values).first() is not None
 
 
-def _late(session: Session, generation_id: UUID, outcome: str, at: datetime, outputs: list[str]) -> str:
+def _late(session: Session, generation_id: UUID, outcome: str, at: datetime, report: Report | None) -> str:
     # Only the first late outcome counts: a provider that contradicts itself moves no more credits.
     values: dict[str, Any] = {"late_outcome": outcome, "late_at": at, "check_at": None}
-    if outputs:
-        values["outputs"] = outputs
+    if report is not None and report.outputs:
+        values["outputs"] = list(report.outputs)
+        values["outputs_expire_at"] = report.outputs_expire_at
     changed = session.execute(
         update(Generation)
         .where(Generation.id == generation_id, Generation.status != outcome, Generation.late_outcome.is_(None))

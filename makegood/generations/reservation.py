@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, LargeBinary, Text, bindparam, text
+from sqlalchemy import BigInteger, LargeBinary, Numeric, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
 from makegood import idempotency
-from makegood.errors import InsufficientCredits, Invalid, NotFound
+from makegood.errors import InsufficientCredits, Invalid, NotFound, ProviderDisabled
 from makegood.grants import MAX_CREDITS
 from makegood.ids import hash_token, new_token, uuid7
 from makegood.providers.protocol import Provider
@@ -23,7 +23,7 @@ from makegood.terms import Terms
 RESERVE = text(
     "SELECT outcome, balance, credits FROM reserve_generation(:key, :fingerprint, :generation, :transaction, "
     ":customer, :provider, :model, :kind, :input, :metadata, :credits, :token_hash, :unit, :quantity, "
-    ":actor, :at, :zone, :check_after)"
+    ":qualifier, :actor, :at, :zone, :check_after)"
 ).bindparams(
     bindparam("fingerprint", type_=LargeBinary),
     bindparam("token_hash", type_=LargeBinary),
@@ -31,6 +31,7 @@ RESERVE = text(
     bindparam("metadata", type_=JSONB(none_as_null=True)),
     bindparam("credits", type_=BigInteger),
     bindparam("kind", type_=Text),
+    bindparam("quantity", type_=Numeric(18, 3)),
 )
 
 NOT_THE_REQUEST = ("idempotency_key", "actor")
@@ -74,7 +75,7 @@ def reserve(
     """Charge the customer for a new generation, once for each idempotency key.
 
     Raises NotFound (customer), Invalid (credits out of range, no credit price), InsufficientCredits,
-    IdempotencyConflict: no credits moved, and the caller rolls back.
+    ProviderDisabled, IdempotencyConflict: no credits moved, and the caller rolls back.
     """
     if new.credits is not None and not 0 < new.credits <= MAX_CREDITS:
         problem = f"must be a whole number from 1 to {MAX_CREDITS}"
@@ -96,6 +97,7 @@ def reserve(
         "token_hash": hash_token(token),
         "unit": units.unit,
         "quantity": units.quantity,
+        "qualifier": units.qualifier,
         "actor": new.actor,
         "at": at,
         "zone": terms.timezone.key,
@@ -118,7 +120,10 @@ def reserve(
 
 def _refusal(
     new: NewGeneration, outcome: str, credits: int | None, balance: int | None
-) -> NotFound | Invalid | InsufficientCredits:
+) -> NotFound | Invalid | InsufficientCredits | ProviderDisabled:
+    if outcome == "disabled":
+        what = f"{new.model} at {new.provider} is switched off for new generations."
+        return ProviderDisabled(f"{what} No credits moved. Try again later, or choose another provider or model.")
     if outcome == "unknown_customer":
         return NotFound(f"There is no customer {new.customer_id!r}. No credits moved.")
     if outcome == "no_credit_price":

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import DateTime, Text, bindparam, text
 from sqlalchemy.orm import Session
 
-from makegood.generations.costs import set_cost
+from makegood.generations import costs
 from makegood.providers.protocol import Accepted, ErrorClass, Job, Provider, SubmitRefused, SubmitUnknown
 
 RECORD = text(
@@ -75,6 +75,6 @@ def record_submit(
         "submitted_at": at if accepted else None,
     }
     after: str = session.execute(RECORD, values).scalar_one()
-    if isinstance(result, Accepted) and result.cost_micros is not None:
-        set_cost(session, generation_id, result.cost_micros, source="provider")
+    if isinstance(result, Accepted):
+        costs.take(session, generation_id, result)
     return after

@@ -13,7 +13,8 @@ from makegood.models.operators import (
     OperatorSession,
     Throttle,
 )
-from makegood.models.prices import CreditPrice, Price
+from makegood.models.prices import CostAdjustment, CreditPrice, Price
+from makegood.models.providers import ProviderSwitch
 from makegood.models.rollups import Bucket, Day, Event, RollupState, TierTotal
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Base",
     "Bucket",
     "Callback",
+    "CostAdjustment",
     "CreditPrice",
     "CreditTransaction",
     "Customer",
@@ -36,6 +38,7 @@ __all__ = [
     "Operator",
     "OperatorSession",
     "Price",
+    "ProviderSwitch",
     "Refund",
     "RefundPolicy",
     "RollupState",

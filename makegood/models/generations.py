@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, SmallInteger, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from makegood.models.base import Base, Count, UUIDKey, Written, foreign_text
@@ -18,7 +19,9 @@ ENDED = ("succeeded", "failed", "cancelled")
 class Generation(Base):
     """One job at one provider, charged at submit.
 
-    `tier` is the customer's tier when charged. `cost_micros` is null while the cost is unknown.
+    `tier` is the customer's tier when charged. What the provider bills is `quantity` of `unit` in the tier
+    `qualifier`, at the price version `price_id`; `quantity` is null while only its answer can tell. `cost_micros`
+    is null while the cost is unknown, `outputs_expire_at` where nobody knows when the links die.
     `late_outcome` is what the provider reported after the generation had already ended otherwise.
     `check_at` is when reconcile looks at it next; null once it ended.
     """
@@ -32,6 +35,14 @@ class Generation(Base):
         CheckConstraint("credits_charged > 0", name="credits_charged"),
         CheckConstraint("credits_refunded BETWEEN 0 AND credits_charged", name="credits_refunded"),
         CheckConstraint("cost_micros >= 0", name="cost_micros"),
+        # Not a number counts as greater than every number.
+        CheckConstraint("quantity BETWEEN 0 AND 1000000000", name="quantity"),
+        CheckConstraint(foreign_text("unit"), name="unit"),
+        CheckConstraint("char_length(qualifier) <= 200", name="qualifier"),
+        CheckConstraint(
+            "cost_source IN ('price_book', 'provider', 'bill', 'refused', 'unknown')", name="cost_source"
+        ),
+        CheckConstraint("(cost_micros IS NULL) = (cost_source = 'unknown')", name="unknown_cost"),
         CheckConstraint("(status IN ('succeeded', 'failed', 'cancelled')) = (ended_at IS NOT NULL)", name="ended"),
         CheckConstraint("(status = 'failed') = (error_class IS NOT NULL)", name="error_class"),
         CheckConstraint(foreign_text("provider"), name="provider"),
@@ -69,13 +80,15 @@ class Generation(Base):
     callback_token_hash: Mapped[bytes]
     provider_job_id: Mapped[str | None]
     unit: Mapped[str]
-    quantity: Mapped[int]
+    qualifier: Mapped[str] = mapped_column(server_default=text("''"))
+    quantity: Mapped[Decimal | None] = mapped_column(Numeric(18, 3))
     price_id: Mapped[UUID | None] = mapped_column(ForeignKey("prices.id"))
     cost_micros: Mapped[int | None]
     cost_source: Mapped[str]
     error_class: Mapped[str | None]
     error_message: Mapped[str | None]
     outputs: Mapped[list[Any] | None]
+    outputs_expire_at: Mapped[datetime | None]
     latency_ms: Mapped[int | None]
     late_outcome: Mapped[str | None]
     late_at: Mapped[datetime | None]

@@ -39,7 +39,7 @@ ENDPOINTS = {  # https://docs.nanobananaapi.ai/nanobanana-api/generate-or-edit-i
     "nano-banana-2": "generate-2",
     "nano-banana-pro": "generate-pro",
 }
-RESOLUTIONS = {"1K": "image_1k", "2K": "image_2k", "4K": "image_4k"}
+RESOLUTIONS = ("1K", "2K", "4K")
 
 ERROR_CODES = {  # https://docs.nanobananaapi.ai/nanobanana-api/generate-or-edit-image-callbacks
     400: ErrorClass.CONTENT_POLICY_VIOLATION,
@@ -86,7 +86,7 @@ class NanoBanana:
         if model == "nano-banana":
             return Units("image", min(max(fields.integer(input.get("numImages")) or 1, 1), 4))
         resolution = input.get("resolution")
-        return Units(RESOLUTIONS.get(resolution if isinstance(resolution, str) else "", "image_1k"), 1)
+        return Units("image", 1, resolution if resolution in RESOLUTIONS else RESOLUTIONS[0])
 
     def job_secret(self, token: str) -> str | None:
         """None: there is no secret for one job alone."""

@@ -121,6 +121,7 @@ REQUIRED: dict[str, dict[str, object]] = {
         "provider": "'p'",
         "model": "'m'",
         "unit": "'image'",
+        "amount_micros": 1,
         "unit_price_micros": 1,
         "effective_from": ":at",
         "source": "'test'",

@@ -73,10 +73,10 @@ def test_the_first_model_needs_a_type(input: dict[str, Any], type: str, loopback
         ("nano-banana", {"numImages": 3}, Units("image", 3)),
         ("nano-banana", {"numImages": 99}, Units("image", 4)),
         ("nano-banana", {"numImages": "x"}, Units("image", 1)),
-        ("nano-banana-2", {}, Units("image_1k", 1)),
-        ("nano-banana-2", {"resolution": "2K", "numImages": 3}, Units("image_2k", 1)),
-        ("nano-banana-pro", {"resolution": "4K"}, Units("image_4k", 1)),
-        ("nano-banana-pro", {"resolution": ["4K"]}, Units("image_1k", 1)),
+        ("nano-banana-2", {}, Units("image", 1, "1K")),
+        ("nano-banana-2", {"resolution": "2K", "numImages": 3}, Units("image", 1, "2K")),
+        ("nano-banana-pro", {"resolution": "4K"}, Units("image", 1, "4K")),
+        ("nano-banana-pro", {"resolution": ["4K"]}, Units("image", 1, "1K")),
     ],
 )
 def test_units_depend_on_the_model(model: str, input: dict[str, Any], units: Units) -> None:
