@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from makegood.providers.registry import ADAPTERS
+from makegood.providers.registry import ADAPTERS, WITH_API_SECRET
 from makegood.terms import Terms
 
 PROVIDER_NAMES = tuple(ADAPTERS)
@@ -87,7 +87,7 @@ def _provider(environ: Mapping[str, str], name: str) -> ProviderSettings:
         base_url = _url(environ, f"{prefix}_BASE_URL", "", ("http", "https")).rstrip("/")
     return ProviderSettings(
         api_key=environ.get(f"{prefix}_API_KEY") or None,
-        api_secret=environ.get(f"{prefix}_API_SECRET") or None,
+        api_secret=(environ.get(f"{prefix}_API_SECRET") or None) if name in WITH_API_SECRET else None,
         webhook_secret=environ.get(f"{prefix}_WEBHOOK_SECRET") or None,
         base_url=base_url,
     )

@@ -15,6 +15,9 @@ ADAPTERS: Mapping[str, Callable[[str, protocol.Connection, Limits], protocol.Pro
 }
 """Every provider that can be configured: its name in settings, prices and addresses, and its adapter."""
 
+WITH_API_SECRET = frozenset({"kling"})
+"""Providers that give out a secret beside the key."""
+
 
 def build(
     connections: Mapping[str, protocol.Connection], limits: Limits | None = None
