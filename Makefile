@@ -8,6 +8,8 @@ CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || comman
 IN_VENV := .venv/bin/python -m
 # Empty while .venv has a Python that works: one that the system has replaced does not.
 BROKEN := $(shell .venv/bin/python -c '$(SUITABLE)' 2>/dev/null || echo broken)
+# Each process of the tests has a PostgreSQL of its own; a file's tests stay together.
+PARALLEL ?= --numprocesses auto --maxprocesses 4 --dist loadfile
 COMPILE := $(IN_VENV) uv pip compile pyproject.toml --universal --no-emit-index-url --no-header --no-annotate --quiet
 
 export CHROMIUM
@@ -22,7 +24,7 @@ demo: .venv/installed
 test: .venv/installed-dev
 	@test -x "$(CHROMIUM)" || { echo "The browser's tests need Chromium; on Debian or Ubuntu: apt-get install chromium," \
 		"or name one: make CHROMIUM=/path/to/chromium test" >&2; exit 1; }
-	@exec $(IN_VENV) pytest $(ARGS)
+	@exec $(IN_VENV) pytest $(PARALLEL) $(ARGS)
 
 lint: .venv/installed-dev
 	$(IN_VENV) ruff check .
