@@ -1,7 +1,8 @@
 """The callbacks inbox: every delivery is stored as received and applied at most once.
 
-Order: token, signature, store, apply. A provider that signs nothing proves nothing: its callback is a hint,
-and reconcile fetches the job with our key before money moves.
+Order: signature, token, store, apply. The signature comes first, because a provider's public keys may have to be
+fetched, and no transaction is open then. A provider that signs nothing proves nothing: its callback is a hint, and
+reconcile fetches the job with our key before money moves. So is a genuine one that does not say everything.
 """
 
 from __future__ import annotations
@@ -32,7 +33,11 @@ RETRY_SECONDS = 10
 KEPT_HEADERS = ("content-type", "user-agent", "webhook-id", "webhook-timestamp")
 """What is kept beside the body: never a signature, a secret or an authorization."""
 
+SECRET_HEADERS = ("x-webhook-secret",)
+"""What holds a secret in clear, which its sender may repeat in the body: it is masked there, whatever it is."""
 MASK = b"***"
+LEAST_MASKED = 8
+"""What is shorter is no secret: masking it would only spoil the body."""
 
 log = structlog.get_logger()
 
@@ -51,6 +56,7 @@ class _Addressee:
     id: UUID
     customer_id: str
     provider_job_id: str | None
+    ended: bool
 
 
 def receive(
@@ -64,30 +70,30 @@ def receive(
     *,
     now: datetime | None = None,
 ) -> Receipt:
-    """Take a delivery into the inbox and apply it. Header names are in lower case.
+    """Take a delivery into the inbox and apply it. Header names are in lower case. No transaction may be open.
 
     Raises NotFound for a token that belongs to no generation of this provider: nothing is stored then.
     """
     now = now or datetime.now(UTC)
-    addressee = _addressee(session, provider_name, token)
     provider = providers[provider_name]
-    kept = _masked(body, token, provider.job_secret(token))
-    try:
-        report = provider.parse_callback(headers, body, now, token)
-        if addressee.provider_job_id not in (None, report.provider_job_id or addressee.provider_job_id):
-            raise CallbackRejected("it is about another job")
-    except CallbackRejected as rejected:
-        return _store(session, addressee, provider_name, headers, kept, "rejected", detail=str(rejected))
+    report, problem = _read(provider, headers, body, now, token)
+    addressee = _addressee(session, provider_name, token)
+    kept = _masked(body, token, provider.job_secret(token), *(headers.get(name) for name in SECRET_HEADERS))
+    if report and addressee.provider_job_id not in (None, report.provider_job_id or addressee.provider_job_id):
+        report, problem = None, "it is about another job"
+    if report is None:
+        return _store(session, addressee, provider_name, headers, kept, "rejected", detail=problem)
     if report.outcome is Outcome.PENDING:
         detail = f"not an end: {report.status}" if report.status else "not an end"
         return _store(session, addressee, provider_name, headers, kept, "ignored", report, detail)
     receipt = _store(session, addressee, provider_name, headers, kept, "waiting", report)
     if receipt.state == "duplicate":
         return receipt
-    if not provider.signed:
+    if not provider.signed or report.incomplete:
         hints.follow(session, addressee.id, report, now=now)
-        return Receipt(receipt.callback_id, "waiting", "unsigned: the job is fetched before it counts")
-    return _apply(session, receipt.callback_id, addressee.id, report, terms, now)
+        why = "incomplete" if provider.signed else "unsigned"
+        return Receipt(receipt.callback_id, "waiting", f"{why}: the job is fetched before it counts")
+    return apply(session, receipt.callback_id, addressee.id, report, terms, now)
 
 
 def retry_next(
@@ -103,6 +109,8 @@ def retry_next(
     due = (
         select(Callback)
         .where(Callback.state == "waiting", Callback.provider.in_(signed), Callback.attempts < MAX_ATTEMPTS)
+        # A report that leaves something out is never applied as it is: reconcile fetches its job.
+        .where(Callback.parsed["incomplete"].astext.is_distinct_from("true"))
         .where(age >= RETRY_SECONDS * (func.power(2, Callback.attempts - 1) - 1))
         .order_by(Callback.id)
         .limit(1)
@@ -112,15 +120,25 @@ def retry_next(
     if callback is None:
         return None
     report = reports.from_json(callback.parsed or {})
-    _apply(session, callback.id, callback.generation_id, report, terms, datetime.now(UTC))
+    apply(session, callback.id, callback.generation_id, report, terms, datetime.now(UTC))
     return callback.id
+
+
+def _read(
+    provider: Provider, headers: Mapping[str, str], body: bytes, now: datetime, token: str
+) -> tuple[Report | None, str]:
+    """What a delivery says, or why it is not genuine."""
+    try:
+        return provider.parse_callback(headers, body, now, token), ""
+    except CallbackRejected as rejected:
+        return None, str(rejected)
 
 
 def _addressee(session: Session, provider_name: str, token: str) -> _Addressee:
     row = session.execute(
-        select(Generation.id, Generation.customer_id, Generation.provider_job_id).where(
-            Generation.callback_token_hash == hash_token(token), Generation.provider == provider_name
-        )
+        select(
+            Generation.id, Generation.customer_id, Generation.provider_job_id, Generation.ended_at.is_not(None)
+        ).where(Generation.callback_token_hash == hash_token(token), Generation.provider == provider_name)
     ).first()
     if row is None:
         raise NotFound("No generation waits for this callback.")
@@ -130,7 +148,7 @@ def _addressee(session: Session, provider_name: str, token: str) -> _Addressee:
 def _masked(body: bytes, *secrets: str | None) -> bytes:
     """The body without what some providers echo in it: the address that we gave them, and the job's secret."""
     for secret in secrets:
-        if secret:
+        if secret and len(secret) >= LEAST_MASKED:
             body = body.replace(secret.encode(), MASK)
     return body
 
@@ -158,6 +176,7 @@ def _store(
         "parsed": reports.to_json(report) if report else None,
         "state": state,
         "detail": detail or None,
+        "late": addressee.ended,
     }
     row = insert(Callback).values(values).on_conflict_do_nothing().returning(Callback.id)
     if session.execute(row).first() is None:
@@ -166,9 +185,10 @@ def _store(
     return Receipt(callback_id, state, detail)
 
 
-def _apply(
+def apply(
     session: Session, callback_id: UUID, generation_id: UUID, report: Report, terms: Terms, now: datetime
 ) -> Receipt:
+    """Apply a genuine delivery, whose row this transaction has locked. Where that fails, it waits on."""
     try:
         with session.begin_nested():
             ended = generations.settle(session, generation_id, report, terms, at=now)

@@ -13,8 +13,9 @@ from makegood.models.operators import (
     OperatorSession,
     Throttle,
 )
+from makegood.models.outputs import Notification, OutputFile
 from makegood.models.prices import CostAdjustment, CreditPrice, Price
-from makegood.models.providers import ProviderSwitch
+from makegood.models.providers import ProviderBalance, ProviderSwitch
 from makegood.models.rollups import Bucket, Day, Event, RollupState, TierTotal
 
 __all__ = [
@@ -35,9 +36,12 @@ __all__ = [
     "Grant",
     "IdempotencyKey",
     "Movement",
+    "Notification",
     "Operator",
     "OperatorSession",
+    "OutputFile",
     "Price",
+    "ProviderBalance",
     "ProviderSwitch",
     "Refund",
     "RefundPolicy",

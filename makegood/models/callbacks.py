@@ -19,6 +19,7 @@ class Callback(Base):
 
     `delivery` identifies the delivery (the provider's own id, else a hash of the body). A rejected delivery
     proves nothing and a non-terminal one changes nothing, so neither stands in the way of one with the same id.
+    `late` says that its generation had ended when it came.
     """
 
     __tablename__ = "callbacks"
@@ -33,6 +34,15 @@ class Callback(Base):
         ),
         Index("ix_callbacks_generation", "generation_id", "id"),
         Index("ix_callbacks_waiting", "id", postgresql_where=text("state = 'waiting'")),
+        Index("ix_callbacks_received", "received_at", "id"),
+        Index("ix_callbacks_provider", "provider", "received_at", "id"),
+        Index("ix_callbacks_state", "state", "received_at", "id", postgresql_where=text("state <> 'applied'")),
+        Index(
+            "ix_callbacks_late",
+            "provider",
+            "received_at",
+            postgresql_where=text("late AND state = 'applied'"),
+        ),
     )
 
     id: Mapped[UUIDKey]
@@ -45,6 +55,7 @@ class Callback(Base):
     parsed: Mapped[dict[str, Any] | None]
     state: Mapped[str]
     detail: Mapped[str | None]
+    late: Mapped[bool] = mapped_column(server_default=text("false"))
     attempts: Mapped[Count]
     received_at: Mapped[Written]
     applied_at: Mapped[datetime | None]

@@ -23,7 +23,8 @@ class Generation(Base):
     `qualifier`, at the price version `price_id`; `quantity` is null while only its answer can tell. `cost_micros`
     is null while the cost is unknown, `outputs_expire_at` where nobody knows when the links die.
     `late_outcome` is what the provider reported after the generation had already ended otherwise.
-    `check_at` is when reconcile looks at it next; null once it ended.
+    `check_at` is when reconcile looks at it next; null once it ended. `job_by_likeness` says that the job was found in
+    the provider's list and nothing of ours proves it; `gone_since` that the provider did not know the job any more.
     """
 
     __tablename__ = "generations"
@@ -51,9 +52,12 @@ class Generation(Base):
         CheckConstraint(foreign_text("provider_job_id"), name="provider_job_id"),
         Index("uq_generations_callback_token", "callback_token_hash", unique=True),
         Index("ix_generations_customer", "customer_id", "id"),
+        # The platform's own jobs are its own affair: several generations may share one.
         Index(
-            "ix_generations_provider_job",
+            "uq_generations_provider_job",
             "provider_job_id",
+            text("(CASE WHEN provider = 'external' THEN id::text ELSE provider END)"),
+            unique=True,
             postgresql_where=text("provider_job_id IS NOT NULL"),
         ),
         Index(
@@ -63,6 +67,20 @@ class Generation(Base):
         ),
         Index("ix_generations_check", "check_at", postgresql_where=text("check_at IS NOT NULL")),
         Index("ix_generations_failed", "ended_at", "id", postgresql_where=text("status = 'failed'")),
+        Index(
+            "ix_generations_latency",
+            "provider",
+            "ended_at",
+            postgresql_include=["latency_ms", "model"],
+            postgresql_where=text("status = 'succeeded'"),
+        ),
+        Index(
+            "ix_generations_provider_failed",
+            "provider",
+            "ended_at",
+            postgresql_include=["error_class"],
+            postgresql_where=text("status = 'failed'"),
+        ),
     )
 
     id: Mapped[UUIDKey]
@@ -79,6 +97,8 @@ class Generation(Base):
     credits_refunded: Mapped[Count]
     callback_token_hash: Mapped[bytes]
     provider_job_id: Mapped[str | None]
+    job_by_likeness: Mapped[bool] = mapped_column(server_default=text("false"))
+    gone_since: Mapped[datetime | None]
     unit: Mapped[str]
     qualifier: Mapped[str] = mapped_column(server_default=text("''"))
     quantity: Mapped[Decimal | None] = mapped_column(Numeric(18, 3))
