@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hmac
 import re
 import unicodedata
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
+
+from makegood.ids import hash_token
 
 MAX_OUTPUTS = 50
 MAX_LINK_LENGTH = 2000
@@ -48,6 +52,23 @@ def links(value: Any) -> tuple[str, ...]:
     """The http and https addresses in a list, at most 50 of at most 2,000 characters. Others are left out."""
     items = value if isinstance(value, list) else [value]
     return tuple(item for item in items[:MAX_OUTPUTS] if _is_link(item))
+
+
+def instant(value: Any) -> datetime | None:
+    """A time in ISO 8601, with its zone."""
+    try:
+        time = datetime.fromisoformat(value) if isinstance(value, str) and len(value) <= 50 else None
+    except ValueError:
+        return None
+    return time if time is not None and time.tzinfo is not None else None
+
+
+def calls_back(value: Any, token_hash: bytes) -> bool:
+    """Whether that is the callback address with this token, as a provider lists it with a job."""
+    if not isinstance(value, str) or len(value) > MAX_LINK_LENGTH or not value.isascii():
+        return False
+    token = value.partition("?")[0].rpartition("/")[2]
+    return hmac.compare_digest(hash_token(token), token_hash)
 
 
 def _is_link(value: Any) -> bool:

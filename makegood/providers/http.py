@@ -126,15 +126,22 @@ class Door:
     def fetch(self, url: str, auth: Mapping[str, str], body: Mapping[str, Any] | None = None) -> Answer:
         """Ask once, with GET, or with POST where the question has a body. The answer's body is an object. Raises
         FetchFailed."""
-        try:
-            method = "GET" if body is None else "POST"
-            request = self._request(method, url, auth, self._fetch_seconds, body)
-            answer = self._answer(request, self._fetch_seconds)
-        except (*NEVER_SENT, httpx.HTTPError, _Endless) as error:
-            raise FetchFailed(f"no answer ({_name(error)})") from None
+        answer = self._ask(url, auth, body)
         if answer.body is None:
             raise FetchFailed(f"an unreadable answer with HTTP {answer.status}")
         return answer
+
+    def download(self, url: str, auth: Mapping[str, str]) -> Answer:
+        """Ask once for a file at the provider itself: any answer will do. Raises FetchFailed."""
+        return self._ask(url, auth, None)
+
+    def _ask(self, url: str, auth: Mapping[str, str], body: Mapping[str, Any] | None) -> Answer:
+        try:
+            method = "GET" if body is None else "POST"
+            request = self._request(method, url, auth, self._fetch_seconds, body)
+            return self._answer(request, self._fetch_seconds)
+        except (*NEVER_SENT, httpx.HTTPError, _Endless) as error:
+            raise FetchFailed(f"no answer ({_name(error)})") from None
 
     def _request(
         self,
@@ -180,6 +187,8 @@ def _name(error: Exception) -> str:
 
 
 def _object(raw: bytes) -> Mapping[str, Any] | None:
+    if raw.lstrip()[:1] != b"{":
+        return None  # without reading a file of megabytes as if it were JSON
     try:
         value = loads(raw)
     except NotJSON:
