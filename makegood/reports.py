@@ -24,6 +24,7 @@ def to_json(report: Report) -> dict[str, Any]:
         if usage and usage.quantity is not None
         else None,
         "outputs_expire_at": expire_at.isoformat() if expire_at else None,
+        "incomplete": report.incomplete,
     }
 
 
@@ -40,4 +41,5 @@ def from_json(parsed: dict[str, Any]) -> Report:
         status=parsed["status"],
         usage=Units(usage[0], Decimal(usage[1]), usage[2]) if usage else None,
         outputs_expire_at=datetime.fromisoformat(expire_at) if expire_at else None,
+        incomplete=parsed.get("incomplete", False),
     )

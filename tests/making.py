@@ -88,6 +88,7 @@ class FakeProvider:
             message=data.get("message"),
             delivery=data.get("delivery"),
             status=data["outcome"],
+            incomplete=data.get("incomplete", False),
         )
 
     def fetch(self, provider_job_id: str, model: str) -> Report:

@@ -85,7 +85,8 @@ class Report:
     `delivery` identifies a callback's delivery where the provider gives it an id. `message` is the provider's
     text, at most 500 characters; it is shown to operators, never to customers. `cost_micros` (micro-dollars) and
     `usage` (what was really billed, to be priced by the price book) only where the answer itself says so.
-    `outputs_expire_at` is when the links die.
+    `outputs_expire_at` is when the links die. An `incomplete` report is genuine, but leaves out what only a fetch
+    tells (the result or its cost): the job is fetched before it counts.
     """
 
     outcome: Outcome
@@ -99,6 +100,7 @@ class Report:
     usage: Units | None = None
     outputs_expire_at: datetime | None = None
     files: tuple[File, ...] = ()
+    incomplete: bool = False
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ import pytest
 from sqlalchemy import event, select, text
 from sqlalchemy.orm import Session
 
-from makegood import alerts, callbacks, generations, ledger
+from makegood import alerts, callbacks, generations, ledger, reconcile
 from makegood.callbacks import Receipt
 from makegood.errors import NotFound
 from makegood.generations import Reservation
 from makegood.models import Callback
-from makegood.providers.protocol import Accepted
-from tests.making import TERMS, FakeProvider, make_customer, reserve
+from makegood.providers.protocol import Accepted, Report
+from tests.making import FAILURE, TERMS, FakeProvider, make_customer, reserve
 
 GENUINE = {"x-genuine": "yes", "content-type": "application/json", "authorization": "Bearer secret"}
 SUCCEEDED = {"outcome": "succeeded", "outputs": ["https://results.example/1.png"], "delivery": "d1"}
@@ -125,7 +125,9 @@ def test_an_unknown_token_is_refused_and_nothing_is_stored(session: Session, pro
     token = "x" * 43 if provider == "wavespeed" else reservation.callback_token
     adapter = FakeProvider(name=provider)
     with pytest.raises(NotFound):
-        callbacks.receive(session, {provider: adapter}, provider, token, GENUINE, b"{}", TERMS)
+        callbacks.receive(
+            session, {provider: adapter}, provider, token, GENUINE, json.dumps(SUCCEEDED).encode(), TERMS
+        )
     assert session.scalars(select(Callback)).all() == []
 
 
@@ -209,6 +211,88 @@ def test_an_unsigned_hint_is_not_retried_as_if_it_were_proven(session: Session) 
     receive(session, reservation, FAILED, provider=provider, headers={})
     assert callbacks.retry_next(session, {provider.name: provider}, TERMS) is None
     assert status(session, reservation) == "charged"
+
+
+@pytest.mark.parametrize("payload", [SUCCEEDED, FAILED])
+def test_a_genuine_callback_that_leaves_something_out_moves_nothing_until_its_job_is_fetched(
+    session: Session, payload: dict[str, Any]
+) -> None:
+    customer_id, provider = make_customer(session), FakeProvider()
+    reservation = reserve(session, customer_id, credits=30)
+    before = generations.get(session, reservation.generation_id).check_at
+    receipt = receive(session, reservation, payload | {"incomplete": True, "job": "job-7"}, provider=provider)
+    generation = generations.get(session, reservation.generation_id)
+    assert (receipt.state, generation.status) == ("waiting", "charged")
+    assert receipt.detail == "incomplete: the job is fetched before it counts"
+    assert generation.provider_job_id == "job-7"
+    assert before is not None
+    assert generation.check_at is not None
+    assert generation.check_at < before
+    assert ledger.balance(session, customer_id) == 75
+    assert callbacks.retry_next(session, {provider.name: provider}, TERMS) is None
+    assert status(session, reservation) == "charged"
+    assert ledger.balance(session, customer_id) == 75
+
+
+def test_what_the_fetch_says_counts_and_not_what_the_incomplete_callback_said(session: Session) -> None:
+    customer_id, provider = make_customer(session), FakeProvider()
+    reservation = reserve(session, customer_id, credits=30)
+    generations.record_submit(session, reservation.generation_id, Accepted("job-7"))
+    receipt = receive(session, reservation, SUCCEEDED | {"incomplete": True, "job": "job-7"}, provider=provider)
+    [claimed] = reconcile.claim(session)
+    provider.fetched = FAILURE
+    report = reconcile.look_up({provider.name: provider}, claimed)
+    assert reconcile.decide(session, claimed, report, TERMS) == "settled"
+    assert status(session, reservation) == "failed"
+    assert ledger.balance(session, customer_id) == 105
+    stored = session.get_one(Callback, receipt.callback_id, populate_existing=True)
+    assert (stored.state, stored.detail) == ("applied", "fetched: failed")
+
+
+def test_a_copy_of_an_incomplete_callback_is_a_duplicate(session: Session) -> None:
+    customer_id = make_customer(session)
+    reservation = reserve(session, customer_id, credits=30)
+    payload = SUCCEEDED | {"incomplete": True}
+    assert [receive(session, reservation, payload).state for _ in range(2)] == ["waiting", "duplicate"]
+    assert ledger.balance(session, customer_id) == 75
+
+
+def test_a_secret_that_a_header_brings_in_clear_is_masked_in_the_body_whatever_it_is(session: Session) -> None:
+    reservation = reserve(session, make_customer(session))
+    secret = "a-secret-of-this-delivery"
+    body = json.dumps(
+        SUCCEEDED | {"secret": secret, "address": f"/callbacks/{reservation.callback_token}"}
+    ).encode()
+    for headers, state in ((GENUINE, "applied"), ({}, "rejected")):
+        receipt = receive(session, reservation, body, headers={**headers, "x-webhook-secret": secret})
+        stored = session.get_one(Callback, receipt.callback_id)
+        assert receipt.state == state
+        assert b'"***"' in stored.body
+        kept = stored.body + json.dumps([stored.headers, stored.parsed, stored.detail]).encode()
+        assert secret.encode() not in kept
+        assert reservation.callback_token.encode() not in kept
+
+
+def test_what_is_too_short_for_a_secret_does_not_spoil_the_body(session: Session) -> None:
+    reservation = reserve(session, make_customer(session))
+    receipt = receive(session, reservation, SUCCEEDED, headers={**GENUINE, "x-webhook-secret": "e"})
+    assert session.get_one(Callback, receipt.callback_id).body == json.dumps(SUCCEEDED).encode()
+
+
+def test_nothing_is_asked_of_the_database_before_the_signature_was_checked(session: Session) -> None:
+    """Checking it may mean fetching a provider's public keys, and no transaction is open while we wait."""
+    reservation, seen = reserve(session, make_customer(session)), []
+
+    class Watching(FakeProvider):
+        def parse_callback(self, *given: Any, **named: Any) -> Report:
+            seen.append(len(statements))
+            return super().parse_callback(*given, **named)
+
+    statements: list[str] = []
+    event.listen(session.connection(), "before_cursor_execute", lambda *call: statements.append(call[2]))
+    assert receive(session, reservation, SUCCEEDED, provider=Watching()).state == "applied"
+    assert seen == [0]
+    assert statements
 
 
 def test_a_callback_takes_few_statements(session: Session) -> None:
