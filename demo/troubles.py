@@ -9,7 +9,7 @@ from demo.bodies import Failure
 from demo.catalogue import NANOBANANA, Offer
 from demo.chance import Chance
 from makegood.providers.protocol import ErrorClass
-from simulator.outcomes import FAILURES, UNMAPPED
+from simulator.dialects.wavespeed import FAILURES
 
 # Of 10,000 generations. What remains succeeds.
 USUAL = (
@@ -32,7 +32,7 @@ PREDICTION_FAILURES = (
     (9, FAILURES["timeout"]),
     (6, FAILURES["provider_unavailable"]),
     (4, FAILURES["storage_error"]),
-    (2, UNMAPPED),
+    (2, FAILURES["unknown_error"]),
 )
 PREDICTION_INCIDENT = (
     (55, FAILURES["internal_error"]),

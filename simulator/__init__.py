@@ -1,1 +1,1 @@
-"""A provider of our own for demos and tests: WaveSpeed's protocol on this machine, misbehaving on demand."""
+"""Providers of our own for demos and tests: their protocols on this machine, misbehaving on demand."""

@@ -1,30 +1,30 @@
-"""The requests that the simulated provider answers, as WaveSpeed would: https://wavespeed.ai/docs"""
+"""The requests that a simulated provider answers, in whatever dialect it speaks."""
 
 from __future__ import annotations
 
-import hmac
 import json
 import re
 import select
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from simulator import outcomes, pictures
+from simulator.dialect import Reply, Request, Submission
 
 if TYPE_CHECKING:
     from simulator.server import Server
 
 MAX_BODY_BYTES = 5_000_000
 IDLE_SECONDS = 15.0  # longer than clients keep idle connections, so that none is closed under a request
+EARLY_SECONDS = 15.0  # shorter than clients wait for an answer
+PROXYS_PAGE = Reply(502, content=b"<html><title>502 Bad Gateway</title></html>", content_type="text/html")
 
-_RESULT = re.compile(r"/api/v3/predictions/([0-9a-f]{32})/result")
-_MODEL = re.compile(r"/api/v3/([A-Za-z0-9][A-Za-z0-9._/-]{0,199})")
-_OUTPUT = re.compile(r"/outputs/([0-9a-f]{32})/([0-9]{1,2})\.svg")
+_OUTPUT = re.compile(r"/outputs/([A-Za-z0-9_-]{1,100})/([0-9]{1,2})\.svg")
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One connection: submits, results, history, balance, pictures, and the log of what was taken."""
+    """One connection: submits, everything else that the dialect answers, pictures, and the log."""
 
     protocol_version = "HTTP/1.1"
     server_version = "simulator"
@@ -35,57 +35,67 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
-        path = urlsplit(self.path).path
-        if match := _OUTPUT.fullmatch(path):
-            self._answer_bytes(200, "image/svg+xml", pictures.draw(match[1], int(match[2])))
-        elif not self._is_known():
-            self._error(401, "Invalid API key.")
-        elif match := _RESULT.fullmatch(path):
-            job = self.server.jobs.find(match[1])
-            if job is None:
-                self._error(404, "Prediction not found.")
-            else:
-                self._success(job.public(self.server.jobs.base_url))
-        elif path == "/api/v3/balance":
-            self._success({"balance": 156.78})
-        elif path == "/_log":
-            self._success([{"id": job.id, "model": job.model} for job in list(self.server.jobs.accepted)])
+        if match := _OUTPUT.fullmatch(urlsplit(self.path).path):
+            picture = pictures.draw(match[1], int(match[2]))
+            self._send(Reply(200, content=picture, content_type="image/svg+xml"))
         else:
-            self._error(404, "Not found.")
+            self._serve({})
 
     def do_POST(self) -> None:
-        address = urlsplit(self.path)
         body = self._body()
-        if body is None:
-            return
-        if not self._is_known():
-            self._error(401, "Invalid API key.")
-        elif address.path == "/api/v3/predictions":
-            self._history(body)
-        elif match := _MODEL.fullmatch(address.path):
-            webhook = parse_qs(address.query).get("webhook", [None])[0]
-            self._submit(match[1], body, webhook)
-        else:
-            self._error(404, "Not found.")
+        if body is not None:
+            self._serve(body)
 
-    def _submit(self, model: str, body: dict[str, Any], webhook: str | None) -> None:
-        jobs = self.server.jobs
+    def _serve(self, body: dict[str, Any]) -> None:
+        dialect, jobs = self.server.dialect, self.server.jobs
+        address = urlsplit(self.path)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        query = dict(parse_qsl(address.query, keep_blank_values=True))
+        request = Request(self.command, address.path, query, headers, body)
+        if (reply := dialect.public(request)) is not None:
+            return self._send(reply)
+        if not dialect.knows(request, jobs.keys):
+            return self._send(dialect.problem(401, "Invalid API key."))
+        if address.path == "/_log":
+            taken = [{"id": job.id, "model": job.asked.model} for job in list(jobs.accepted)]
+            return self._send(Reply(200, {"data": taken}))
         try:
-            plan = outcomes.plan(body, jobs.draw())
+            asked = dialect.submission(request)
+            if asked is not None:
+                return self._submit(asked)
+            if jobs.draw().random() < self.server.trouble:
+                return self._send(PROXYS_PAGE)
+            return self._send(dialect.answer(request, jobs) or dialect.problem(404, "Not found."))
         except ValueError as error:
-            return self._error(400, str(error), error_code=1401)
+            return self._send(dialect.problem(400, str(error)))
+
+    def _submit(self, asked: Submission) -> None:
+        jobs, dialect = self.server.jobs, self.server.dialect
+        plan = outcomes.plan(asked.input, jobs.draw(), dialect.refusals)
+        jobs.submitted.append(asked)
         self.server.stopping.wait(self.server.submit_seconds)
-        if plan.answer in outcomes.REFUSALS:
-            status, answer = outcomes.REFUSALS[plan.answer]
-            return self._answer(status, answer)
-        job = jobs.take(model, body, webhook, plan)
+        if self.server.max_running is not None and jobs.running() >= self.server.max_running:
+            return self._send(dialect.refusals["busy"])
+        if plan.answer in dialect.refusals:
+            return self._send(dialect.refusals[plan.answer])
+        if dialect.synchronous and plan.failure:
+            return self._send(dialect.failures.get(plan.failure, dialect.failures["unknown_error"]))
+        job = jobs.take(asked, plan)
+        if job is None:
+            return self._send(dialect.refusals.get("taken_before", dialect.problem(400, "Used before.")))
+        if dialect.synchronous:
+            self.server.stopping.wait(jobs.real(job.seconds))
+            jobs.finish(job)
+        if plan.answer == "early":
+            job.told.wait(EARLY_SECONDS)
         if plan.answer == "hang":
             self._hang()
         if plan.answer in ("hang", "cut"):
             self.close_connection = True
             return None
-        shown = job.public(jobs.base_url, "created")
-        return self._success({name: shown[name] for name in shown if name not in ("input", "executionTime")})
+        if plan.answer == "error":
+            return self._send(PROXYS_PAGE)
+        return self._send(dialect.accepted(job, jobs), half=plan.answer == "half")
 
     def _hang(self) -> None:
         """Say nothing until the client goes away."""
@@ -95,50 +105,34 @@ class Handler(BaseHTTPRequestHandler):
                 return
             waited += 0.05
 
-    def _history(self, body: dict[str, Any]) -> None:
-        page, size = body.get("page", 1), body.get("page_size", 20)
-        if not (isinstance(page, int) and isinstance(size, int) and page >= 1 and 1 <= size <= 100):
-            return self._error(400, "page or page_size is invalid.", error_code=1401)
-        total, found = self.server.jobs.newest((page - 1) * size, size)
-        items = [job.public(self.server.jobs.base_url) for job in found]
-        return self._success({"page": page, "total": total, "items": items})
-
-    def _is_known(self) -> bool:
-        given = self.headers.get("Authorization", "").encode("utf-8", "replace")
-        return hmac.compare_digest(given, f"Bearer {self.server.api_key}".encode())
-
     def _body(self) -> dict[str, Any] | None:
         """The request's JSON object. Answers and returns None if there is none."""
+        problem = self.server.dialect.problem
         length = self.headers.get("Content-Length", "")
         if not re.fullmatch("[0-9]{1,9}", length) or int(length) > MAX_BODY_BYTES:
             self.close_connection = True
-            self._error(413 if length else 411, "The body's length is missing or too large.")
+            self._send(problem(413 if length else 411, "The body's length is missing or too large."))
             return None
         try:
             value = json.loads(self.rfile.read(int(length)) or b"{}")
         except (ValueError, RecursionError):
             value = None
         if not isinstance(value, dict):
-            self._error(400, "The body must be a JSON object.", error_code=1401)
+            self._send(problem(400, "The body must be a JSON object."))
             return None
         return cast("dict[str, Any]", value)
 
-    def _success(self, data: Any) -> None:
-        self._answer(200, {"code": 200, "message": "success", "data": data})
-
-    def _error(self, status: int, message: str, **more: Any) -> None:
-        self._answer(status, {"code": status, "message": message, **more})
-
-    def _answer(self, status: int, value: Any) -> None:
-        self._answer_bytes(status, "application/json", json.dumps(value).encode())
-
-    def _answer_bytes(self, status: int, content_type: str, content: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", content_type)
+    def _send(self, reply: Reply, *, half: bool = False) -> None:
+        content = reply.raw
+        self.send_response(reply.status)
+        self.send_header("Content-Type", reply.content_type)
         self.send_header("Content-Length", str(len(content)))
         self.send_header("X-Content-Type-Options", "nosniff")
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(content)
+        self.close_connection |= half
+        self.wfile.write(content[: len(content) // 2] if half else content)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing: addresses contain callback tokens."""

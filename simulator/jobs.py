@@ -1,166 +1,189 @@
-"""The jobs that the simulated provider took, how they end, and the callbacks that say so."""
+"""The jobs that a simulated provider took, how they end, and the callbacks that say so."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import random
 import threading
-import time
-import uuid
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import httpx
 
+from simulator.dialect import Keys, Submission
 from simulator.outcomes import Plan
 from simulator.schedule import Schedule
 
+if TYPE_CHECKING:
+    from simulator.dialect import Dialect
+
 KEPT_JOBS = 50_000
 SENDERS = 16
-CALLBACK_SECONDS = 10.0
-RETRY_SECONDS = (2.0, 8.0, 32.0)  # up to three retries, waiting longer each time, as WaveSpeed's are described
+
+
+class State(StrEnum):
+    """Where a job is; each dialect has its own words for it."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+ENDS = (State.SUCCEEDED, State.FAILED)
 
 
 @dataclass
-class Prediction:
-    """One job. `seconds` is how long it takes."""
+class Job:
+    """One job. `seconds` is how long it takes. `told` is set when the first callback after its end was sent."""
 
     id: str
-    model: str
-    input: Mapping[str, Any]
-    webhook: str | None = field(repr=False)
+    asked: Submission
     plan: Plan
     seconds: float
-    created_at: str
-    status: str = "created"
+    created_at: datetime
+    state: State = State.QUEUED
+    ended_at: datetime | None = None
+    told: threading.Event = field(default_factory=threading.Event, repr=False)
 
-    def public(self, base_url: str, status: str | None = None) -> dict[str, Any]:
-        """The prediction object as WaveSpeed shows it: https://wavespeed.ai/docs/how-to-use-webhooks"""
-        status = status or self.status
-        done = status == "completed"
-        count = _count(self.model, self.input) if done else 0
-        milliseconds = round(self.seconds * 1000) if status in ("completed", "failed") else 0
-        code, text = self.plan.failure if self.plan.failure and status == "failed" else (None, "")
-        shown: dict[str, Any] = {
-            "id": self.id,
-            "model": self.model,
-            "input": self.input,
-            "outputs": [f"{base_url}/outputs/{self.id}/{number}.svg" for number in range(1, count + 1)],
-            "urls": {"get": f"{base_url}/api/v3/predictions/{self.id}/result"},
-            "has_nsfw_contents": [False] * count,
-            "status": status,
-            "created_at": self.created_at,
-            "error": text,
-            "executionTime": milliseconds,
-            "timings": {"inference": milliseconds},
-        }
-        return shown if code is None else {**shown, "code": code}
+    @property
+    def ended(self) -> bool:
+        """It succeeded or failed."""
+        return self.state in ENDS
 
 
 class Jobs:
     """All jobs of one simulator. `speed` divides every duration, so that tests need not wait."""
 
-    def __init__(self, webhook_secret: str, *, seed: int | None, speed: float, late_seconds: float) -> None:
+    def __init__(
+        self, dialect: Dialect, keys: Keys, *, seed: int | None, speed: float, late_seconds: float
+    ) -> None:
         self.base_url = ""
-        self.accepted: deque[Prediction] = deque(maxlen=KEPT_JOBS)
+        self.keys = keys
+        self.submitted: deque[Submission] = deque(maxlen=KEPT_JOBS)
+        self.accepted: deque[Job] = deque(maxlen=KEPT_JOBS)
         self.delivered: deque[tuple[str, str, int | None]] = deque(maxlen=KEPT_JOBS)
-        self._secret = webhook_secret
+        self._dialect = dialect
         self._speed = speed
         self._late_seconds = late_seconds
         self._chance = random.Random(seed)  # noqa: S311 (nothing secret hangs on it)
         self._lock = threading.Lock()
-        self._by_id: dict[str, Prediction] = {}
+        self._by_id: dict[str, Job] = {}
+        self._by_reference: dict[str, Job] = {}
         self._schedule = Schedule(SENDERS)
-        self._client = httpx.Client(timeout=CALLBACK_SECONDS, trust_env=False)
+        self._client = httpx.Client(timeout=dialect.callback_seconds, trust_env=False)
 
     def draw(self) -> random.Random:
         """A source of chance of its own, so that the seed decides whatever the threads do."""
         with self._lock:
             return random.Random(self._chance.getrandbits(64))  # noqa: S311
 
-    def take(self, model: str, inputs: Mapping[str, Any], webhook: str | None, plan: Plan) -> Prediction:
-        """Take a job and start it."""
-        chance = self.draw()
-        seconds = min(max(chance.lognormvariate(1.8, 0.4), 1.5), 40.0)
-        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        job = Prediction(uuid.uuid4().hex, model, inputs, webhook, plan, seconds, now)
+    def take(self, asked: Submission, plan: Plan) -> Job | None:
+        """Take a job and start it. None if the customer's own id for it was taken before."""
+        seconds = min(max(self.draw().lognormvariate(1.8, 0.4), 1.5), 40.0)
+        job = Job(self._dialect.job_id(), asked, plan, seconds, datetime.now(UTC))
         with self._lock:
+            if asked.reference in self._by_reference:
+                return None
             if len(self.accepted) == KEPT_JOBS:
-                del self._by_id[self.accepted[0].id]
+                self._forget(self.accepted[0])
             self.accepted.append(job)
             self._by_id[job.id] = job
-        self._schedule.after(self._real(seconds / 4), lambda: self._process(job))
+            if asked.reference is not None:
+                self._by_reference[asked.reference] = job
+        if State.QUEUED in self._dialect.announces:
+            self._announce(job, State.QUEUED)
+        if not self._dialect.synchronous:
+            self._schedule.after(self.real(seconds / 4), lambda: self._run(job))
         return job
 
-    def find(self, job_id: str) -> Prediction | None:
-        """A job that is still kept."""
-        with self._lock:
-            return self._by_id.get(job_id)
+    def finish(self, job: Job) -> None:
+        """End a job as planned, and call back."""
+        job.ended_at = datetime.now(UTC)
+        job.state = state = State.FAILED if job.plan.failure else State.SUCCEEDED
+        if job.plan.gone:
+            with self._lock:
+                self._forget(job)
+        body = self._body(job, state)
+        delay = self.real(self._late_seconds) if job.plan.late else 0.0
+        for _ in range(job.plan.callbacks):
+            self._schedule.after(delay, lambda: self._send(job, body, state, 0))
+        if job.plan.disorder:
+            self._schedule.after(delay + self.real(1.0), lambda: self._announce(job, State.RUNNING))
 
-    def newest(self, skip: int, count: int) -> tuple[int, list[Prediction]]:
-        """How many jobs are kept, and a page of them, newest first."""
+    def find(self, job_id: str) -> Job | None:
+        """A job that is still kept, by its id or the customer's own."""
         with self._lock:
-            jobs = list(self.accepted)
+            return self._by_id.get(job_id) or self._by_reference.get(job_id)
+
+    def newest(self, skip: int, count: int, route: str | None = None) -> tuple[int, list[Job]]:
+        """How many jobs are kept (of one route), and a page of them, newest first."""
+        jobs = [job for job in self.kept() if route is None or job.asked.route == route]
         return len(jobs), jobs[::-1][skip : skip + count]
+
+    def kept(self) -> list[Job]:
+        """The jobs that can be found, oldest first."""
+        with self._lock:
+            return [job for job in self.accepted if job.id in self._by_id]
+
+    def running(self) -> int:
+        """How many jobs have not ended."""
+        with self._lock:
+            return sum(not job.ended for job in self.accepted)
+
+    def link(self, job: Job, number: int = 1) -> str:
+        """Where a result can be seen."""
+        return f"{self.base_url}/outputs/{job.id}/{number}.svg"
+
+    def real(self, seconds: float) -> float:
+        """How long that takes here."""
+        return seconds / self._speed
 
     def stop(self) -> None:
         """Send nothing more."""
         self._schedule.stop()
         self._client.close()
 
-    def _real(self, seconds: float) -> float:
-        return seconds / self._speed
+    def _forget(self, job: Job) -> None:
+        self._by_id.pop(job.id, None)
+        if job.asked.reference is not None:
+            self._by_reference.pop(job.asked.reference, None)
 
-    def _process(self, job: Prediction) -> None:
-        job.status = "processing"
-        if job.plan.processing_first:
-            self._send(job, self._body(job, "processing"), "processing", 0)
-        self._schedule.after(self._real(job.seconds * 3 / 4), lambda: self._finish(job))
+    def _run(self, job: Job) -> None:
+        job.state = State.RUNNING
+        if job.plan.processing_first or State.RUNNING in self._dialect.announces:
+            self._announce(job, State.RUNNING)
+        if not job.plan.stuck:
+            self._schedule.after(self.real(job.seconds * 3 / 4), lambda: self.finish(job))
 
-    def _finish(self, job: Prediction) -> None:
-        job.status = "failed" if job.plan.failure else "completed"
-        body, status = self._body(job, job.status), job.status
-        delay = self._real(self._late_seconds) if job.plan.late else 0.0
-        for _ in range(job.plan.callbacks):
-            self._schedule.after(delay, lambda: self._send(job, body, status, 0))
+    def _announce(self, job: Job, state: State) -> None:
+        if job.plan.callbacks:
+            body = self._body(job, state)
+            self._schedule.after(0.0, lambda: self._send(job, body, state, 0))
 
-    def _body(self, job: Prediction, status: str) -> bytes:
-        return json.dumps(job.public(self.base_url, status), separators=(",", ":")).encode()
+    def _body(self, job: Job, state: State) -> bytes | None:
+        message = self._dialect.message(job, state, self)
+        return None if message is None else json.dumps(message, separators=(",", ":")).encode()
 
-    def _send(self, job: Prediction, body: bytes, status: str, attempt: int) -> None:
-        if job.webhook is None:
+    def _send(self, job: Job, body: bytes | None, state: State, attempt: int) -> None:
+        if job.asked.webhook is None or body is None:
             return
+        headers = {"Content-Type": "application/json", **self._dialect.sign(job, body, self.keys)}
         answer: int | None = None
         try:
-            answer = self._client.post(job.webhook, content=body, headers=self._headers(job, body)).status_code
+            answer = self._client.post(job.asked.webhook, content=body, headers=headers).status_code
         except (httpx.HTTPError, httpx.InvalidURL):
             answer = None
         with self._lock:
-            self.delivered.append((job.id, status, answer))
-        if (answer is None or answer >= 300) and attempt < len(RETRY_SECONDS):
-            delay = self._real(RETRY_SECONDS[attempt])
-            self._schedule.after(delay, lambda: self._send(job, body, status, attempt + 1))
+            self.delivered.append((job.id, state, answer))
+        if state in ENDS:
+            job.told.set()
+        if not self._was_taken(answer) and attempt < len(self._dialect.retries):
+            delay = self.real(self._dialect.retries[attempt])
+            self._schedule.after(delay, lambda: self._send(job, body, state, attempt + 1))
 
-    def _headers(self, job: Prediction, body: bytes) -> dict[str, str]:
-        """Signature v3, written independently of the one under test: https://wavespeed.ai/docs/verify-webhooks"""
-        timestamp = str(int(time.time()))
-        key = self._secret.partition("whsec_")[2] or self._secret
-        mac = hmac.new(key.encode(), digestmod=hashlib.sha256)
-        for part in (job.id.encode(), b".", timestamp.encode(), b".", body):
-            mac.update(part)
-        return {
-            "Content-Type": "application/json",
-            "webhook-id": job.id,
-            "webhook-timestamp": timestamp,
-            "webhook-signature": f"v3,{mac.hexdigest()}",
-        }
-
-
-def _count(model: str, inputs: Mapping[str, Any]) -> int:
-    wanted = inputs.get("max_images") if model.endswith("sequential") else None
-    return min(max(wanted, 1), 15) if isinstance(wanted, int) else 1
+    def _was_taken(self, answer: int | None) -> bool:
+        return answer == 200 or (answer is not None and 200 <= answer < 300 and not self._dialect.only_200)

@@ -1,33 +1,15 @@
-"""What will become of a submitted job: as `input.simulate` asks, else by chance."""
+"""What will become of a submitted job: as its input asks, else by chance.
+
+A wish is the input's `simulate`, or a marker in its prompt or text: "a red mug [simulate:fail:timeout]".
+"""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
-
-# One failure for each of Makegood's error classes, in the provider's words. Codes: https://wavespeed.ai/docs/error-codes
-FAILURES: dict[str, tuple[int | None, str]] = {
-    "content_policy_violation": (
-        1200,
-        "Content flagged as potentially sensitive. Please try different prompts or images.",
-    ),
-    "internal_error": (5000, "An internal error occurred."),
-    "generation_failed": (1405, "The task execution failed."),
-    "storage_error": (None, "Failed to upload output to storage."),
-    "timeout": (5004, "The request timed out."),
-    "provider_unavailable": (5003, "The service is temporarily unavailable."),
-    "provider_account": (None, "Insufficient credits. Please top up."),
-    "invalid_input": (1402, "Failed to download image from the provided URL."),
-}
-UNMAPPED = (9000, "Worker 17 gave up.")
-
-REFUSALS: dict[str, tuple[int, dict[str, Any]]] = {
-    "refuse": (400, {"code": 400, "message": "The parameter value is invalid.", "error_code": 1401}),
-    "refuse_account": (402, {"code": 402, "message": "Insufficient credits. Please top up"}),
-    "busy": (429, {"code": 429, "message": "Too many requests. Please slow down."}),
-}
 
 # Of 1,000 jobs. What remains succeeds and calls back once, as it should.
 CHANCES: tuple[tuple[int, str], ...] = (
@@ -46,18 +28,36 @@ CHANCES: tuple[tuple[int, str], ...] = (
     (4, "lose_callback"),
 )
 
+MARKED_FIELDS = ("prompt", "text")
+
+_MARKER = re.compile(r"\[simulate:\s*([a-z0-9_:]+)\s*\]")
+
 
 @dataclass(frozen=True)
 class Plan:
-    """What happens to one job. `answer` is how the submit is answered: normally, not at all (hang, cut), or with
-    a refusal, and then there is no job. `callbacks` counts the copies that are sent.
+    """What happens to one job.
+
+    `answer` is how the submit is answered:
+    accept      normally
+    early       normally, but only after the job has ended and called back
+    hang, cut   not at all: silence, or the connection is closed
+    half        with the first half of the answer
+    error       with a proxy's page and HTTP 502, although the job was taken
+    otherwise   with the dialect's refusal of that name, and then there is no job
+
+    `failure` is the error class of a job that fails. `callbacks` counts the copies that are sent of the last
+    message. `processing_first` sends a message that ends nothing before it, `disorder` one after it. A job that
+    is `stuck` never ends, one that is `gone` is not known any more once it has ended.
     """
 
     answer: str = "accept"
-    failure: tuple[int | None, str] | None = None
+    failure: str | None = None
     callbacks: int = 1
     late: bool = False
     processing_first: bool = False
+    disorder: bool = False
+    stuck: bool = False
+    gone: bool = False
 
 
 PLANS: dict[str, Plan] = {
@@ -67,24 +67,43 @@ PLANS: dict[str, Plan] = {
     "busy": Plan(answer="busy"),
     "hang": Plan(answer="hang"),
     "cut": Plan(answer="cut"),
+    "half": Plan(answer="half"),
+    "error": Plan(answer="error"),
+    "early": Plan(answer="early"),
     "lose_callback": Plan(callbacks=0),
     "duplicate": Plan(callbacks=3),
     "late": Plan(late=True),
     "processing_first": Plan(processing_first=True),
+    "disorder": Plan(disorder=True),
+    "stuck": Plan(stuck=True),
+    "gone": Plan(callbacks=0, gone=True),
 }
 
 
-def plan(inputs: Mapping[str, Any], chance: random.Random) -> Plan:
-    """The plan for a job. Raises ValueError for a `simulate` that does not exist."""
+def plan(inputs: Mapping[str, Any], chance: random.Random, refusals: Collection[str]) -> Plan:
+    """The plan for a job; `refusals` are those that its dialect has. Raises ValueError for a wish that nobody
+    can fulfil."""
     wish = inputs.get("simulate")
+    if wish is None:
+        wish = _marked(inputs)
     if wish is None:
         wish = _draw(chance)
     if isinstance(wish, str) and wish.startswith("fail:"):
-        return replace(PLANS["succeed"], failure=FAILURES.get(wish.removeprefix("fail:"), UNMAPPED))
+        return replace(PLANS["succeed"], failure=wish.removeprefix("fail:"))
+    if isinstance(wish, str) and wish in refusals:
+        return Plan(answer=wish)
     if not isinstance(wish, str) or wish not in PLANS:
-        known = ", ".join([*PLANS, "fail:<error class>"])
+        known = ", ".join(dict.fromkeys([*PLANS, *refusals, "fail:<error class>"]))
         raise ValueError(f"simulate must be one of {known}.")
     return PLANS[wish]
+
+
+def _marked(inputs: Mapping[str, Any]) -> str | None:
+    for name in MARKED_FIELDS:
+        text = inputs.get(name)
+        if isinstance(text, str) and (match := _MARKER.search(text)):
+            return match[1]
+    return None
 
 
 def _draw(chance: random.Random) -> str:

@@ -1,4 +1,4 @@
-"""The simulated provider's HTTP server. `start()` runs it inside a process, `python -m simulator` as one."""
+"""A simulated provider's HTTP server. `start()` runs it inside a process, `python -m simulator` as one."""
 
 from __future__ import annotations
 
@@ -9,11 +9,18 @@ from contextlib import suppress
 from socketserver import TCPServer
 from typing import Any
 
+from simulator.dialect import Dialect, Keys, Submission
+from simulator.dialects import DIALECTS
 from simulator.handler import Handler
-from simulator.jobs import Jobs, Prediction
+from simulator.jobs import Job, Jobs
 
 HANDLERS = 256
 SUBMIT_SECONDS = 0.25
+
+API_KEY = "simulated-key"
+API_SECRET = "simulated-secret-of-at-least-32-bytes"  # noqa: S105 (a default for tests)
+WEBHOOK_SECRET = "whsec_c2ltdWxhdGVkLXdlYmhvb2stc2VjcmV0"  # noqa: S105
+"""Readable as text and as base64, because some providers take it for the one and some for the other."""
 
 
 class Simulator:
@@ -29,13 +36,18 @@ class Simulator:
         self._thread.start()
 
     @property
-    def accepted(self) -> list[Prediction]:
+    def submitted(self) -> list[Submission]:
+        """Every submit that could be read, whether or not it was taken."""
+        return list(self._jobs.submitted)
+
+    @property
+    def accepted(self) -> list[Job]:
         """The jobs that were taken, in order: none may be there twice."""
         return list(self._jobs.accepted)
 
     @property
     def delivered(self) -> list[tuple[str, str, int | None]]:
-        """The callbacks sent: job, status, HTTP status of the answer (None without one)."""
+        """The callbacks sent: job, state, HTTP status of the answer (None without one)."""
         return list(self._jobs.delivered)
 
     def stop(self) -> None:
@@ -55,25 +67,37 @@ class Simulator:
 def start(
     port: int = 0,
     *,
+    dialect: str = "simulated",
     host: str = "127.0.0.1",
-    api_key: str = "simulated-key",
-    webhook_secret: str = "whsec_simulated-webhook-secret",  # noqa: S107 (a default for tests)
+    api_key: str = API_KEY,
+    api_secret: str = API_SECRET,
+    webhook_secret: str = WEBHOOK_SECRET,
     seed: int | None = None,
     speed: float = 1.0,
     late_seconds: float = 180.0,
     hang_seconds: float = 60.0,
+    max_running: int | None = None,
+    trouble: float = 0.0,
 ) -> Simulator:
-    """Start a simulated provider. Port 0 takes a free one; see `base_url`. Raises OSError if the port is taken.
+    """Start a simulated provider. Port 0 takes a free one; see `base_url`. Raises OSError if the port is taken,
+    KeyError for a dialect that there is none of.
 
     `speed` divides every duration but one: a submit that hangs is let go when its client goes away, or after
-    `hang_seconds`. A `late` callback is sent `late_seconds` after the job ended.
+    `hang_seconds`. A `late` callback is sent `late_seconds` after the job ended. Beyond `max_running` jobs it is
+    busy. The share `trouble` of all requests but submits meets a proxy's page with HTTP 502.
     """
-    jobs = Jobs(webhook_secret, seed=seed, speed=speed, late_seconds=late_seconds)
+    spoken = DIALECTS[dialect]()
+    keys = Keys(api_key, api_secret, webhook_secret)
+    jobs = Jobs(spoken, keys, seed=seed, speed=speed, late_seconds=late_seconds)
     try:
-        server = Server((host, port), jobs, api_key, speed, hang_seconds)
+        server = Server((host, port), spoken, jobs)
     except OSError:
         jobs.stop()
         raise
+    server.submit_seconds = SUBMIT_SECONDS / speed
+    server.hang_seconds = hang_seconds
+    server.max_running = max_running
+    server.trouble = trouble
     jobs.base_url = f"http://{host}:{server.server_address[1]}"
     return Simulator(server, jobs)
 
@@ -84,13 +108,13 @@ class Server(TCPServer):
     allow_reuse_address = True
     request_queue_size = 256
 
-    def __init__(
-        self, address: tuple[str, int], jobs: Jobs, api_key: str, speed: float, hang_seconds: float
-    ) -> None:
+    def __init__(self, address: tuple[str, int], dialect: Dialect, jobs: Jobs) -> None:
+        self.dialect = dialect
         self.jobs = jobs
-        self.api_key = api_key
-        self.submit_seconds = SUBMIT_SECONDS / speed
-        self.hang_seconds = hang_seconds
+        self.submit_seconds = SUBMIT_SECONDS
+        self.hang_seconds = 0.0
+        self.max_running: int | None = None
+        self.trouble = 0.0
         self.stopping = threading.Event()
         self._handlers = ThreadPoolExecutor(HANDLERS, thread_name_prefix="simulator-handler")
         self._open: set[socket.socket] = set()

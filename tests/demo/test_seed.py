@@ -161,7 +161,7 @@ def test_a_failed_generation_tells_its_whole_story(rows: Session) -> None:
 
 def test_callbacks_are_kept_as_the_inbox_keeps_them(rows: Session) -> None:
     kept = {"outcome", "provider_job_id", "outputs", "error_class", "message", "cost_micros", "status"}
-    kept |= {"usage", "outputs_expire_at"}
+    kept |= {"usage", "outputs_expire_at", "incomplete"}
     for callback in rows.scalars(select(Callback)):
         generation = rows.get_one(Generation, callback.generation_id)
         assert callback.parsed is not None

@@ -212,7 +212,7 @@ def test_a_callback_that_is_not_taken_is_sent_four_times_in_all(
     job_id = submit("succeed")
     assert len({report.delivery for report in read(provider, inbox, 4)}) == 1
     time.sleep(0.2)
-    assert simulator.delivered == [(job_id, "completed", 500)] * 4
+    assert simulator.delivered == [(job_id, "succeeded", 500)] * 4
 
 
 def test_nobody_listening_for_callbacks_hurts_nothing(provider: Provider, simulator: Simulator) -> None:

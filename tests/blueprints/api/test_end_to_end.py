@@ -138,7 +138,7 @@ def test_a_cut_submit_is_unknown_until_its_callback_comes(platform: Platform, si
 def test_a_lost_callback_is_made_good_by_asking_the_provider(platform: Platform, simulator: Simulator) -> None:
     customer = platform.make_customer()
     generation_id = start_one(platform, customer, "lose_callback").json["id"]
-    while simulator.accepted[0].status not in ("completed", "failed"):
+    while not simulator.accepted[0].ended:
         time.sleep(0.02)
     with platform.app.app_context():
         terms = platform.app.config["SETTINGS"].terms
