@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Request, Response, g, make_response, request
@@ -100,9 +101,12 @@ def _part(model: type[BaseModel], value: Any, found: dict[str, str]) -> BaseMode
         return None
 
 
-def documented(status: int, model: type[BaseModel], *bad: int) -> Answers:
-    """What a route answers: a good status with its model, and errors: those of every route, and `bad` ones."""
-    models: dict[str, Any] = {f"HTTP_{code}": (Error, DESCRIPTIONS[code]) for code in (*ALWAYS, *bad)}
+def documented(status: int, model: type[BaseModel], *bad: int, also: Mapping[int, str] | None = None) -> Answers:
+    """What a route answers: a good status with its model, and errors: those of every route, and `bad` ones.
+    `also` says what a status means at this route beside what it means at all of them."""
+    meanings = {code: DESCRIPTIONS[code] for code in (*ALWAYS, *bad)}
+    meanings |= {code: f"{meanings[code]}. {more}" for code, more in (also or {}).items()}
+    models: dict[str, Any] = {f"HTTP_{code}": (Error, meaning) for code, meaning in meanings.items()}
     return Answers(**{f"HTTP_{status}": model}, **models)
 
 

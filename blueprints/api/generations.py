@@ -17,14 +17,22 @@ from makegood.errors import Conflict
 from makegood.generations import external
 from makegood.providers.protocol import ErrorClass, Outcome, Report
 
+SWITCHED_OFF = (
+    "Or, with the code `provider_disabled`: an operator has switched the provider or model off; no "
+    "credits moved, and the Idempotency-Key stays unused"
+)
+
 
 @blueprint.post("/generations")
-@spec.validate(resp=documented(202, bodies.Started, 402, 404, 409, 502), tags=["generations"])
+@spec.validate(
+    resp=documented(202, bodies.Started, 402, 404, 409, 502, also={503: SWITCHED_OFF}), tags=["generations"]
+)
 def start_generation(json: GenerationBody, headers: IdempotencyHeader) -> Answer:
     """Charge a customer and submit a generation to its provider, once for each Idempotency-Key.
 
     202 means charged: `submitted`, or `unknown` while nobody knows whether the provider took it. A provider's
-    refusal is refunded at once, and the error says so. A repeat of the request gets the first answer again, or the
+    refusal is refunded at once, and the error says so. What an operator has switched off is answered 503
+    `provider_disabled` before anything is charged. A repeat of the request gets the first answer again, or the
     current state while that is undecided. Provider `external` is charged only; the platform reports its outcome.
     """
     new = generations.NewGeneration(
