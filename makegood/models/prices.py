@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from makegood.models.base import Base, UUIDKey, Written, foreign_text
+from makegood.models.base import Base, Count, UUIDKey, Written, foreign_text
 
 CERTAINTIES = ("agreed", "documented", "reported", "inferred", "unverified")
 """How sure a price is: in our contract, on the provider's own page, at third parties, concluded, a guess."""
@@ -40,7 +40,14 @@ class Price(Base):
             "AND unit_price_micros = round(amount_micros::numeric * rate_micros / 1000000)",
             name="currency",
         ),
-        CheckConstraint("effective_to > effective_from", name="effective_to"),
+        CheckConstraint(
+            "effective_from >= '2000-01-01T00:00:00Z' AND effective_from < '2100-01-01T00:00:00Z'",
+            name="effective_from",
+        ),
+        CheckConstraint(
+            "effective_to > effective_from AND effective_to < '2100-01-01T00:00:00Z'", name="effective_to"
+        ),
+        CheckConstraint("char_length(source) BETWEEN 1 AND 500", name="source"),
         CheckConstraint(
             "certainty IN ('agreed', 'documented', 'reported', 'inferred', 'unverified')", name="certainty"
         ),
@@ -96,12 +103,14 @@ class CreditPrice(Base):
 class CostAdjustment(Base):
     """A change of a generation's cost that an operator made: a recompute, or a bill's difference. Append-only.
 
-    `reference` is what it follows from: the id of the bill's line, or of the recompute's audit entry.
+    `reference` is what it follows from: the id of the bill's line, or of the recompute.
     """
 
     __tablename__ = "cost_adjustments"
     __table_args__ = (
         CheckConstraint("reason IN ('recompute', 'bill')", name="reason"),
+        CheckConstraint("(from_micros IS NULL) = (from_source = 'unknown')", name="from_micros"),
+        CheckConstraint("(to_micros IS NULL) = (to_source = 'unknown')", name="to_micros"),
         Index("uq_cost_adjustments_reference", "reason", "reference", "generation_id", unique=True),
         Index("ix_cost_adjustments_generation", "generation_id", "id"),
     )
@@ -115,4 +124,37 @@ class CostAdjustment(Base):
     to_micros: Mapped[int | None]
     to_source: Mapped[str]
     actor: Mapped[str]
+    created_at: Mapped[Written]
+
+
+class Recompute(Base):
+    """A request to bring the costs of past generations in line with the price book.
+
+    Of a provider's generations (of one model, or of all: null) charged from `since` until `until`, `generations`
+    were previewed to change by `change_micros` in all; `book` stands for the provider's prices then. The worker
+    counts what is `done`. It ended as finished, or because the book had changed meanwhile.
+    """
+
+    __tablename__ = "recomputes"
+    __table_args__ = (
+        CheckConstraint("outcome IN ('finished', 'book_changed')", name="outcome"),
+        CheckConstraint("(outcome IS NULL) = (ended_at IS NULL)", name="ended"),
+        CheckConstraint("since < until", name="until"),
+        CheckConstraint("generations > 0", name="generations"),
+        Index("uq_recomputes_running", "provider", unique=True, postgresql_where=text("ended_at IS NULL")),
+    )
+
+    id: Mapped[UUIDKey]
+    provider: Mapped[str]
+    model: Mapped[str | None]
+    since: Mapped[datetime]
+    until: Mapped[datetime]
+    generations: Mapped[int]
+    change_micros: Mapped[int]
+    book: Mapped[str]
+    done: Mapped[Count]
+    done_micros: Mapped[Count]
+    outcome: Mapped[str | None]
+    actor: Mapped[str]
+    ended_at: Mapped[datetime | None]
     created_at: Mapped[Written]

@@ -4,13 +4,24 @@ UPDATE prices SET amount_micros = unit_price_micros;
 UPDATE prices SET certainty = CASE
     WHEN source = 'provider''s documentation' THEN 'documented'
     WHEN source LIKE 'assumed%' THEN 'inferred'
-    WHEN source LIKE 'reported%' OR source LIKE 'price of the sister site%' THEN 'reported'
+    WHEN source LIKE 'reported%' OR source LIKE 'third party%' OR source LIKE 'price of the sister site%' THEN 'reported'
     ELSE 'unverified' END;
 -- The resolution was part of the unit's name.
 UPDATE prices SET qualifier = upper(substr(unit, 7)), unit = 'image' WHERE unit IN ('image_1k', 'image_2k', 'image_4k');
 UPDATE generations SET qualifier = upper(substr(unit, 7)), unit = 'image'
  WHERE unit IN ('image_1k', 'image_2k', 'image_4k');
+-- NanoBanana API sells credits of half a cent. What shipped is said in them; the dollars are the same.
+UPDATE prices SET currency = 'credits', rate_micros = 5000, amount_micros = unit_price_micros * 200
+ WHERE provider = 'nanobanana' AND unit_price_micros % 5000 = 0
+   AND (source LIKE 'third party%' OR source LIKE 'price of the sister site%');
+-- A later row of a line ended the earlier one; now the earlier one says so itself.
+UPDATE prices SET version = lines.version, effective_to = lines.effective_to
+  FROM (SELECT id, row_number() OVER line AS version, lead(effective_from) OVER line AS effective_to
+          FROM prices WINDOW line AS (PARTITION BY provider, model, unit, qualifier ORDER BY effective_from)) AS lines
+ WHERE lines.id = prices.id;
 ALTER TABLE prices ALTER COLUMN amount_micros SET NOT NULL;
+-- An amount that the provider stated, and a refusal, rest on no price.
+UPDATE generations SET price_id = NULL WHERE cost_source IN ('provider', 'refused') AND price_id IS NOT NULL;
 
 -- Two versions of one line that hold at the same time would leave its price to chance. A range of one hash stands for
 -- the line, because an exclusion constraint compares texts only with an extension that not every server has.
@@ -23,11 +34,21 @@ ALTER TABLE prices ADD CONSTRAINT no_overlap EXCLUDE USING gist (
 CREATE TRIGGER versions_stay BEFORE UPDATE OF id, provider, model, unit, qualifier, version, per, currency, amount_micros,
         rate_micros, unit_price_micros, effective_from, source, certainty, actor, created_at ON prices
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER withdrawn_stays BEFORE UPDATE ON prices
+    FOR EACH ROW WHEN (OLD.withdrawn_at IS NOT NULL) EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER never_deleted BEFORE DELETE ON prices FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON prices EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON cost_adjustments
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON cost_adjustments EXECUTE FUNCTION refuse_change();
+-- Of a recompute only its progress changes, until it has ended.
+CREATE TRIGGER request_stays BEFORE UPDATE OF id, provider, model, since, until, generations, change_micros, book,
+        actor, created_at ON recomputes
+    FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER ended_stays BEFORE UPDATE ON recomputes
+    FOR EACH ROW WHEN (OLD.ended_at IS NOT NULL) EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER never_deleted BEFORE DELETE ON recomputes FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON recomputes EXECUTE FUNCTION refuse_change();
 
 -- The price that holds for a unit at that time: the model's own before that of any model, and the tier's before that
 -- of any tier. No row: unknown.
@@ -120,7 +141,8 @@ BEGIN
     outcome := 'charged';
 END $$;
 
--- Replaces the cost of a generation, in micro-dollars; null: unknown. With a unit, what was billed and its price too.
+-- Replaces the cost of a generation, in micro-dollars; null: unknown. With a unit, what was billed and its price too;
+-- without one the amount comes from no version of a price, and none is kept.
 -- The difference counts where the generation was charged and, if it was refunded, as loss where its first refund was
 -- issued. What the provider's bill said stands against everything but another bill.
 DROP FUNCTION set_cost;
@@ -139,7 +161,7 @@ BEGIN
     END IF;
     UPDATE generations
        SET cost_micros = p_micros, cost_source = CASE WHEN p_micros IS NULL THEN 'unknown' ELSE p_source END,
-           price_id = CASE WHEN p_unit IS NULL THEN price_id ELSE p_price END,
+           price_id = p_price,
            unit = coalesce(p_unit, unit), quantity = CASE WHEN p_unit IS NULL THEN quantity ELSE p_quantity END,
            qualifier = CASE WHEN p_unit IS NULL THEN qualifier ELSE p_qualifier END
      WHERE id = p_generation;
@@ -162,16 +184,39 @@ BEGIN
     END IF;
 END $$;
 
--- Takes what the provider says it billed, at the price that held when the generation was charged.
+-- Takes what the provider says it billed, at the price that held when the generation was charged: the version that
+-- was frozen then, if it is of this unit, whatever became of the book since.
 CREATE FUNCTION set_usage(p_generation uuid, p_unit text, p_quantity numeric, p_qualifier text) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
-    v_price uuid;
-    v_cost bigint;
+    v_generation generations;
+    v_price prices;
 BEGIN
-    PERFORM FROM generations WHERE id = p_generation FOR NO KEY UPDATE;
-    SELECT p.id, cost_at(p, p_quantity) INTO v_price, v_cost
-      FROM generations g, find_price(g.provider, g.model, p_unit, p_qualifier, g.charged_at) p
-     WHERE g.id = p_generation;
-    PERFORM set_cost(p_generation, v_cost, 'provider', v_price, p_unit, p_quantity, p_qualifier);
+    SELECT * INTO STRICT v_generation FROM generations WHERE id = p_generation FOR NO KEY UPDATE;
+    IF v_generation.price_id IS NOT NULL AND (v_generation.unit, v_generation.qualifier) = (p_unit, p_qualifier) THEN
+        SELECT * INTO v_price FROM prices WHERE id = v_generation.price_id;
+    ELSE
+        SELECT * INTO v_price
+          FROM find_price(v_generation.provider, v_generation.model, p_unit, p_qualifier, v_generation.charged_at);
+    END IF;
+    PERFORM set_cost(p_generation, cost_at(v_price, p_quantity), 'provider', v_price.id, p_unit, p_quantity,
+                     p_qualifier);
 END $$;
+
+-- The generations whose cost rests on the price book, or is unknown, and is another by the book as it is now. What a
+-- provider or a bill stated as an amount, and what was refused, is not among them.
+CREATE FUNCTION costs_off_book(p_provider text, p_model text, p_since timestamptz, p_until timestamptz)
+RETURNS TABLE (generation_id uuid, model text, charged_at timestamptz, unit text, quantity numeric, qualifier text,
+               from_micros bigint, from_source text, to_micros bigint, to_source text, to_price uuid)
+LANGUAGE sql STABLE AS $$
+    SELECT g.id, g.model, g.charged_at, g.unit, g.quantity, g.qualifier, g.cost_micros, g.cost_source, book.micros,
+           CASE WHEN book.micros IS NULL THEN 'unknown' WHEN g.cost_source = 'provider' THEN 'provider'
+                ELSE 'price_book' END, book.id
+      FROM generations g
+      LEFT JOIN LATERAL (SELECT p.id, cost_at(p, g.quantity) AS micros
+                           FROM find_price(g.provider, g.model, g.unit, g.qualifier, g.charged_at) p) AS book ON true
+     WHERE g.provider = p_provider AND (p_model IS NULL OR g.model = p_model)
+       AND g.charged_at >= p_since AND g.charged_at < p_until
+       AND (g.cost_source IN ('price_book', 'unknown') OR g.cost_source = 'provider' AND g.price_id IS NOT NULL)
+       AND g.cost_micros IS DISTINCT FROM book.micros
+$$;

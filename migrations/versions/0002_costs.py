@@ -36,7 +36,17 @@ CHECKS = (
         "currency = 'credits' AND rate_micros IS NOT NULL "
         "AND unit_price_micros = round(amount_micros::numeric * rate_micros / 1000000)",
     ),
-    ("prices", "effective_to", "effective_to > effective_from"),
+    (
+        "prices",
+        "effective_from",
+        "effective_from >= '2000-01-01T00:00:00Z' AND effective_from < '2100-01-01T00:00:00Z'",
+    ),
+    (
+        "prices",
+        "effective_to",
+        "effective_to > effective_from AND effective_to < '2100-01-01T00:00:00Z'",
+    ),
+    ("prices", "source", "char_length(source) BETWEEN 1 AND 500"),
     (
         "prices",
         "certainty",
@@ -82,6 +92,12 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.CheckConstraint("reason IN ('recompute', 'bill')", name=op.f("ck_cost_adjustments_reason")),
+        sa.CheckConstraint(
+            "(from_micros IS NULL) = (from_source = 'unknown')", name=op.f("ck_cost_adjustments_from_micros")
+        ),
+        sa.CheckConstraint(
+            "(to_micros IS NULL) = (to_source = 'unknown')", name=op.f("ck_cost_adjustments_to_micros")
+        ),
         sa.ForeignKeyConstraint(
             ["generation_id"], ["generations.id"], name=op.f("fk_cost_adjustments_generation_id")
         ),
@@ -90,6 +106,40 @@ def upgrade() -> None:
     op.create_index("ix_cost_adjustments_generation", "cost_adjustments", ["generation_id", "id"])
     op.create_index(
         "uq_cost_adjustments_reference", "cost_adjustments", ["reason", "reference", "generation_id"], unique=True
+    )
+    op.create_table(
+        "recomputes",
+        sa.Column("id", sa.UUID(), nullable=False),
+        sa.Column("provider", sa.Text(), nullable=False),
+        sa.Column("model", sa.Text(), nullable=True),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("generations", sa.BigInteger(), nullable=False),
+        sa.Column("change_micros", sa.BigInteger(), nullable=False),
+        sa.Column("book", sa.Text(), nullable=False),
+        sa.Column("done", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("done_micros", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("outcome", sa.Text(), nullable=True),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("clock_timestamp()"),
+            nullable=False,
+        ),
+        sa.CheckConstraint("outcome IN ('finished', 'book_changed')", name=op.f("ck_recomputes_outcome")),
+        sa.CheckConstraint("(outcome IS NULL) = (ended_at IS NULL)", name=op.f("ck_recomputes_ended")),
+        sa.CheckConstraint("since < until", name=op.f("ck_recomputes_until")),
+        sa.CheckConstraint("generations > 0", name=op.f("ck_recomputes_generations")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_recomputes")),
+    )
+    op.create_index(
+        "uq_recomputes_running",
+        "recomputes",
+        ["provider"],
+        unique=True,
+        postgresql_where=sa.text("ended_at IS NULL"),
     )
     op.create_table(
         "provider_switches",
@@ -110,6 +160,13 @@ def upgrade() -> None:
     )
     op.drop_index("uq_prices_line", "prices")
     op.get_bind().connection.driver_connection.execute((SQL / "0002_costs.sql").read_text())
+    op.create_index("ix_generations_provider", "generations", ["provider", "charged_at"])
+    op.create_index(
+        "ix_generations_unknown_cost",
+        "generations",
+        ["charged_at"],
+        postgresql_where=sa.text("cost_micros IS NULL"),
+    )
     op.create_index(
         "uq_prices_version", "prices", ["provider", "model", "unit", "qualifier", "version"], unique=True
     )
@@ -122,6 +179,7 @@ def upgrade() -> None:
     op.drop_constraint(op.f("ck_prices_unit_price_micros"), "prices")
     for table, name, condition in CHECKS:
         op.create_check_constraint(op.f(f"ck_{table}_{name}"), table, condition)
+    op.get_bind().connection.driver_connection.execute((SQL / "0002_prices.sql").read_text())
 
 
 def downgrade() -> None:

@@ -245,7 +245,11 @@ def test_an_unknown_operator_cannot_be_changed(session: Session) -> None:
 
 @pytest.mark.parametrize(
     ("role", "allowed"),
-    [("viewer", {"view"}), ("support", {"view", "refund", "acknowledge"}), ("admin", operators.ACTIONS)],
+    [
+        ("viewer", {"view"}),
+        ("support", {"view", "refund", "acknowledge", "apply_callback"}),
+        ("admin", operators.ACTIONS),
+    ],
 )
 def test_each_role_may_what_its_row_in_the_table_says(role: str, allowed: set[str]) -> None:
     operator = Operator(role=role)

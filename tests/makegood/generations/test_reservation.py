@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from makegood import generations, idempotency, ledger
@@ -70,7 +70,10 @@ def test_credits_default_to_the_price_of_the_model_at_that_time(session: Session
 def test_the_cost_is_frozen_from_the_price_book_at_that_time(session: Session, customer_id: str) -> None:
     later = START + timedelta(hours=1)
     values = {"provider": "wavespeed", "model": MODEL, "unit": "image", "source": "test"}
-    session.add(Price(**values, unit_price_micros=50_000, effective_from=later))
+    session.execute(
+        update(Price).where(Price.provider == "wavespeed", Price.model == MODEL).values(effective_to=later)
+    )
+    session.add(Price(**values, version=2, amount_micros=50_000, unit_price_micros=50_000, effective_from=later))
     session.flush()
     before = reserve(session, customer_id, input={"images": 3}, at=later - timedelta(microseconds=1))
     after = reserve(session, customer_id, input={"images": 3}, at=later)
