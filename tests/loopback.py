@@ -21,15 +21,16 @@ class Request:
     body: bytes
 
 
-Answer = tuple[int, bytes] | Callable[[socket.socket], None]
-"""A status and a JSON body, or a function that does what it likes with the connection."""
+Answer = tuple[int, bytes] | tuple[int, bytes, dict[str, str]] | Callable[[socket.socket], None]
+"""A status and a JSON body (and headers), or a function that does what it likes with the connection."""
 
 
 class Loopback:
-    """Answers every request with `answer`. A context manager."""
+    """Answers every request with `answer`, after those in `first` were given once each. A context manager."""
 
     def __init__(self, answer: Answer = (200, b"{}")) -> None:
         self.answer = answer
+        self.first: list[Answer] = []
         self.headers: dict[str, str] = {}
         self.requests: list[Request] = []
         self._arrived = threading.Condition()
@@ -46,17 +47,17 @@ class Loopback:
                 request = Request(self.command, self.path, headers, self.rfile.read(length))
                 with loopback._arrived:
                     loopback.requests.append(request)
+                    answer = loopback.first.pop(0) if loopback.first else loopback.answer
                     loopback._arrived.notify_all()
-                if callable(loopback.answer):
+                if callable(answer):
                     self.close_connection = True
                     with suppress(OSError):
-                        loopback.answer(self.connection)
+                        answer(self.connection)
                     return
-                status, body = loopback.answer
+                status, body, *own = answer
+                sent = {"Content-Type": "application/json", "Content-Length": str(len(body)), **loopback.headers}
                 self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                for name, value in loopback.headers.items():
+                for name, value in {**sent, **(own[0] if own else {})}.items():
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(body)

@@ -21,7 +21,6 @@ def test_every_provider_of_the_settings_is_there_under_its_name() -> None:
     providers = registry.build(loaded.providers)
     assert set(providers) == {*PROVIDER_NAMES, "external"}
     assert all(provider.name == name for name, provider in providers.items())
-    assert {name for name, provider in providers.items() if provider.signed} == {"wavespeed", "simulated"}
 
 
 def test_an_unknown_provider_is_named() -> None:

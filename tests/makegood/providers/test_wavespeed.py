@@ -23,10 +23,10 @@ from makegood.providers.protocol import (
 )
 from makegood.providers.signatures import sign_v3, verify_v3
 from tests.loopback import Loopback
-from tests.samples import CLOCK, MANIFEST, SAMPLES, job_for, make
+from tests.samples import CLOCK, SAMPLES, job_for, make, part_of
 
 NOW = datetime.fromtimestamp(CLOCK, UTC)
-SECRET = MANIFEST["adapters"]["wavespeed"]["webhook_secret"]
+SECRET = part_of("wavespeed", "callback")["webhook_secret"]
 JOB = "7c1f0e5b9a3d4c6f8b2e1a0d9c8b7a65"
 
 
@@ -50,6 +50,29 @@ def test_the_signature_is_the_documented_recipe() -> None:
     body = (SAMPLES / f"{name}.json").read_bytes()
     signature = sign_v3(meta["secret"], "45b392b22c3b449fa935bd4dc", "1758798328", body)
     assert signature == meta["correct_signature_for_this_body_and_secret_1758798328"]
+
+
+def test_the_published_examples_do_not_verify() -> None:
+    """Neither does, with the published secret, in any reading of the recipe."""
+    name = "wavespeed_docs_vector_NOT_VERIFYING"
+    recorded = json.loads((SAMPLES / f"{name}.headers.json").read_text())
+    body = (SAMPLES / f"{name}.json").read_bytes()
+    adapter = make("wavespeed", webhook_secret=recorded["meta"]["secret"])
+    first = {key.lower(): value for key, value in recorded["headers"].items()}
+    for headers in (first, {**first, **recorded["meta"]["second_published_vector"]}):
+        then = datetime.fromtimestamp(int(headers["webhook-timestamp"]), UTC)
+        with pytest.raises(CallbackRejected, match="signature"):
+            adapter.parse_callback(headers, body, then, "token")
+
+
+def test_a_simulated_provider_without_an_address_takes_no_job() -> None:
+    provider = make("simulated", base_url=None)
+    assert not provider.configured
+    with pytest.raises(SubmitRefused) as raised:
+        provider.submit(job_for("simulated"))
+    assert raised.value.error_class == ErrorClass.PROVIDER_UNAVAILABLE
+    with pytest.raises(FetchFailed):
+        provider.fetch(JOB, "m")
 
 
 def test_a_secret_can_be_replaced_while_callbacks_are_on_their_way() -> None:
