@@ -56,7 +56,7 @@ class Generation(Base):
         Index(
             "uq_generations_provider_job",
             "provider_job_id",
-            text("(CASE WHEN provider = 'external' THEN id::text ELSE provider END)"),
+            text("coalesce(nullif(provider, 'external'), id::text)"),
             unique=True,
             postgresql_where=text("provider_job_id IS NOT NULL"),
         ),
@@ -66,6 +66,8 @@ class Generation(Base):
             postgresql_where=text("status IN ('charged', 'submitted', 'unknown')"),
         ),
         Index("ix_generations_check", "check_at", postgresql_where=text("check_at IS NOT NULL")),
+        Index("ix_generations_provider", "provider", "charged_at"),
+        Index("ix_generations_unknown_cost", "charged_at", postgresql_where=text("cost_micros IS NULL")),
         Index("ix_generations_failed", "ended_at", "id", postgresql_where=text("status = 'failed'")),
         Index(
             "ix_generations_latency",
