@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +16,8 @@ from makegood.ids import hash_token
 MAX_OUTPUTS = 50
 MAX_LINK_LENGTH = 2000
 MAX_MESSAGE_LENGTH = 500
+MICRO = Decimal("0.000001")
+LARGEST_AMOUNT = Decimal(10) ** 12
 
 _JOB_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,199}")
 
@@ -29,6 +32,25 @@ def integer(value: Any) -> int | None:
     if isinstance(value, str) and re.fullmatch("[0-9]{1,9}", value):
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def amount(value: Any) -> Decimal | None:
+    """A quantity of money or credits, as a number or written as one: below 1e12 either way, with at most six
+    decimals (half up)."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str) or len(str(value)) > 40:
+        return None
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    if not number.is_finite() or abs(number) >= LARGEST_AMOUNT:
+        return None
+    return number if number == number.quantize(MICRO) else number.quantize(MICRO, ROUND_HALF_UP)
+
+
+def micros(dollars: Decimal) -> int:
+    """Dollars in micro-dollars."""
+    return int((dollars / MICRO).to_integral_value(ROUND_HALF_UP))
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
