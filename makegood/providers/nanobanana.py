@@ -141,8 +141,14 @@ class NanoBanana:
         return None
 
     def account(self) -> Account | None:
-        """None: not asked for."""
-        return None
+        """The credits that are left: https://docs.kie.ai/common-api"""
+        if not self.api_key or not self.base_url:
+            raise FetchFailed("the provider is not configured")
+        answer = self.door.fetch(f"{self.base_url}/api/v1/common/credit", bearer(self.api_key))
+        credits = fields.amount(fields.mapping(answer.body).get("data"))
+        if answer.code != 200 or credits is None:
+            raise FetchFailed(f"an answer without a balance, with the code {answer.code}")
+        return Account(credits, "credits")
 
 
 def build(name: str, connection: Connection, limits: Limits) -> NanoBanana:

@@ -145,8 +145,14 @@ class WaveSpeed:
         return None
 
     def account(self) -> Account | None:
-        """None: not asked for."""
-        return None
+        """The balance in US dollars: https://github.com/WaveSpeedAI/mcp-server"""
+        if not self.api_key or not self.base_url:
+            raise FetchFailed("the provider is not configured")
+        answer = self.door.fetch(f"{self.base_url}/api/v3/balance", bearer(self.api_key))
+        balance = fields.amount(fields.mapping(fields.mapping(answer.body).get("data")).get("balance"))
+        if answer.code != 200 or balance is None:
+            raise FetchFailed(f"an answer without a balance, with the code {answer.code}")
+        return Account(balance, "USD", usd_micros=fields.micros(balance))
 
 
 def build(name: str, connection: Connection, limits: Limits) -> WaveSpeed:
