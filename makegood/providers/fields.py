@@ -16,7 +16,9 @@ from makegood.ids import hash_token
 MAX_OUTPUTS = 50
 MAX_LINK_LENGTH = 2000
 MAX_MESSAGE_LENGTH = 500
+MAX_QUANTITY = 1_000_000_000
 MICRO = Decimal("0.000001")
+MILLI = Decimal("0.001")
 LARGEST_AMOUNT = Decimal(10) ** 12
 
 _JOB_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,199}")
@@ -51,6 +53,16 @@ def amount(value: Any) -> Decimal | None:
 def micros(dollars: Decimal) -> int:
     """Dollars in micro-dollars."""
     return int((dollars / MICRO).to_integral_value(ROUND_HALF_UP))
+
+
+def quantity(value: Any) -> Decimal | None:
+    """How much was billed: 0 to a thousand million, with three decimals (half up). Too little to be kept so counts
+    as absent: what was billed is never nothing."""
+    number = amount(value)
+    if number is None or not 0 <= number <= MAX_QUANTITY:
+        return None
+    rounded = number.quantize(MILLI, ROUND_HALF_UP)
+    return rounded if rounded or not number else None
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
