@@ -12,6 +12,7 @@ import commands.customers
 import commands.demo
 import commands.grants
 import commands.operators
+import commands.providers
 import commands.rollups
 import commands.worker
 import demo.database
@@ -94,6 +95,7 @@ def _register_commands(app: Flask) -> None:
     app.cli.add_command(commands.api_keys.group)
     app.cli.add_command(commands.customers.group)
     app.cli.add_command(commands.grants.group)
+    app.cli.add_command(commands.providers.group)
     app.cli.add_command(commands.rollups.group)
     app.cli.add_command(commands.worker.command)
     app.cli.add_command(commands.demo.command)

@@ -67,7 +67,7 @@ def children(
     web = ["granian", "app:create_app", "--factory", "--interface", "wsgi", "--host", HOST, "--port", str(port)]
     web += ["--workers", str(WEB_PROCESSES), "--blocking-threads", "8", "--respawn-failed-workers"]
     commands = {
-        "simulated provider": ["simulator", "--port", str(simulator_port)],
+        "simulated provider": ["simulator", f"simulated:{simulator_port}"],
         "worker": ["flask", "--app", "app", "worker"],
         "web server": web,
     }

@@ -29,6 +29,9 @@ class Simulator:
     def __init__(self, server: Server, jobs: Jobs) -> None:
         self._server = server
         self._jobs = jobs
+        self.name = server.dialect.name
+        self.settings = server.dialect.settings
+        self.keys = jobs.keys
         self.base_url = jobs.base_url
         self._thread = threading.Thread(
             target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="simulator", daemon=True

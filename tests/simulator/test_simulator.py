@@ -42,7 +42,7 @@ KEY = "simulated-key"
 SECRET = "whsec_simulated-webhook-secret"
 SPEED = 100.0
 MODEL = "google/nano-banana/edit"
-COMMAND = [sys.executable, "-m", "simulator", "--speed", "100", "--port"]
+COMMAND = [sys.executable, "-m", "simulator", "--speed", "100"]
 ENVIRONMENT = {**os.environ, "SIMULATED_API_KEY": KEY, "SIMULATED_WEBHOOK_SECRET": SECRET}
 
 
@@ -325,7 +325,7 @@ def test_it_stops_at_once_with_a_submit_hanging_and_callbacks_to_come(inbox: Loo
 def process(root: Path) -> Iterator[subprocess.Popen[str]]:
     """The simulator as a process of its own."""
     with subprocess.Popen(
-        [*COMMAND, "0"], cwd=root, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True
+        [*COMMAND, "simulated:0"], cwd=root, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True
     ) as running:
         yield running
         running.kill()
@@ -342,10 +342,15 @@ def test_it_runs_as_a_process_and_ends_on_a_signal(
     provider.submit(job(inbox, "succeed"))
     assert read(provider, inbox, 1)[0].outcome == Outcome.SUCCEEDED
     busy = subprocess.run(
-        [*COMMAND, address[1]], cwd=root, env=ENVIRONMENT, capture_output=True, text=True, timeout=20
+        [*COMMAND, f"simulated:{address[1]}"],
+        cwd=root,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=20,
     )
     assert busy.returncode == 1
-    assert busy.stderr.startswith(f"Cannot listen on 127.0.0.1:{address[1]}: ")
+    assert busy.stderr.startswith(f"simulated cannot listen on port {address[1]} (")
     assert busy.stderr.count("\n") == 1
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == 0
