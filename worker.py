@@ -23,8 +23,7 @@ from demo import database
 from extensions import db
 from makegood import alerts, callbacks, grants, reconcile, rollups, throttles
 from makegood.errors import Conflict
-from makegood.providers.protocol import Report
-from makegood.reconcile import Claimed
+from makegood.reconcile import Answer, Claimed
 from makegood.terms import Terms
 
 AWAY = (procrastinate.exceptions.ConnectorException, psycopg.OperationalError, OperationalError)
@@ -51,9 +50,9 @@ def reconcile_due(app: Flask) -> None:
     while claimed := reconcile.claim(db.session, limit=2 * LOOK_UPS):
         db.session.commit()
         with ThreadPoolExecutor(LOOK_UPS) as pool:
-            reports = list(pool.map(look_up, claimed))
-        for one, report in zip(claimed, reports, strict=True):
-            _decide(one, report, _terms(app))
+            answers = list(pool.map(look_up, claimed))
+        for one, answer in zip(claimed, answers, strict=True):
+            _decide(one, answer, _terms(app))
     db.session.commit()
 
 
@@ -192,12 +191,12 @@ def _in_batches(batch: Callable[[], int]) -> None:
     db.session.commit()
 
 
-def _decide(claimed: Claimed, report: Report | None, terms: Terms) -> None:
+def _decide(claimed: Claimed, answer: Answer, terms: Terms) -> None:
     try:
-        reconcile.decide(db.session, claimed, report, terms)
+        reconcile.decide(db.session, claimed, answer, terms)
         db.session.commit()
     except Exception:
         db.session.rollback()
         log.exception("reconcile_failed", generation_id=str(claimed.id))
-        reconcile.raise_undecided(db.session, claimed, report, terms)
+        reconcile.raise_undecided(db.session, claimed, answer, terms)
         db.session.commit()

@@ -15,7 +15,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import func, select, update
+from sqlalchemy import case, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -135,10 +135,12 @@ def _read(
 
 
 def _addressee(session: Session, provider_name: str, token: str) -> _Addressee:
+    # A job that was only likely this generation's gives way to the one that the token vouches for.
+    job = case((Generation.job_by_likeness, None), else_=Generation.provider_job_id)
     row = session.execute(
-        select(
-            Generation.id, Generation.customer_id, Generation.provider_job_id, Generation.ended_at.is_not(None)
-        ).where(Generation.callback_token_hash == hash_token(token), Generation.provider == provider_name)
+        select(Generation.id, Generation.customer_id, job, Generation.ended_at.is_not(None)).where(
+            Generation.callback_token_hash == hash_token(token), Generation.provider == provider_name
+        )
     ).first()
     if row is None:
         raise NotFound("No generation waits for this callback.")

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, exists, func, select, update
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import and_, case, exists, func, or_, select, update
+from sqlalchemy.orm import Session
 
 from makegood.models import Callback, Generation
 from makegood.providers.protocol import Report
@@ -17,16 +17,16 @@ def follow(session: Session, generation_id: UUID, report: Report, *, now: dateti
     """Ask reconcile to fetch the job at once. Nothing else of the report counts before.
 
     Where the submit's answer was lost, or is still on its way, only the hint says which job that is. The token in
-    its address vouches for that; but another generation's job it cannot be.
+    its address vouches for that, more than a job's likeness does; but another generation's job it cannot be.
     """
     values: dict[str, Any] = {"check_at": now}
     if report.provider_job_id is not None:
-        other = aliased(Generation)
-        taken = exists().where(
-            other.provider == Generation.provider, other.provider_job_id == report.provider_job_id
-        )
-        job = case((taken, None), else_=report.provider_job_id)
-        values["provider_job_id"] = func.coalesce(Generation.provider_job_id, job)
+        proven = and_(Generation.provider_job_id.is_not(None), ~Generation.job_by_likeness)
+        known = or_(proven, Generation.provider_job_id == report.provider_job_id)
+        named = func.take_job(Generation.id, Generation.provider, report.provider_job_id)
+        job = func.coalesce(named, Generation.provider_job_id)
+        values["provider_job_id"] = case((known, Generation.provider_job_id), else_=job)
+        values["job_by_likeness"] = False
     session.execute(update(Generation).where(Generation.id == generation_id).values(values))
 
 
@@ -36,6 +36,16 @@ def waits(session: Session, generation_id: UUID, *, since: datetime) -> bool:
         Callback.generation_id == generation_id, Callback.state == "waiting", Callback.received_at >= since
     )
     return bool(session.scalar(select(waiting)))
+
+
+def hold(session: Session, generation_id: UUID) -> None:
+    """Lock the deliveries that wait, for who is about to lock their generation: callbacks come first."""
+    session.execute(
+        select(Callback.id)
+        .where(Callback.generation_id == generation_id, Callback.state == "waiting")
+        .order_by(Callback.id)
+        .with_for_update()
+    )
 
 
 def give_up(session: Session, generation_id: UUID, *, before: datetime) -> None:

@@ -3,13 +3,17 @@
 Three steps, so that no transaction is open while we wait for a provider: claim (and commit), look up,
 decide (and commit). A claim is a lease: many workers side by side take each generation once, and what a
 killed worker had claimed comes up again.
+
+Where the submit's answer was lost, nobody knows the job: it is looked for by the provider's own means, and never
+submitted again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -20,13 +24,26 @@ from makegood import alerts, generations, hints
 from makegood.models import Generation
 from makegood.models.generations import IN_FLIGHT
 from makegood.providers.external import EXTERNAL
-from makegood.providers.protocol import ErrorClass, FetchFailed, JobGone, Outcome, Provider, Report
+from makegood.providers.protocol import (
+    ErrorClass,
+    FetchFailed,
+    Found,
+    JobGone,
+    LostJob,
+    Outcome,
+    Provider,
+    Report,
+)
 from makegood.terms import Terms
 
 LEASE = timedelta(seconds=90)
 LONGEST_WAIT = timedelta(minutes=5)
 HINTS_COUNT_FOR = timedelta(days=1)
 """So long a delivery that proves nothing is a reason to ask about a job whose generation has ended."""
+
+GONE_FOR = timedelta(minutes=2)
+"""Two answers so far apart that the provider does not know a job end it: one alone may be a stumble."""
+GONE = "The provider had accepted the job, and does not know it any more."
 
 log = structlog.get_logger()
 
@@ -43,6 +60,14 @@ class Claimed:
     charged_at: datetime
     checks: int
     leased_until: datetime
+    input: dict[str, Any] = field(default_factory=dict, repr=False)
+    callback_token_hash: bytes = field(default=b"", repr=False)
+    submitted_at: datetime | None = None
+    gone_since: datetime | None = None
+
+
+Answer = Report | Found | JobGone | None
+"""What a provider says of a job: a report; a job that was lost, found again; that it does not know it; nothing."""
 
 
 def claim(session: Session, *, limit: int = 50, at: datetime | None = None) -> list[Claimed]:
@@ -69,48 +94,62 @@ def claim(session: Session, *, limit: int = 50, at: datetime | None = None) -> l
             Generation.charged_at,
             Generation.checks,
             Generation.check_at.label("leased_until"),
+            Generation.input,
+            Generation.callback_token_hash,
+            Generation.submitted_at,
+            Generation.gone_since,
         )
         .execution_options(synchronize_session=False)
     )
     return [Claimed(**row._asdict()) for row in rows]
 
 
-def look_up(providers: Mapping[str, Provider], claimed: Claimed) -> Report | None:
-    """What the provider says of the job; None when it cannot say. Open no transaction. Never raises."""
+def look_up(providers: Mapping[str, Provider], claimed: Claimed) -> Answer:
+    """What the provider says of the job, or where a lost one is; None when it cannot say. Open no transaction.
+    Never raises."""
     provider = providers.get(claimed.provider)
-    if provider is None or claimed.provider_job_id is None or claimed.provider == EXTERNAL:
+    if provider is None or claimed.provider == EXTERNAL:
         return None
     try:
-        report = provider.fetch(claimed.provider_job_id, claimed.model)
-    except (FetchFailed, JobGone):
+        if claimed.provider_job_id is not None:
+            return provider.fetch(claimed.provider_job_id, claimed.model)
+        if claimed.status in (*IN_FLIGHT, "cancelled"):
+            return provider.find(_lost(claimed))
+    except FetchFailed:
         return None
+    except JobGone as gone:
+        return gone
     except Exception:
         log.exception("look_up_failed", generation_id=str(claimed.id))
-        return None
-    return None if report.outcome is Outcome.PENDING else report
+    return None
 
 
-def decide(
-    session: Session, claimed: Claimed, report: Report | None, terms: Terms, *, at: datetime | None = None
-) -> str:
-    """Settle by the provider's report. Without one, fail as a timeout past the deadline, else look again.
+def decide(session: Session, claimed: Claimed, answer: Answer, terms: Terms, *, at: datetime | None = None) -> str:
+    """Settle by the provider's answer. Without an end, fail as a timeout past the deadline, else look again.
 
-    Returns settled, timeout, later, or over (it had ended already).
+    A job that is gone for good fails before the deadline. Returns settled, gone, timeout, later, or over (it had
+    ended already).
     """
     at = at or datetime.now(UTC)
     deadline = claimed.charged_at + terms.deadline
+    claimed, report = _learn(session, claimed, answer)
+    in_flight = claimed.status in IN_FLIGHT
     if report is not None:
         # First, because callbacks are locked before generations.
         hints.mark_fetched(session, claimed.id, f"fetched: {report.outcome.value}")
         generations.settle(session, claimed.id, report, terms, at=at)
         outcome = "settled"
-    elif claimed.status in IN_FLIGHT and at >= deadline:
+    elif in_flight and isinstance(answer, JobGone) and (at >= deadline or _is_gone(claimed, at)):
+        hints.give_up(session, claimed.id, before=claimed.leased_until - LEASE)
+        generations.fail(session, claimed.id, ErrorClass.GENERATION_FAILED, GONE, terms, at=at)
+        outcome = "gone"
+    elif in_flight and at >= deadline:
         hints.give_up(session, claimed.id, before=claimed.leased_until - LEASE)
         message = f"no result within {terms.deadline.total_seconds():.0f} seconds"
         generations.fail(session, claimed.id, ErrorClass.TIMEOUT, message, terms, at=at)
         outcome = "timeout"
-    elif claimed.status in IN_FLIGHT:
-        _look_again(session, claimed, min(at + _wait(claimed.checks, terms), deadline))
+    elif in_flight:
+        _look_again(session, claimed, answer, min(at + _wait(claimed.checks, terms), deadline), at)
         return "later"
     elif _is_followed(session, claimed, deadline, at):
         _schedule(session, claimed, at + _wait(claimed.checks, terms))
@@ -124,12 +163,48 @@ def decide(
 
 
 def raise_undecided(
-    session: Session, claimed: Claimed, report: Report | None, terms: Terms, *, at: datetime | None = None
+    session: Session, claimed: Claimed, answer: Answer, terms: Terms, *, at: datetime | None = None
 ) -> None:
     """Open an alert after `decide` failed, if a refund was due. Its lease brings the generation up again."""
     timed_out = claimed.status in IN_FLIGHT and (at or datetime.now(UTC)) >= claimed.charged_at + terms.deadline
+    report = _end_of(answer)
     if timed_out if report is None else report.outcome is Outcome.FAILED:
         alerts.raise_refund_failed(session, claimed.id)
+
+
+def _lost(claimed: Claimed) -> LostJob:
+    return LostJob(
+        generation_id=claimed.id,
+        model=claimed.model,
+        input=claimed.input,
+        charged_at=claimed.charged_at,
+        callback_token_hash=claimed.callback_token_hash,
+    )
+
+
+def _end_of(answer: Answer) -> Report | None:
+    report = answer.report if isinstance(answer, Found) else answer
+    return report if isinstance(report, Report) and report.outcome is not Outcome.PENDING else None
+
+
+def _learn(session: Session, claimed: Claimed, answer: Answer) -> tuple[Claimed, Report | None]:
+    """The generation with the job that was found, and how that job ended, if it did."""
+    if not isinstance(answer, Found):
+        return claimed, _end_of(answer)
+    job = answer.report.provider_job_id
+    hints.hold(session, claimed.id)
+    if job is None or not generations.record_found(session, claimed.id, job, certain=answer.certain):
+        return claimed, None
+    log.info("lost_job_found", generation_id=str(claimed.id), job=job, certain=answer.certain)
+    alerts.resolve(session, alerts.REFUND_FAILED, str(claimed.id))
+    status = "submitted" if claimed.status in IN_FLIGHT else claimed.status
+    return replace(claimed, status=status, provider_job_id=job), _end_of(answer)
+
+
+def _is_gone(claimed: Claimed, at: datetime) -> bool:
+    """Whether the provider has said before, long enough ago, that it does not know this job that it took."""
+    since = claimed.gone_since
+    return claimed.submitted_at is not None and since is not None and at - since >= GONE_FOR
 
 
 def _is_followed(session: Session, claimed: Claimed, deadline: datetime, at: datetime) -> bool:
@@ -144,7 +219,10 @@ def _wait(checks: int, terms: Terms) -> timedelta:
     return min(doubled, LONGEST_WAIT)
 
 
-def _look_again(session: Session, claimed: Claimed, check_at: datetime) -> None:
+def _look_again(session: Session, claimed: Claimed, answer: Answer, check_at: datetime, at: datetime) -> None:
+    gone_since = claimed.gone_since or at if isinstance(answer, JobGone) else None
+    if gone_since != claimed.gone_since and answer is not None:
+        session.execute(update(Generation).where(Generation.id == claimed.id).values(gone_since=gone_since))
     _schedule(session, claimed, check_at)
     if claimed.status == "charged" and claimed.provider != EXTERNAL:
         alerts.raise_alert(

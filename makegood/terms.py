@@ -14,7 +14,8 @@ class Terms:
     `timezone` decides what "today" and "this month" mean. A generation still in flight after `check_after` is
     looked up at its provider, and past `deadline` it fails as a timeout. `stuck_after` and
     `failures_per_hour` (more than that many) decide the health banner. Credits returned to a grant that has
-    expired live on for `returned_credits_live`.
+    expired live on for `returned_credits_live`. Results that we keep ourselves are kept for `outputs_live`. With
+    `notify` the platform is told of every generation's end.
     """
 
     timezone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
@@ -23,3 +24,5 @@ class Terms:
     stuck_after: timedelta = timedelta(minutes=10)
     failures_per_hour: int = 5
     returned_credits_live: timedelta = timedelta(days=30)
+    outputs_live: timedelta = timedelta(hours=24)
+    notify: bool = False

@@ -44,7 +44,9 @@ class FakeProvider:
     signed: bool = True
     answer: Accepted | Exception = field(default_factory=lambda: Accepted("job-1"))
     fetched: Report | Exception = field(default_factory=lambda: Report(Outcome.PENDING))
+    found: Found | Exception | None = None
     submitted: list[Job] = field(default_factory=list)
+    lost: list[LostJob] = field(default_factory=list)
     fetches: int = 0
 
     @property
@@ -57,8 +59,11 @@ class FakeProvider:
         return None
 
     def find(self, lost: LostJob) -> Found | None:
-        """Nothing is found."""
-        return None
+        """What was set to be found."""
+        self.lost.append(lost)
+        if isinstance(self.found, Exception):
+            raise self.found
+        return self.found
 
     def account(self) -> Account | None:
         """There is none."""

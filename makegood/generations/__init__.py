@@ -2,7 +2,7 @@
 
 from makegood.generations.ending import Ended, cancel, fail, settle
 from makegood.generations.reservation import NewGeneration, Reservation, reserve
-from makegood.generations.submission import Lost, Refusal, dispatch, record_submit
+from makegood.generations.submission import Lost, Refusal, dispatch, record_found, record_submit
 from makegood.generations.timeline import get
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "dispatch",
     "fail",
     "get",
+    "record_found",
     "record_submit",
     "reserve",
     "settle",

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import DateTime, Text, bindparam, select, text, update
+from sqlalchemy import Boolean, DateTime, Text, bindparam, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
-from makegood import alerts, refunds
+from makegood import alerts, outputs, refunds
 from makegood.errors import Conflict, NotFound
 from makegood.generations import costs
 from makegood.models import Generation
@@ -19,13 +19,29 @@ from makegood.providers.external import EXTERNAL
 from makegood.providers.protocol import ErrorClass, Outcome, Report
 from makegood.terms import Terms
 
+JOB = """
+               provider_job_id = CASE
+                   WHEN :job IS NULL OR provider_job_id = :job
+                        OR provider_job_id IS NOT NULL AND NOT job_by_likeness
+                   THEN provider_job_id
+                   ELSE coalesce(take_job(id, provider, :job), provider_job_id) END,
+               job_by_likeness = job_by_likeness AND (:job IS NULL OR provider_job_id = :job)"""
+"""A report names the job of a generation without one; of two names, one that was only likely gives way."""
+
+TYPES = (
+    bindparam("outputs", type_=JSONB(none_as_null=True)),
+    bindparam("expire_at", type_=DateTime(timezone=True)),
+    bindparam("status", type_=Text),
+    bindparam("job", type_=Text),
+    bindparam("notify", type_=Boolean),
+)
+
 END = text(
-    """
+    f"""
     WITH ended AS (
         UPDATE generations
            SET status = :status, ended_at = :at, error_class = :error_class, error_message = :message,
-               outputs = :outputs, outputs_expire_at = :expire_at,
-               provider_job_id = coalesce(provider_job_id, :job),
+               outputs = :outputs, outputs_expire_at = :expire_at,{JOB},
                check_at = CASE WHEN :status = 'cancelled' AND provider <> :external THEN check_at END,
                latency_ms = CASE WHEN :status = 'succeeded' THEN
                    greatest(0, extract(epoch FROM :at - coalesce(submitted_at, charged_at)) * 1000) END
@@ -37,18 +53,35 @@ END = text(
         SELECT ended_at, status, customer_id, id, tier, provider, model, kind, (status = 'succeeded')::int,
                (status = 'failed')::int, (status = 'cancelled')::int, coalesce(latency_ms, 0)
           FROM ended
+    ), notification AS (
+        INSERT INTO notifications (id, generation_id, event, next_at)
+        SELECT make_uuid7(), id, status, clock_timestamp() FROM ended WHERE :notify
     )
     SELECT id FROM ended
-    """
+    """  # noqa: S608 (JOB is ours)
 ).bindparams(
-    bindparam("outputs", type_=JSONB(none_as_null=True)),
-    bindparam("expire_at", type_=DateTime(timezone=True)),
-    bindparam("status", type_=Text),
+    *TYPES,
     bindparam("error_class", type_=Text),
     bindparam("message", type_=Text),
-    bindparam("job", type_=Text),
     bindparam("external", EXTERNAL, type_=Text),
 )
+
+LATE = text(
+    f"""
+    WITH late AS (
+        UPDATE generations
+           SET late_outcome = :status, late_at = :at, check_at = NULL,{JOB},
+               outputs = coalesce(:outputs, outputs),
+               outputs_expire_at = CASE WHEN :outputs IS NULL THEN outputs_expire_at ELSE :expire_at END
+         WHERE id = :id AND status <> :status AND late_outcome IS NULL
+        RETURNING id
+    ), notification AS (
+        INSERT INTO notifications (id, generation_id, event, next_at)
+        SELECT make_uuid7(), id, 'late_outcome', clock_timestamp() FROM late WHERE :notify
+    )
+    SELECT id FROM late
+    """  # noqa: S608 (JOB is ours)
+).bindparams(*TYPES)
 
 
 @dataclass(frozen=True)
@@ -64,8 +97,9 @@ class Ended:
 def settle(
     session: Session, generation_id: UUID, report: Report, terms: Terms, *, at: datetime | None = None
 ) -> Ended:
-    """End a generation as its provider reports (succeeded or failed)."""
+    """End a generation as its provider reports (succeeded or failed). Results that it sent along are kept."""
     at = at or datetime.now(UTC)
+    report = outputs.checked(report)
     if report.outcome is Outcome.PENDING:
         return Ended("pending")
     if report.outcome is Outcome.FAILED:
@@ -79,9 +113,12 @@ def settle(
             at=at,
         )
     costs.take(session, generation_id, report)
-    if _end(session, generation_id, "succeeded", at, report=report):
-        return Ended("ended")
-    return Ended(_late(session, generation_id, "succeeded", at, report))
+    named = outputs.named(generation_id, report, at + terms.outputs_live)
+    ended = _end(session, generation_id, "succeeded", at, terms, report=named)
+    change = "ended" if ended else _late(session, generation_id, "succeeded", at, terms, named)
+    if change != "repeated":
+        outputs.keep(session, generation_id, report, at + terms.outputs_live)
+    return Ended(change)
 
 
 def fail(
@@ -106,10 +143,10 @@ def fail(
     elif report is not None:
         costs.take(session, generation_id, report)
     change = "ended"
-    if not _end(session, generation_id, "failed", at, error_class, message, report):
+    if not _end(session, generation_id, "failed", at, terms, error_class, message, report):
         if report is None and not refused:
             return Ended("repeated")
-        change = _late(session, generation_id, "failed", at, None)
+        change = _late(session, generation_id, "failed", at, terms, report)
         if change != "late" or not _was_cancelled(session, generation_id):
             return Ended(change)
         # The customer gave up on a job that then failed: no failure is ever paid for.
@@ -147,7 +184,7 @@ def cancel(
             status=found.status,
         )
     never_submitted = found.status == "charged"
-    _end(session, generation_id, "cancelled", at)
+    _end(session, generation_id, "cancelled", at, terms)
     issued = refunds.issue_automatic(
         session,
         generation_id,
@@ -165,37 +202,34 @@ def _end(
     generation_id: UUID,
     status: str,
     at: datetime,
+    terms: Terms,
     error_class: str | None = None,
     message: str | None = None,
     report: Report | None = None,
 ) -> bool:
-    values = {
-        "id": generation_id,
-        "status": status,
-        "at": at,
-        "error_class": error_class,
-        "message": message,
-        "outputs": list(report.outputs) if report and report.outputs else None,
-        "expire_at": report.outputs_expire_at if report and report.outputs else None,
-        "job": report.provider_job_id if report else None,
-    }
+    values = _values(generation_id, status, at, terms, report) | {"error_class": error_class, "message": message}
     return session.execute(END, values).first() is not None
 
 
-def _late(session: Session, generation_id: UUID, outcome: str, at: datetime, report: Report | None) -> str:
+def _late(
+    session: Session, generation_id: UUID, outcome: str, at: datetime, terms: Terms, report: Report | None
+) -> str:
     # Only the first late outcome counts: a provider that contradicts itself moves no more credits.
-    values: dict[str, Any] = {"late_outcome": outcome, "late_at": at, "check_at": None}
-    if report is not None and report.outputs:
-        values["outputs"] = list(report.outputs)
-        values["outputs_expire_at"] = report.outputs_expire_at
-    changed = session.execute(
-        update(Generation)
-        .where(Generation.id == generation_id, Generation.status != outcome, Generation.late_outcome.is_(None))
-        .values(values)
-        .returning(Generation.id)
-        .execution_options(synchronize_session=False)
-    )
-    return "late" if changed.first() else "repeated"
+    changed = session.execute(LATE, _values(generation_id, outcome, at, terms, report)).first()
+    return "repeated" if changed is None else "late"
+
+
+def _values(generation_id: UUID, status: str, at: datetime, terms: Terms, report: Report | None) -> dict[str, Any]:
+    links = report is not None and report.outputs
+    return {
+        "id": generation_id,
+        "status": status,
+        "at": at,
+        "outputs": list(report.outputs) if report and links else None,
+        "expire_at": report.outputs_expire_at if report and links else None,
+        "job": report.provider_job_id if report else None,
+        "notify": terms.notify,
+    }
 
 
 def _alert_provider_account(session: Session, generation_id: UUID, message: str) -> None:

@@ -223,7 +223,7 @@ def test_success_failure_timeout_cancel_answer_and_refund_at_once_settle_it_once
             partial(generations.settle, generation_id=made, report=SUCCESS, terms=TERMS),
             partial(generations.settle, generation_id=made, report=FAILURE, terms=TERMS),
             partial(generations.settle, generation_id=made, report=costly, terms=TERMS),
-            partial(reconcile.decide, claimed=lease, report=None, terms=TERMS, at=due),
+            partial(reconcile.decide, claimed=lease, answer=None, terms=TERMS, at=due),
             partial(generations.record_submit, generation_id=made, result=Accepted("job", 12_000)),
             partial(generations.cancel, generation_id=made, terms=TERMS, actor="t"),
             partial(by_hand, generation_id=made, key="1"),

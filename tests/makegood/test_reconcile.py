@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from makegood import alerts, callbacks, generations, ledger, reconcile
 from makegood.generations import Reservation
 from makegood.models import Callback, Generation
-from makegood.providers.protocol import Accepted, ErrorClass, FetchFailed, JobGone, Outcome, Report
+from makegood.providers.protocol import Accepted, ErrorClass, FetchFailed, Outcome, Report
 from tests.making import FAILURE, SUCCESS, TERMS, FakeProvider, make_customer, make_generation, reserve
 
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -70,9 +70,7 @@ def test_a_failure_that_is_fetched_is_refunded(session: Session) -> None:
     assert ledger.balance(session, customer_id) == 105
 
 
-@pytest.mark.parametrize(
-    "answer", [Report(Outcome.PENDING), FetchFailed("503"), JobGone("404"), RuntimeError("?")]
-)
+@pytest.mark.parametrize("answer", [Report(Outcome.PENDING), FetchFailed("503"), RuntimeError("?")])
 def test_without_a_report_it_is_looked_at_again_less_and_less_often(
     session: Session, answer: Report | Exception
 ) -> None:
