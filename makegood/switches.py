@@ -50,7 +50,7 @@ def switch_off(
     if fields:
         raise Invalid("Nothing was switched off.", fields=fields)
     row = insert(ProviderSwitch).values(provider=provider, model=model, reason=reason, actor=actor)
-    made = session.scalar(row.on_conflict_do_nothing().returning(ProviderSwitch))
+    made: ProviderSwitch | None = session.scalar(row.on_conflict_do_nothing().returning(ProviderSwitch))
     if made is None:
         raise Conflict(f"{described(provider, model)} is switched off already. Its reason stays as it was.")
     audit.record(
@@ -68,7 +68,7 @@ def switch_on(
     session: Session, provider: str, model: str, *, actor: str, address: str | None = None
 ) -> ProviderSwitch | None:
     """Take new generations again. Returns the switch that was there; None if nothing was off (any more)."""
-    gone = session.execute(
+    gone: ProviderSwitch | None = session.execute(
         delete(ProviderSwitch)
         .where(ProviderSwitch.provider == provider, ProviderSwitch.model == model)
         .returning(ProviderSwitch)

@@ -1,0 +1,28 @@
+"""The callbacks inbox as operators see it: every delivery, why it is in its state, and applying one again."""
+
+from makegood.inbox.applying import Applied, apply_again
+from makegood.inbox.deliveries import (
+    LATE,
+    LONG_WAIT,
+    Counts,
+    Delivery,
+    InboxFilters,
+    Listed,
+    counts,
+    listed,
+    read,
+)
+
+__all__ = [
+    "LATE",
+    "LONG_WAIT",
+    "Applied",
+    "Counts",
+    "Delivery",
+    "InboxFilters",
+    "Listed",
+    "apply_again",
+    "counts",
+    "listed",
+    "read",
+]
