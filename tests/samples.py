@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ import pytest
 from makegood.ids import hash_token
 from makegood.providers import registry
 from makegood.providers.http import Limits
-from makegood.providers.protocol import Job, LostJob, Provider
-from makegood.providers.signatures import sign_v3
+from makegood.providers.protocol import Job, LostJob, Provider, Units
+from makegood.providers.signatures import sign_v1, sign_v3
 
 TOKEN = "secret-token"
 """In the address that a job of `job_for` is called back at."""
@@ -28,7 +29,12 @@ CLOCK = 1795251600
 """When the recorded callbacks were signed: seconds since 1970, UTC."""
 MANIFESTS = [json.loads(path.read_text()) for path in sorted(SAMPLES.glob("manifest_*.json"))]
 MANIFEST: dict[str, Any] = {
-    "adapters": {name: facts for manifest in MANIFESTS for name, facts in manifest["adapters"].items()},
+    "adapters": {
+        name: facts
+        for manifest in MANIFESTS
+        for name, facts in manifest["adapters"].items()
+        if name in registry.ADAPTERS
+    },
     "samples": [sample for manifest in MANIFESTS for sample in manifest["samples"]],
 }
 WAIT = Limits(submit_seconds=0.5, fetch_seconds=0.5)
@@ -37,6 +43,9 @@ WAIT = Limits(submit_seconds=0.5, fetch_seconds=0.5)
 SIGNERS: dict[str, Callable[[str, Mapping[str, str], bytes], dict[str, str]]] = {
     "wavespeed": lambda secret, headers, body: {
         "webhook-signature": sign_v3(secret, headers["webhook-id"], headers["webhook-timestamp"], body)
+    },
+    "replicate": lambda secret, headers, body: {
+        "webhook-signature": sign_v1(secret, headers["webhook-id"], headers["webhook-timestamp"], body)
     },
 }
 """How each provider that proves its callbacks would prove another body: the headers that depend on it."""
@@ -91,13 +100,7 @@ class Sample:
     @property
     def body(self) -> bytes:
         """The exact bytes; with a job of ours in it for a list of jobs."""
-        body = (SAMPLES / self.expected["file"]).read_bytes()
-        if self.expected["kind"] != "find":
-            return body
-        ours = {"{callback_url}": job_for(self.adapter).callback_url, "{generation_id}": str(GENERATION)}
-        for placeholder, value in ours.items():
-            body = body.replace(placeholder.encode(), value.encode())
-        return body
+        return self._read(self.expected["file"])
 
     @property
     def headers(self) -> dict[str, str]:
@@ -120,11 +123,17 @@ class Sample:
         then = self.expected.get("then", [])
         return [
             first,
-            *(
-                (one["http_status"], (SAMPLES / one["file"]).read_bytes(), one.get("answer_headers", {}))
-                for one in then
-            ),
+            *((one["http_status"], self._read(one["file"]), one.get("answer_headers", {})) for one in then),
         ]
+
+    def _read(self, file: str) -> bytes:
+        body = (SAMPLES / file).read_bytes()
+        if self.expected["kind"] != "find":
+            return body
+        ours = {"{callback_url}": job_for(self.adapter).callback_url, "{generation_id}": str(GENERATION)}
+        for placeholder, value in ours.items():
+            body = body.replace(placeholder.encode(), value.encode())
+        return body
 
 
 def sign(sample: Sample, body: bytes) -> dict[str, str]:
@@ -186,10 +195,21 @@ def _filled(value: Any, job_id: Any) -> Any:
     return job_id if value == "{job}" else value
 
 
+def usage_in(expected: Mapping[str, Any]) -> Units | None:
+    """What a sample says was billed; its quantity is a text."""
+    if "usage" not in expected:
+        return None
+    unit, quantity, qualifier = expected["usage"]
+    return Units(unit, Decimal(quantity), qualifier)
+
+
 def dig(value: Any, path: str) -> Any:
-    """What stands at a path of names with dots between them; the whole value for ""."""
+    """What stands at a path of names and numbers with dots between them; the whole value for ""."""
     for name in path.split(".") if path else ():
-        value = value.get(name) if isinstance(value, dict) else None
+        if isinstance(value, list) and name.isdigit():
+            value = value[int(name)] if int(name) < len(value) else None
+        else:
+            value = value.get(name) if isinstance(value, dict) else None
     return value
 
 

@@ -37,6 +37,7 @@ from settings import PROVIDER_NAMES
 from tests.loopback import Answer, Loopback, Request, free_port
 from tests.samples import (
     MANIFEST,
+    MANIFESTS,
     TOKEN,
     Sample,
     accepted,
@@ -50,6 +51,7 @@ from tests.samples import (
     objects,
     part_of,
     samples,
+    usage_in,
 )
 
 ADAPTERS = list(MANIFEST["adapters"])
@@ -106,7 +108,7 @@ def test_there_are_samples_of_everything_that_the_provider_can_be_asked(adapter:
 
 
 def test_every_provider_has_a_manifest() -> None:
-    assert set(MANIFEST["adapters"]) == set(PROVIDER_NAMES)
+    assert {name for manifest in MANIFESTS for name in manifest["adapters"]} == set(PROVIDER_NAMES)
 
 
 @pytest.mark.parametrize("sample", samples("submit"))
@@ -118,7 +120,7 @@ def test_a_submit_is_answered_as_recorded(sample: Sample, loopback: Loopback) ->
     else:
         taken = adapter.submit(job_for(sample.adapter))
         assert taken.provider_job_id == expected["job"]
-        assert taken.usage == (Units(*expected["usage"]) if "usage" in expected else None)
+        assert taken.usage == usage_in(expected)
         assert taken.cost_micros == expected.get("cost_micros")
         assert (taken.report.outcome if taken.report else None) == expected.get("outcome")
     assert len(loopback.requests) == len(sample.answers)
@@ -547,7 +549,7 @@ def _is_as_expected(report: protocol.Report, expected: Any) -> None:
     assert report.provider_job_id == expected["job"]
     assert report.error_class == expected.get("error_class")
     assert list(report.outputs) == expected.get("outputs", [])
-    assert report.usage == (Units(*expected["usage"]) if "usage" in expected else None)
+    assert report.usage == usage_in(expected)
     assert report.cost_micros == expected.get("cost_micros")
     assert (report.message is not None) == (report.outcome == Outcome.FAILED)
 
