@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 
-from makegood.providers import nanobanana, protocol, wavespeed
+from makegood.providers import elevenlabs, luma, nanobanana, newport, protocol, replicate, wavespeed
 from makegood.providers.external import EXTERNAL, External
 from makegood.providers.http import Limits
 
 ADAPTERS: Mapping[str, Callable[[str, protocol.Connection, Limits], protocol.Provider]] = {
     "wavespeed": wavespeed.build,
     "nanobanana": nanobanana.build,
+    "luma": luma.build,
+    "elevenlabs": elevenlabs.build,
+    "newport": newport.build,
+    "replicate": replicate.build,
     "simulated": wavespeed.build_simulated,
 }
 """Every provider that can be configured: its name in settings, prices and addresses, and its adapter."""
+
+POLLED: Mapping[str, timedelta] = {"newport": timedelta(seconds=10)}
+"""Providers that call nobody back, and how soon after its charge a job there is first looked at."""
 
 WITH_API_SECRET = frozenset({"kling"})
 """Providers that give out a secret beside the key."""

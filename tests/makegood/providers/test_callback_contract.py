@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from makegood.providers.protocol import CallbackRejected, Outcome, Provider, Units
+from makegood.providers.protocol import CallbackRejected, Outcome, Provider
 from tests.samples import (
     CLOCK,
     MANIFEST,
@@ -25,6 +25,7 @@ from tests.samples import (
     part_of,
     samples,
     sign,
+    usage_in,
 )
 
 NOW = datetime.fromtimestamp(CLOCK, UTC)
@@ -75,7 +76,7 @@ def test_a_genuine_callback_says_what_happened(sample: Sample) -> None:
     assert report.provider_job_id == expected["job"]
     assert report.error_class == expected.get("error_class")
     assert list(report.outputs) == expected.get("outputs", [])
-    assert report.usage == (Units(*expected["usage"]) if "usage" in expected else None)
+    assert report.usage == usage_in(expected)
     assert report.cost_micros == expected.get("cost_micros")
     expire_at = report.outputs_expire_at
     assert (expire_at.isoformat() if expire_at else None) == expected.get("outputs_expire_at")
