@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from makegood.json_body import NotJSON, loads
 from makegood.providers import failures, fields
+from makegood.providers import wavespeed_history as history
 from makegood.providers.http import Answer, Door, Limits, bearer
 from makegood.providers.protocol import (
     Accepted,
@@ -141,8 +142,36 @@ class WaveSpeed:
         return _report(prediction, None)
 
     def find(self, lost: LostJob) -> Found | None:
-        """None: not looked for."""
-        return None
+        """Look through the list of recent predictions. Of several that are only like the lost one, none counts."""
+        if not self.api_key or not self.base_url:
+            raise FetchFailed("the provider is not configured")
+        like: dict[str, Mapping[str, Any]] = {}
+        for number in range(1, history.MAX_PAGES + 1):
+            asked = {"page": number, "page_size": history.PAGE_SIZE}
+            items = history.page(
+                self.door.fetch(f"{self.base_url}/api/v3/predictions", bearer(self.api_key), asked)
+            )
+            named = [(job_id, item) for item in items if (job_id := fields.job_id(item.get("id")))]
+            for job_id, item in named:
+                if history.is_ours(item, lost):
+                    return Found(self._listed(job_id, item, lost.model), certain=True)
+            like |= {job_id: item for job_id, item in named if history.is_like(item, lost)}
+            if history.is_last(items, lost):
+                break
+        if len(like) != 1:
+            return None
+        [(job_id, item)] = like.items()
+        return Found(self._listed(job_id, item, lost.model), certain=False)
+
+    def _listed(self, job_id: str, item: Mapping[str, Any], model: str) -> Report:
+        """What the list says of a job; a result that it leaves out is fetched."""
+        report = _report(item, None)
+        if report.outcome is not Outcome.SUCCEEDED or report.outputs:
+            return report
+        try:
+            return self.fetch(job_id, model)
+        except JobGone as gone:
+            raise FetchFailed(f"it lists a job that it does not know: {gone}") from None
 
     def account(self) -> Account | None:
         """The balance in US dollars: https://github.com/WaveSpeedAI/mcp-server"""

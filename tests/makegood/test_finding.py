@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from makegood import customers, finding
 from makegood.finding import Found
-from tests.making import TERMS, make_customer, make_generation
+from tests.making import TERMS, FakeProvider, make_customer, make_generation
 
 
 def test_a_generation_is_found_by_its_id_and_by_its_provider_s_job(session: Session) -> None:
@@ -21,7 +21,7 @@ def test_a_generation_is_found_by_its_id_and_by_its_provider_s_job(session: Sess
 def test_the_newest_of_several_generations_with_one_job_is_found(session: Session) -> None:
     customer = make_customer(session)
     make_generation(session, customer, job="job-abc")
-    newest = make_generation(session, customer, job="job-abc")
+    newest = make_generation(session, customer, job="job-abc", provider=FakeProvider(name="simulated"))
     assert finding.find(session, "job-abc") == Found(generation_id=newest)
 
 
