@@ -34,10 +34,13 @@ from makegood.providers.protocol import (
     Provider,
     Report,
 )
+from makegood.providers.registry import POLLED
 from makegood.terms import Terms
 
 LEASE = timedelta(seconds=90)
 LONGEST_WAIT = timedelta(minutes=5)
+LONGEST_POLL = timedelta(seconds=30)
+"""At a provider that calls nobody back."""
 HINTS_COUNT_FOR = timedelta(days=1)
 """So long a delivery that proves nothing is a reason to ask about a job whose generation has ended."""
 
@@ -149,10 +152,10 @@ def decide(session: Session, claimed: Claimed, answer: Answer, terms: Terms, *, 
         generations.fail(session, claimed.id, ErrorClass.TIMEOUT, message, terms, at=at)
         outcome = "timeout"
     elif in_flight:
-        _look_again(session, claimed, answer, min(at + _wait(claimed.checks, terms), deadline), at)
+        _look_again(session, claimed, answer, min(at + _wait(claimed, terms), deadline), at, terms)
         return "later"
     elif _is_followed(session, claimed, deadline, at):
-        _schedule(session, claimed, at + _wait(claimed.checks, terms))
+        _schedule(session, claimed, at + _wait(claimed, terms))
         return "later"
     else:
         hints.give_up(session, claimed.id, before=claimed.leased_until - LEASE)
@@ -214,17 +217,23 @@ def _is_followed(session: Session, claimed: Claimed, deadline: datetime, at: dat
     return hints.waits(session, claimed.id, since=at - HINTS_COUNT_FOR)
 
 
-def _wait(checks: int, terms: Terms) -> timedelta:
-    doubled: timedelta = terms.check_after * 2 ** min(checks - 1, 10)
-    return min(doubled, LONGEST_WAIT)
+def _wait(claimed: Claimed, terms: Terms) -> timedelta:
+    polled = POLLED.get(claimed.provider)
+    first = terms.check_after if polled is None else min(polled, terms.check_after)
+    doubled: timedelta = first * 2 ** min(claimed.checks - 1, 10)
+    return min(doubled, LONGEST_WAIT if polled is None else LONGEST_POLL)
 
 
-def _look_again(session: Session, claimed: Claimed, answer: Answer, check_at: datetime, at: datetime) -> None:
+def _look_again(
+    session: Session, claimed: Claimed, answer: Answer, check_at: datetime, at: datetime, terms: Terms
+) -> None:
     gone_since = claimed.gone_since or at if isinstance(answer, JobGone) else None
     if gone_since != claimed.gone_since and answer is not None:
         session.execute(update(Generation).where(Generation.id == claimed.id).values(gone_since=gone_since))
     _schedule(session, claimed, check_at)
-    if claimed.status == "charged" and claimed.provider != EXTERNAL:
+    # Where a job is polled, the first looks come while its submit may still be under way.
+    overdue = at >= claimed.charged_at + terms.check_after
+    if claimed.status == "charged" and claimed.provider != EXTERNAL and overdue:
         alerts.raise_alert(
             session,
             alerts.REFUND_FAILED,

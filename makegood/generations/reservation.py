@@ -18,6 +18,7 @@ from makegood.errors import InsufficientCredits, Invalid, NotFound, ProviderDisa
 from makegood.grants import MAX_CREDITS
 from makegood.ids import hash_token, new_token, uuid7
 from makegood.providers.protocol import Provider
+from makegood.providers.registry import POLLED
 from makegood.terms import Terms
 
 RESERVE = text(
@@ -101,7 +102,7 @@ def reserve(
         "actor": new.actor,
         "at": at,
         "zone": terms.timezone.key,
-        "check_after": terms.check_after,
+        "check_after": min(terms.check_after, POLLED.get(new.provider, terms.check_after)),
     }
     row = session.execute(RESERVE, values).one()
     if row.outcome == "repeated":

@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from makegood.providers import failures, fastapi_errors, fields
+from makegood.providers import fastapi_errors, fields, refusals
 from makegood.providers.http import Answer, Door, Limits
 from makegood.providers.protocol import (
     Accepted,
@@ -87,18 +87,6 @@ ERROR_CODES = {
     "concurrent_limit_exceeded": ErrorClass.PROVIDER_UNAVAILABLE,
     "rate_limit_exceeded": ErrorClass.PROVIDER_UNAVAILABLE,
     "system_busy": ErrorClass.PROVIDER_UNAVAILABLE,
-}
-
-# Answers that say that nothing was made, where the code is not known: the same pages.
-REFUSALS = {
-    400: ErrorClass.INVALID_INPUT,
-    401: ErrorClass.PROVIDER_ACCOUNT,
-    402: ErrorClass.PROVIDER_ACCOUNT,
-    403: ErrorClass.PROVIDER_ACCOUNT,
-    404: ErrorClass.INVALID_INPUT,
-    413: ErrorClass.INVALID_INPUT,
-    422: ErrorClass.INVALID_INPUT,
-    429: ErrorClass.PROVIDER_UNAVAILABLE,
 }
 
 MAX_PAGES = 3
@@ -259,15 +247,10 @@ def _accepted(answer: Answer) -> Accepted:
         usage = None if cost is None else Units("character", cost)
         report = Report(Outcome.SUCCEEDED, job_id, status="created", usage=usage, files=(speech,))
         return Accepted(job_id, usage=usage, report=report)
-    if answer.status not in REFUSALS:
-        raise SubmitUnknown(f"The provider answered with HTTP {answer.status}.")
     code, text = _said(fields.mapping(answer.body))
-    error_class = ERROR_CODES.get(code) or REFUSALS[answer.status]
-    if failures.from_text(text) == ErrorClass.CONTENT_POLICY_VIOLATION:
-        error_class = ErrorClass.CONTENT_POLICY_VIOLATION
     # The code tells a spent quota from a wrong key: both come with HTTP 401.
-    said = ": ".join(part for part in (code, text) if part)
-    raise SubmitRefused(error_class, fields.message(said) or f"The provider refused with HTTP {answer.status}.")
+    said = fields.message(": ".join(part for part in (code, text) if part))
+    raise refusals.error(answer, said, ERROR_CODES.get(code))
 
 
 def _said(body: Mapping[str, Any]) -> tuple[str, str]:

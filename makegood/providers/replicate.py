@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 from makegood.json_body import NotJSON, loads
-from makegood.providers import failures, fields
+from makegood.providers import failures, fields, refusals
 from makegood.providers.http import Answer, Door, Limits, bearer
 from makegood.providers.protocol import (
     Accepted,
@@ -49,19 +49,6 @@ FAILED = {
 }
 FREE = "aborted"
 """Nothing is charged then: https://replicate.com/changelog/2025-10-16-prediction-deadlines"""
-
-# Answers to a submit that say that no prediction was made: https://replicate.com/docs/reference/http
-# and, for 429, https://replicate.com/docs/topics/predictions/rate-limits
-REFUSALS = {
-    400: ErrorClass.INVALID_INPUT,
-    401: ErrorClass.PROVIDER_ACCOUNT,
-    402: ErrorClass.PROVIDER_ACCOUNT,
-    403: ErrorClass.PROVIDER_ACCOUNT,
-    404: ErrorClass.INVALID_INPUT,
-    413: ErrorClass.INVALID_INPUT,
-    422: ErrorClass.INVALID_INPUT,
-    429: ErrorClass.PROVIDER_UNAVAILABLE,
-}
 
 FILES_LIVE = timedelta(hours=1)
 """https://replicate.com/docs/topics/predictions/data-retention"""
@@ -206,13 +193,10 @@ def _accepted(answer: Answer) -> Accepted:
         if job_id is None:
             raise SubmitUnknown("The provider's answer names no prediction.")
         return Accepted(job_id)
-    if answer.status not in REFUSALS:
-        raise SubmitUnknown(f"The provider answered with HTTP {answer.status}.")
+    # {"title", "detail", "status"}, and for 429 only "detail":
+    # https://replicate.com/docs/topics/predictions/rate-limits
     text = fields.message(body.get("detail")) or fields.message(body.get("title"))
-    error_class = REFUSALS[answer.status]
-    if failures.from_text(text) == ErrorClass.CONTENT_POLICY_VIOLATION:
-        error_class = ErrorClass.CONTENT_POLICY_VIOLATION
-    raise SubmitRefused(error_class, text or f"The provider refused with HTTP {answer.status}.")
+    raise refusals.error(answer, text)
 
 
 def _report(job_id: str, prediction: Mapping[str, Any], webhook_id: str | None = None) -> Report:

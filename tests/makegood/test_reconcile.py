@@ -15,6 +15,7 @@ from makegood import alerts, callbacks, generations, ledger, reconcile
 from makegood.generations import Reservation
 from makegood.models import Callback, Generation
 from makegood.providers.protocol import Accepted, ErrorClass, FetchFailed, Outcome, Report
+from makegood.terms import Terms
 from tests.making import FAILURE, SUCCESS, TERMS, FakeProvider, make_customer, make_generation, reserve
 
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -122,6 +123,44 @@ def test_a_submit_whose_outcome_was_never_recorded_opens_one_alert_until_it_is_r
     run(session, FakeProvider(), PAST_DEADLINE)
     session.refresh(alert)
     assert alert.resolved_at is not None
+
+
+def test_a_provider_that_calls_nobody_back_is_asked_soon_and_often(session: Session) -> None:
+    provider = FakeProvider(name="newport", signed=False)
+    generation_id = make_generation(
+        session, make_customer(session, at=START), provider=provider, credits=2, at=START
+    )
+    due = generations.get(session, generation_id).check_at
+    looks = []
+    for _ in range(5):
+        assert due is not None
+        looks.append((due - START).total_seconds())
+        assert run(session, provider, due) == ["later"]
+        due = generations.get(session, generation_id).check_at
+    assert looks == [10, 20, 40, 70, 100]
+    provider.fetched = SUCCESS
+    assert due is not None
+    assert run(session, provider, due) == ["settled"]
+    assert generations.get(session, generation_id).status == "succeeded"
+
+
+def test_a_poll_while_the_submit_is_under_way_alerts_nobody(session: Session) -> None:
+    provider = FakeProvider(name="newport", signed=False)
+    customer_id = make_customer(session, at=START)
+    make_generation(session, customer_id, provider=provider, credits=2, status="charged", at=START)
+    assert run(session, provider, START + timedelta(seconds=10)) == ["later"]
+    assert alerts.open_alerts(session) == []
+    assert run(session, provider, DUE) == ["later"]
+    assert [alert.kind for alert in alerts.open_alerts(session)] == ["refund_failed"]
+
+
+def test_a_shorter_time_until_the_first_look_holds_for_a_polled_provider_too(session: Session) -> None:
+    provider, terms = FakeProvider(name="newport", signed=False), Terms(check_after=timedelta(seconds=4))
+    reservation = reserve(
+        session, make_customer(session, at=START), provider=provider, credits=2, terms=terms, at=START
+    )
+    generation = generations.get(session, reservation.generation_id)
+    assert generation.check_at == START + timedelta(seconds=4)
 
 
 def test_an_unsigned_hint_is_settled_by_the_fetch_that_it_asked_for(session: Session) -> None:
