@@ -26,6 +26,7 @@ MICROS = 1_000_000
 SECRET_WORDS = ("authorization", "signature", "secret", "token", "cookie", "api-key", "api_key", "apikey")
 CALLBACK_TOKEN = re.compile(r"(/callbacks/[^/\s]+/)[\w-]{16,}")
 NO_DATA = "No data"
+HEX_BYTES = 512
 
 
 def number(value: int) -> str:
@@ -39,8 +40,11 @@ def signed(value: int) -> str:
 
 
 def counted(value: int, noun: str) -> str:
-    """A number with its noun: 1 credit, 4 credits."""
-    return f"{number(value)} {noun}{'' if value == 1 else 's'}"
+    """A number with its noun: 1 credit, 4 credits, 2 deliveries, 3 days."""
+    if value == 1:
+        return f"1 {noun}"
+    several = f"{noun[:-1]}ies" if noun[-1] == "y" and noun[-2] not in "aeiou" else f"{noun}s"
+    return f"{number(value)} {several}"
 
 
 def usd(micros: int | None) -> str:
@@ -182,14 +186,27 @@ def masked(value: Any) -> Any:
 
 def body_text(body: bytes) -> str:
     """A raw body as text: JSON is pretty-printed and masked; what is no text is said to be none."""
+    kind, text = body_view(body)
+    return f"{len(body)} bytes that are not text: {body[:200].hex(' ')}" if kind == "bytes" else text
+
+
+def body_view(body: bytes) -> tuple[str, str]:
+    """What a raw body is (JSON, text or bytes) and how it is shown: JSON pretty-printed and masked, text masked,
+    and the first 512 of other bytes in hexadecimal, sixteen to a line."""
     try:
-        return pretty(json.loads(body))
+        return "JSON", pretty(json.loads(body))
     except (ValueError, RecursionError):
         pass
     try:
-        return str(masked(body.decode()))
+        return "text", str(masked(body.decode()))
     except UnicodeDecodeError:
-        return f"{len(body)} bytes that are not text: {body[:200].hex(' ')}"
+        return "bytes", "\n".join(_hex_line(body, at) for at in range(0, min(len(body), HEX_BYTES), 16))
+
+
+def _hex_line(body: bytes, at: int) -> str:
+    part = body[at : min(at + 16, HEX_BYTES)]
+    readable = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in part)
+    return f"{at:04x}  {part.hex(' '):<47}  {readable}"
 
 
 def _secret(name: str) -> bool:

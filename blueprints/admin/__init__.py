@@ -23,6 +23,7 @@ def check_operator() -> Response | None:
 
 from blueprints.admin import (  # noqa: E402 (they add their routes to the blueprint above)
     alerts,
+    callbacks,
     customers,
     dashboard,
     failures,
@@ -35,6 +36,7 @@ from blueprints.admin import (  # noqa: E402 (they add their routes to the bluep
 __all__ = [
     "alerts",
     "blueprint",
+    "callbacks",
     "customers",
     "dashboard",
     "failures",
