@@ -14,9 +14,10 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from makegood.ids import hash_token
-from makegood.providers import registry
+from makegood.providers import bfl, fal, registry
 from makegood.providers.http import Limits
 from makegood.providers.protocol import Job, LostJob, Provider, Units
 from makegood.providers.signatures import sign_v1, sign_v3
@@ -40,6 +41,9 @@ MANIFEST: dict[str, Any] = {
 WAIT = Limits(submit_seconds=0.5, fetch_seconds=0.5)
 """What a test can wait for."""
 
+FAL_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+"""What the recorded callbacks of fal are signed with, in place of fal's own key."""
+
 SIGNERS: dict[str, Callable[[str, Mapping[str, str], bytes], dict[str, str]]] = {
     "wavespeed": lambda secret, headers, body: {
         "webhook-signature": sign_v3(secret, headers["webhook-id"], headers["webhook-timestamp"], body)
@@ -47,10 +51,21 @@ SIGNERS: dict[str, Callable[[str, Mapping[str, str], bytes], dict[str, str]]] = 
     "replicate": lambda secret, headers, body: {
         "webhook-signature": sign_v1(secret, headers["webhook-id"], headers["webhook-timestamp"], body)
     },
+    "bfl": lambda secret, headers, body: {"x-bfl-signature": bfl.sign(secret, body)},
+    "fal": lambda secret, headers, body: {
+        "x-fal-webhook-signature": FAL_KEY.sign(
+            fal.message(
+                *(headers[f"x-fal-webhook-{name}"] for name in ("request-id", "user-id", "timestamp")), body
+            )
+        ).hex()
+    },
+    "piapi": lambda secret, headers, body: {"x-webhook-secret": secret},
 }
 """How each provider that proves its callbacks would prove another body: the headers that depend on it."""
 
-PREPARED: dict[str, Callable[[Any], None]] = {}
+PREPARED: dict[str, Callable[[Any], None]] = {
+    "fal": lambda provider: provider.keys.learn([FAL_KEY.public_key()]),
+}
 """What an adapter must have been told before it can read callbacks without a network, such as published keys."""
 
 
@@ -60,7 +75,7 @@ class Reach:
 
     base_url: str | None = "http://127.0.0.1:9"
     api_key: str | None = "test-key"
-    api_secret: str | None = "test-api-secret"
+    api_secret: str | None = "test-api-secret-of-32-characters"
     webhook_secret: str | None = None
 
 

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
-from makegood.providers import elevenlabs, luma, nanobanana, newport, protocol, replicate, wavespeed
+from makegood.providers import (
+    bfl,
+    elevenlabs,
+    fal,
+    luma,
+    nanobanana,
+    newport,
+    piapi,
+    protocol,
+    replicate,
+    wavespeed,
+)
 from makegood.providers.external import EXTERNAL, External
 from makegood.providers.http import Limits
 
@@ -16,6 +27,9 @@ ADAPTERS: Mapping[str, Callable[[str, protocol.Connection, Limits], protocol.Pro
     "elevenlabs": elevenlabs.build,
     "newport": newport.build,
     "replicate": replicate.build,
+    "bfl": bfl.build,
+    "fal": fal.build,
+    "piapi": piapi.build,
     "simulated": wavespeed.build_simulated,
 }
 """Every provider that can be configured: its name in settings, prices and addresses, and its adapter."""
