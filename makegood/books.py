@@ -142,6 +142,29 @@ CHECKS = {
                 (g.status = 'cancelled')::int, (g.ended_at IS NOT NULL)::int, coalesce(g.latency_ms, 0))
             OR bool_or((e.tier, e.provider, e.model, e.kind) <> (g.tier, g.provider, g.model, g.kind))
                FILTER (WHERE e.provider <> '')""",
+    "a cost that rests on a price is its quantity at that price": """
+        SELECT g.id::text, format('cost %s from %s, %s x %s', g.cost_micros, g.cost_source, g.quantity,
+                                  p.unit_price_micros)
+          FROM generations g LEFT JOIN prices p ON p.id = g.price_id
+         WHERE g.cost_source = 'price_book' AND (p.id IS NULL OR g.cost_micros IS DISTINCT FROM cost_at(p, g.quantity))
+            OR g.cost_source = 'provider' AND p.id IS NOT NULL AND g.cost_micros <> cost_at(p, g.quantity)
+            OR g.cost_source IN ('refused', 'bill') AND p.id IS NOT NULL""",
+    "an adjustment that moved a cost has its event": """
+        SELECT a.generation_id::text, format('%s to %s', a.from_micros, a.to_micros)
+          FROM (SELECT *, row_number() OVER (PARTITION BY generation_id, from_micros, to_micros) AS number
+                  FROM cost_adjustments WHERE from_micros IS DISTINCT FROM to_micros) AS a
+         WHERE a.number > (
+                SELECT count(*) FROM events e JOIN generations g ON g.id = e.generation_id
+                 WHERE e.generation_id = a.generation_id AND e.type = 'cost' AND e.at = g.charged_at
+                   AND e.cost_micros = coalesce(a.to_micros, 0) - coalesce(a.from_micros, 0)
+                   AND e.unknown_costs = (a.to_micros IS NULL)::int - (a.from_micros IS NULL)::int)""",
+    "a recompute adjusted what it counts": """
+        SELECT r.id::text, format('%s done by %s, adjustments %s by %s', r.done, r.done_micros, count(a.id),
+                                  sum(coalesce(a.to_micros, 0) - coalesce(a.from_micros, 0)))
+          FROM recomputes r LEFT JOIN cost_adjustments a ON a.reason = 'recompute' AND a.reference = r.id
+         GROUP BY r.id
+        HAVING r.done <> count(a.id)
+            OR r.done_micros <> coalesce(sum(coalesce(a.to_micros, 0) - coalesce(a.from_micros, 0)), 0)""",
     "events say of refunds what the rows say, when they were issued": """
         SELECT generation_id::text, format('rows %s/%s/%s, events %s/%s/%s', r.refunds, r.credits, r.loss,
                                            e.refunds, e.credits, e.loss)

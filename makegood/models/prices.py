@@ -132,7 +132,8 @@ class Recompute(Base):
 
     Of a provider's generations (of one model, or of all: null) charged from `since` until `until`, `generations`
     were previewed to change by `change_micros` in all; `book` stands for the provider's prices then. The worker
-    counts what is `done`. It ended as finished, or because the book had changed meanwhile.
+    counts what is `done`, in the order of time: `reached` is how far it came. It ended as finished, or because
+    the book had changed meanwhile.
     """
 
     __tablename__ = "recomputes"
@@ -152,6 +153,7 @@ class Recompute(Base):
     generations: Mapped[int]
     change_micros: Mapped[int]
     book: Mapped[str]
+    reached: Mapped[datetime | None]
     done: Mapped[Count]
     done_micros: Mapped[Count]
     outcome: Mapped[str | None]

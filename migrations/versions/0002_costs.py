@@ -117,6 +117,7 @@ def upgrade() -> None:
         sa.Column("generations", sa.BigInteger(), nullable=False),
         sa.Column("change_micros", sa.BigInteger(), nullable=False),
         sa.Column("book", sa.Text(), nullable=False),
+        sa.Column("reached", sa.DateTime(timezone=True), nullable=True),
         sa.Column("done", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("done_micros", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("outcome", sa.Text(), nullable=True),

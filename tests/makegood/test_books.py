@@ -22,6 +22,15 @@ ANOTHER_GRANT = """
     UPDATE movements SET origin_grant_id = grant_id, grant_id = (SELECT id FROM grants WHERE source = 'bonus')
      WHERE transaction_id IN (SELECT id FROM credit_transactions WHERE kind = 'refund')
 """
+ADJUSTMENT = """
+    INSERT INTO cost_adjustments (id, generation_id, reason, reference, from_micros, from_source, to_micros,
+                                  to_source, actor)
+    SELECT id, id, 'bill', id, 1, 'price_book', 2, 'bill', 't' FROM generations WHERE status = 'succeeded'
+"""
+RECOMPUTE = """
+    INSERT INTO recomputes (id, provider, since, until, generations, change_micros, book, actor)
+    VALUES (gen_random_uuid(), 'wavespeed', '2026-11-01', '2026-11-02', 1, 1, '', 't')
+"""
 TAMPERING = [
     "UPDATE balances SET balance = balance + 1",
     "DELETE FROM credit_transactions WHERE entry = 2",
@@ -39,6 +48,9 @@ TAMPERING = [
     "UPDATE idempotency_keys SET resource_id = gen_random_uuid()",
     "UPDATE customers SET tier = 'pro'",
     "UPDATE generations SET ended_at = now() WHERE status = 'succeeded'",
+    "UPDATE generations SET quantity = quantity + 1 WHERE status = 'succeeded'",
+    ADJUSTMENT,
+    "UPDATE recomputes SET done = 1",
     "UPDATE events SET at = now() WHERE refunds = 1",
 ]
 """For each check of the books, in their order, what breaks it."""
@@ -59,6 +71,7 @@ def test_tampering_is_found(session: Session, sentence: str, tampering: str) -> 
     for status in ("submitted", "failed", "succeeded"):
         generation_id = make_generation(session, customer_id, credits=10, status=status, at=START)
     refund_by_hand(session, generation_id)
+    session.execute(text(RECOMPUTE))
     session.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
     assert books.violations(session) == []
     session.execute(text("SET LOCAL session_replication_role = replica"))  # no trigger speaks up
