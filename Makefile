@@ -14,7 +14,7 @@ COMPILE := $(IN_VENV) uv pip compile pyproject.toml --universal --no-emit-index-
 
 export CHROMIUM
 
-.PHONY: demo test lint lock bench broken
+.PHONY: demo test crash lint lock bench broken
 
 # `exec`, so that a signal to make reaches the program and not a shell in between.
 demo: export ENVIRONMENT = demo
@@ -25,6 +25,10 @@ test: .venv/installed-dev
 	@test -x "$(CHROMIUM)" || { echo "The browser's tests need Chromium; on Debian or Ubuntu: apt-get install chromium," \
 		"or name one: make CHROMIUM=/path/to/chromium test" >&2; exit 1; }
 	@exec $(IN_VENV) pytest $(PARALLEL) $(ARGS)
+
+# Kills web process and worker hundreds of times; ARGS="--kills 300 --seed 7".
+crash: .venv/installed-dev
+	@exec $(IN_VENV) tests.crashes $(ARGS)
 
 lint: .venv/installed-dev
 	$(IN_VENV) ruff check .

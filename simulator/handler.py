@@ -113,8 +113,12 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self._send(problem(413 if length else 411, "The body's length is missing or too large."))
             return None
+        raw = self.rfile.read(int(length))
+        if len(raw) < int(length):  # the client died while it wrote
+            self.close_connection = True
+            return None
         try:
-            value = json.loads(self.rfile.read(int(length)) or b"{}")
+            value = json.loads(raw or b"{}")
         except (ValueError, RecursionError):
             value = None
         if not isinstance(value, dict):

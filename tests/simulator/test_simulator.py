@@ -308,6 +308,17 @@ def test_garbage_on_the_wire_hurts_nobody(provider: Provider, simulator: Simulat
     assert provider.submit(job(inbox, "succeed")).provider_job_id
 
 
+def test_a_client_that_dies_while_it_writes_has_asked_for_nothing(simulator: Simulator) -> None:
+    port = int(simulator.base_url.rpartition(":")[2])
+    for written in (b"", b"{", b'{"prompt": "x"'):
+        with socket.create_connection(("127.0.0.1", port), 1) as connection:
+            head = f"POST /api/v3/a/b HTTP/1.1\r\nAuthorization: Bearer {KEY}\r\nContent-Length: 15\r\n\r\n"
+            connection.sendall(head.encode() + written)
+            connection.shutdown(socket.SHUT_WR)
+            assert connection.recv(100) == b""
+    assert (simulator.submitted, simulator.accepted) == ([], [])
+
+
 def test_it_stops_at_once_with_a_submit_hanging_and_callbacks_to_come(inbox: Loopback) -> None:
     simulator = start(api_key=KEY, webhook_secret=SECRET, speed=1)
     reach = ProviderSettings(api_key=KEY, base_url=simulator.base_url)

@@ -1,0 +1,30 @@
+"""Web process and worker are killed at random points, under traffic through several providers: no job is lost.
+
+`make crash` does this with hundreds of kills.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.conftest import environment
+from tests.crashes import world
+from tests.crashes.offers import OFFERS
+
+KILLS, SECONDS = 24, 24.0
+
+
+def test_whatever_is_killed_every_generation_ends_once_and_the_books_balance(
+    database: str, tmp_path: Path
+) -> None:
+    verdict = world.run(
+        database, environment(database), tmp_path, kills=KILLS, seconds=SECONDS, seed=20261121, patient=False
+    )
+    print(verdict)  # noqa: T201
+    assert verdict.problems == []
+    assert verdict.total("submitted twice") == 0
+    assert min(verdict.kills.values()) >= 3
+    assert min(counts["succeeded"] for counts in verdict.counts.values()) > 0
+    assert len(verdict.counts) == len(OFFERS)
+    assert verdict.total("failed and refunded") > 0
+    assert verdict.total("found after a lost submit") > 0
