@@ -63,6 +63,7 @@ def load(environ: Mapping[str, str]) -> Settings:
             stuck_after=_seconds(environ, "STUCK_AFTER_SECONDS", 600),
             failures_per_hour=_integer(environ, "FAILURES_PER_HOUR", 5, 0, 1_000_000),
             returned_credits_live=timedelta(days=_integer(environ, "RETURNED_CREDITS_DAYS", 30, 1, 3650)),
+            balance_days=_integer(environ, "PROVIDER_BALANCE_DAYS", 3, 0, 365),
         ),
         providers={name: _provider(environ, name) for name in PROVIDER_NAMES},
         trusted_proxies=_integer(environ, "TRUSTED_PROXIES", 0, 0, 10),

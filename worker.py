@@ -23,6 +23,7 @@ from demo import database
 from extensions import db
 from makegood import alerts, callbacks, grants, reconcile, rollups, throttles
 from makegood.errors import Conflict
+from makegood.provider_health import balances
 from makegood.reconcile import Answer, Claimed
 from makegood.terms import Terms
 
@@ -30,6 +31,8 @@ AWAY = (procrastinate.exceptions.ConnectorException, psycopg.OperationalError, O
 RETRY_SECONDS = 2
 LOOK_UPS = 8
 """Jobs looked up at providers at the same time, by one task."""
+ASKED_AT_ONCE = 3
+"""Providers asked for our balance at the same time."""
 
 log = structlog.get_logger()
 
@@ -81,9 +84,22 @@ def resolve_alerts(app: Flask) -> None:
     db.session.commit()
 
 
+def ask_balances(app: Flask) -> None:
+    """Ask every configured provider what is left, keep what each says, and warn where it does not last."""
+    providers = app.extensions["providers"]
+    with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+        for asked in pool.map(balances.ask, providers.values()):
+            if asked is not None:
+                balances.keep(db.session, asked)
+                db.session.commit()
+    balances.watch(db.session, providers, _terms(app))
+    db.session.commit()
+
+
 def clean_up(app: Flask) -> None:
-    """Forget throttle windows that have passed."""
+    """Forget throttle windows that have passed, and old answers about balances."""
     throttles.clean(db.session, before=datetime.now(UTC) - timedelta(days=1))
+    balances.forget(db.session, before=datetime.now(UTC) - balances.KEEP)
     db.session.commit()
 
 
@@ -103,6 +119,7 @@ SCHEDULE = (
     Scheduled(expire_grants, "* * * * *"),
     Scheduled(give_allowances, "*/5 * * * *"),
     Scheduled(resolve_alerts, "* * * * *"),
+    Scheduled(ask_balances, "4-59/15 * * * *"),
     Scheduled(clean_up, "7 * * * *"),
 )
 """The sixth field, where there is one, is seconds."""
