@@ -21,7 +21,8 @@ from sqlalchemy.exc import OperationalError
 
 from demo import database
 from extensions import db
-from makegood import alerts, callbacks, grants, reconcile, rollups, throttles
+from makegood import alerts, bills, callbacks, grants, reconcile, rollups, throttles
+from makegood.bills import drafts, lines, reading
 from makegood.errors import Conflict
 from makegood.provider_health import balances
 from makegood.reconcile import Answer, Claimed
@@ -96,8 +97,27 @@ def ask_balances(app: Flask) -> None:
     db.session.commit()
 
 
+def start_bills(app: Flask) -> None:
+    """Start the imports of bills that nobody has to ask for, and match lines whose job has become known."""
+    bills.start_nightly(db.session, app.extensions["providers"], _terms(app).timezone)
+    lines.match(db.session)
+    db.session.commit()
+
+
+def read_bills(app: Flask) -> None:
+    """Read the bills that were asked for from their providers, page by page."""
+    while claimed := reading.claim(db.session):
+        while claimed:
+            db.session.commit()
+            page = reading.read(app.extensions["providers"], claimed)
+            claimed = reading.take(db.session, claimed, page)
+        db.session.commit()
+    db.session.commit()
+
+
 def clean_up(app: Flask) -> None:
-    """Forget throttle windows that have passed, and old answers about balances."""
+    """Forget throttle windows that have passed, old answers about balances, and uploads that nobody imported."""
+    drafts.clean(db.session)
     throttles.clean(db.session, before=datetime.now(UTC) - timedelta(days=1))
     balances.forget(db.session, before=datetime.now(UTC) - balances.KEEP)
     db.session.commit()
@@ -120,6 +140,8 @@ SCHEDULE = (
     Scheduled(give_allowances, "*/5 * * * *"),
     Scheduled(resolve_alerts, "* * * * *"),
     Scheduled(ask_balances, "4-59/15 * * * *"),
+    Scheduled(start_bills, "*/10 * * * *"),
+    Scheduled(read_bills, "* * * * * */5"),
     Scheduled(clean_up, "7 * * * *"),
 )
 """The sixth field, where there is one, is seconds."""

@@ -35,6 +35,8 @@ TASKS = (
     "resolve_alerts",
     "clean_up",
     "retry_stalled",
+    "start_bills",
+    "read_bills",
 )
 
 

@@ -1,6 +1,7 @@
 """The tables. Import models from here."""
 
 from makegood.models.base import Base
+from makegood.models.bills import Bill, BillLine
 from makegood.models.callbacks import Callback
 from makegood.models.customers import Balance, Customer, Tier
 from makegood.models.generations import Generation, IdempotencyKey, Refund, RefundPolicy
@@ -14,7 +15,7 @@ from makegood.models.operators import (
     Throttle,
 )
 from makegood.models.outputs import Notification, OutputFile
-from makegood.models.prices import CostAdjustment, CreditPrice, Price
+from makegood.models.prices import CostAdjustment, CreditPrice, Price, Recompute
 from makegood.models.providers import ProviderBalance, ProviderSwitch
 from makegood.models.rollups import Bucket, Day, Event, RollupState, TierTotal
 
@@ -24,6 +25,8 @@ __all__ = [
     "AuditEntry",
     "Balance",
     "Base",
+    "Bill",
+    "BillLine",
     "Bucket",
     "Callback",
     "CostAdjustment",
@@ -43,6 +46,7 @@ __all__ = [
     "Price",
     "ProviderBalance",
     "ProviderSwitch",
+    "Recompute",
     "Refund",
     "RefundPolicy",
     "RollupState",

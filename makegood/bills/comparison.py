@@ -1,0 +1,160 @@
+"""A bill beside what was recorded: its categories with their sums, and their rows.
+
+A bill speaks of the jobs with a line in its period, and of the generations charged in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ARRAY, BigInteger, Boolean, DateTime, Text, bindparam, column, select, text
+from sqlalchemy.dialects.postgresql import UUID as PGUUID
+from sqlalchemy.orm import Session
+
+from makegood import pages
+from makegood.bills.categories import ALL, CATEGORIES, IN_PERIOD, JOBS, NOT_BILLED, UNKNOWN
+from makegood.models import Bill
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a bill speaks of: a provider, and a half-open range of instants."""
+
+    provider: str
+    start: datetime
+    end: datetime
+
+    @classmethod
+    def of(cls, bill: Bill) -> Scope:
+        """That of an import."""
+        return cls(bill.provider, bill.period_start, bill.period_end)
+
+
+@dataclass(frozen=True)
+class Sums:
+    """A category's rows, their amounts in micro-dollars, and how many rows wait for an operator."""
+
+    rows: int = 0
+    net: int = 0
+    recorded: int = 0
+    acceptable: int = 0
+
+    @property
+    def difference(self) -> int:
+        """By how much the bill is higher (or lower: below zero) than what was recorded."""
+        return self.net - self.recorded
+
+
+@dataclass(frozen=True)
+class Row:
+    """One job (of unknown ones, one line): what was billed, net, and what is recorded (None: unknown), in
+    micro-dollars. `open_lines` are those that nobody has accepted, the newest last."""
+
+    category: str
+    at: datetime
+    id: UUID
+    generation_id: UUID | None
+    job: str | None
+    model: str | None
+    status: str | None
+    charged: int
+    refunded: int
+    net: int
+    recorded: int | None
+    source: str | None
+    acceptable: bool
+    open_lines: list[UUID] | None
+    reviewed: bool
+
+    @property
+    def difference(self) -> int:
+        """By how much the bill is higher than what was recorded."""
+        return self.net - (self.recorded or 0)
+
+
+_UUID = PGUUID(as_uuid=True)
+_TYPES: dict[str, Any] = {
+    "at": DateTime(timezone=True),
+    "id": _UUID,
+    "generation_id": _UUID,
+    "charged": BigInteger(),
+    "refunded": BigInteger(),
+    "net": BigInteger(),
+    "recorded": BigInteger(),
+    "acceptable": Boolean(),
+    "open_lines": ARRAY(_UUID),
+    "reviewed": Boolean(),
+}
+_COLUMNS = [column(name, _TYPES.get(name, Text())) for name in Row.__dataclass_fields__]
+
+SUMMARY = text(
+    "SELECT category, count(*) AS rows, sum(net) AS net, sum(coalesce(recorded, 0)) AS recorded, "  # noqa: S608
+    f"count(*) FILTER (WHERE acceptable) AS acceptable FROM ({ALL}) AS found GROUP BY 1"
+)
+AMONG = text(JOBS.format(named="SELECT unnest(:ids) AS generation_id")).bindparams(
+    bindparam("ids", type_=ARRAY(_UUID))
+)
+
+
+def summary(session: Session, scope: Scope) -> dict[str, Sums]:
+    """Every category with its sums."""
+    found = {
+        row.category: Sums(row.rows, int(row.net), int(row.recorded), row.acceptable)
+        for row in session.execute(SUMMARY, vars(scope))
+    }
+    return {name: found.get(name, Sums()) for name in CATEGORIES}
+
+
+def rows(
+    session: Session,
+    scope: Scope,
+    category: str,
+    *,
+    before: pages.Cursor | None = None,
+    after: pages.Cursor | None = None,
+    limit: int = pages.SIZE,
+) -> pages.Page[Row]:
+    """A category's rows, the newest first."""
+    found = _selected(scope, category)
+    return pages.read(
+        session,
+        select(found).where(found.c.category == category),
+        found.c.at,
+        found.c.id,
+        lambda row: Row(**row._mapping),
+        lambda row: pages.Cursor(row.at, row.id),
+        before=before,
+        after=after,
+        limit=limit,
+    )
+
+
+def everything(session: Session, scope: Scope, category: str) -> Iterator[Row]:
+    """All rows of a category, the oldest first, read as they are asked for."""
+    found = _selected(scope, category)
+    query = select(found).where(found.c.category == category).order_by(found.c.at, found.c.id)
+    for row in session.execute(query, execution_options={"yield_per": 1000}):
+        yield Row(**row._mapping)
+
+
+def waiting(session: Session, scope: Scope, category: str, limit: int) -> list[Row]:
+    """The first `limit` rows of a category that wait for an operator, by their ids."""
+    found = _selected(scope, category)
+    query = select(found).where(found.c.category == category, found.c.acceptable).order_by(found.c.id).limit(limit)
+    return [Row(**row._mapping) for row in session.execute(query)]
+
+
+def among(session: Session, generation_ids: Sequence[UUID]) -> list[Row]:
+    """How these generations stand now, by their ids."""
+    found = session.execute(AMONG, {"ids": list(generation_ids)})
+    return sorted((Row(**row._mapping) for row in found), key=lambda row: row.id)
+
+
+def _selected(scope: Scope, category: str) -> Any:
+    own = {"unknown": UNKNOWN, "not_billed": NOT_BILLED}
+    sql = own.get(category) or JOBS.format(named=IN_PERIOD)
+    return text(sql).bindparams(**vars(scope)).columns(*_COLUMNS).subquery("found")
