@@ -216,10 +216,12 @@ def _report(job_id: str, data: Mapping[str, Any]) -> Report:
         )
     text = fields.message(task.get("reason"))
     code = fields.integer(task.get("errorCode")) or 0
+    # Without a code, the status itself says that the task failed; with one that we do not know, nothing does.
+    unmapped = ErrorClass.UNKNOWN_ERROR if code else ErrorClass.GENERATION_FAILED
     return Report(
         outcome,
         job_id,
-        error_class=ERROR_CODES.get(code) or failures.from_text(text) or ErrorClass.GENERATION_FAILED,
+        error_class=ERROR_CODES.get(code) or failures.from_text(text) or unmapped,
         message=text or f"The provider ended the task with {status}.",
         status=status,
         usage=_usage(task),

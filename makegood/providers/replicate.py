@@ -43,7 +43,7 @@ BASE_URL = "https://api.replicate.com"
 # "canceled": by a user, or by its deadline after it had started. "aborted": by its deadline before it started.
 SUCCEEDED = "succeeded"
 FAILED = {
-    "failed": ErrorClass.GENERATION_FAILED,
+    "failed": ErrorClass.UNKNOWN_ERROR,
     "canceled": ErrorClass.GENERATION_FAILED,
     "aborted": ErrorClass.TIMEOUT,
 }

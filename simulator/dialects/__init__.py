@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from simulator.dialect import Dialect
+from simulator.dialects.elevenlabs import ElevenLabs
 from simulator.dialects.nanobanana import NanoBanana
+from simulator.dialects.newport import Newport
+from simulator.dialects.replicate import Replicate
 from simulator.dialects.wavespeed import Simulated, WaveSpeed
 
 DIALECTS: Mapping[str, type[Dialect]] = {
     "simulated": Simulated,
     "wavespeed": WaveSpeed,
     "nanobanana": NanoBanana,
+    "elevenlabs": ElevenLabs,
+    "newport": Newport,
+    "replicate": Replicate,
 }
