@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from tests.crashes.offers import OFFERS, WISHES
+from tests.crashes.wishes import WISHES
+from tests.offers import OFFERS
 
 CLIENTS = 8
 CREDITS = 2

@@ -14,9 +14,9 @@ from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.orm import Session
 
 from makegood import api_keys, customers, grants
+from simulator.dialects import DIALECTS
 from simulator.several import lines, several
 from tests.crashes import victims
-from tests.crashes.offers import OFFERS
 from tests.crashes.traffic import Traffic
 from tests.crashes.verdict import Verdict, judge
 from tests.loopback import free_port
@@ -52,7 +52,7 @@ def run(
     chance = random.Random(seed)
     with ExitStack() as stack:
         options = {"seed": seed, "speed": SPEED, "late_seconds": LATE, "hang_seconds": HANG_SECONDS}
-        ports = dict.fromkeys(OFFERS, 0)
+        ports = dict.fromkeys(DIALECTS, 0)
         simulators = stack.enter_context(several(ports, {}, trouble=TROUBLE, **options))
         engine = create_engine(database)
         stack.callback(engine.dispose)
