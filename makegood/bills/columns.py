@@ -45,7 +45,9 @@ KINDS = {
     **dict.fromkeys(("refund", "refunded", "reversal", "return", "credit back"), REFUND),
 }
 
-_AMOUNT = re.compile(r"\$? ?(\d{1,15}|\d{1,3}(?:,\d{3}){1,4})(\.\d{1,12})?( ?(?:USD|credits?|points?|units?))?")
+# A single comma is refused: who wrote 1,250 may have meant 1.25.
+_GROUPED = r"[1-9]\d{0,2}(?:,\d{3}){1,4}(?=\.\d)|[1-9]\d{0,2}(?:,\d{3}){2,4}"
+_AMOUNT = re.compile(rf"\$? ?(\d{{1,15}}|{_GROUPED})(\.\d{{1,12}})?( ?(?:USD|credits?|points?|units?))?")
 _QUANTITY = re.compile(r"\d{1,9}(\.\d{1,3}0*)?")
 
 
