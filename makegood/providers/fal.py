@@ -103,8 +103,10 @@ class Fal:
             return Report(Outcome.SUCCEEDED, job_id, outputs, delivery=delivery, status=status, incomplete=True)
         if told.get("status") != "ERROR":
             return Report(Outcome.PENDING, job_id, delivery=delivery, status=status)
-        text = fastapi_errors.text(payload) or fields.message(told.get("error"))
-        return _failure(job_id, payload, {}, text, delivery=delivery, status=status)
+        problem = fields.message(told.get("error"))
+        text = fastapi_errors.text(payload) or problem
+        error_class = fal_errors.classify(payload, text, fal_errors.status_in(problem), retryable=False)
+        return _failure(job_id, error_class, text, delivery=delivery, status=status)
 
     def fetch(self, provider_job_id: str, model: str) -> Report:
         """Ask for a job's status, and once it is over for its result, whose header says what was billed.
@@ -213,22 +215,18 @@ def _result(job_id: str, state: Mapping[str, Any], answer: Answer) -> Report:
     if not (failed or locked):
         raise FetchFailed(f"the result was answered with HTTP {answer.status}")
     error = {"error_type": answer.headers.get("x-fal-error-type"), **state, **body}
-    return _failure(job_id, error, answer.headers, text, status="COMPLETED")
+    retryable = answer.headers.get("x-fal-retryable") == "true"
+    error_class = fal_errors.classify(error, text, answer.status, retryable=retryable)
+    return _failure(job_id, error_class, text, status="COMPLETED")
 
 
 def _failure(
-    job_id: str,
-    error: Mapping[str, Any],
-    headers: Mapping[str, str],
-    text: str | None,
-    *,
-    status: str,
-    delivery: str | None = None,
+    job_id: str, error_class: ErrorClass, text: str | None, *, status: str, delivery: str | None = None
 ) -> Report:
     return Report(
         Outcome.FAILED,
         job_id,
-        error_class=fal_errors.classify(error, headers, text),
+        error_class=error_class,
         message=text or f"The provider ended the job as {status}.",
         delivery=delivery,
         status=status,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,15 +35,34 @@ ERRORS = {
 }
 
 
-def classify(error: Mapping[str, Any], headers: Mapping[str, str], text: str | None) -> ErrorClass:
-    """The class of a failed job, from the body of its error, the headers of a fetched one, and its text."""
+# What the HTTP status says that a model's answer had, where nothing else does: .../serverless/reliability/retries
+STATUSES = {
+    400: ErrorClass.INVALID_INPUT,
+    422: ErrorClass.INVALID_INPUT,
+    500: ErrorClass.INTERNAL_ERROR,
+    502: ErrorClass.PROVIDER_UNAVAILABLE,
+    503: ErrorClass.PROVIDER_UNAVAILABLE,
+    504: ErrorClass.TIMEOUT,
+}
+
+_STATUS = re.compile(r"Invalid status code: ([0-9]{3})")
+
+
+def status_in(text: str | None) -> int | None:
+    """The HTTP status that a callback's "error" speaks of, such as "Invalid status code: 422"."""
+    match = _STATUS.fullmatch(text or "")
+    return int(match[1]) if match else None
+
+
+def classify(error: Mapping[str, Any], text: str | None, status: int | None, *, retryable: bool) -> ErrorClass:
+    """The class of a failed job: by the types in the body of its error, then by its text, then by its status."""
     types, own = fastapi_errors.types(error), error.get("error_type")
     known = [ERRORS[one] for one in (*types, *([own] if isinstance(own, str) else [])) if one in ERRORS]
     if known:
         return known[0]
-    by_text = failures.from_text(text)
+    by_text = failures.from_text(text) if status_in(text) is None else None
     if types and by_text not in TELLING_TEXTS:
         return ErrorClass.INVALID_INPUT
-    if by_text is None and headers.get("x-fal-retryable") == "true":
+    if by_text is None and retryable:
         return ErrorClass.PROVIDER_UNAVAILABLE
-    return by_text or ErrorClass.UNKNOWN_ERROR
+    return by_text or STATUSES.get(status or 0, ErrorClass.UNKNOWN_ERROR)

@@ -182,15 +182,15 @@ def _accepted(answer: Answer) -> Accepted:
 
 
 def _report(job_id: str, task: Mapping[str, Any]) -> Report:
-    said = task.get("status") if isinstance(task.get("status"), str) else ""
-    status = (fields.message(said) or "")[:50].lower()
+    said = str(task.get("status")).lower() if isinstance(task.get("status"), str) else ""
+    status = (fields.message(said) or "")[:50]
     error = fields.mapping(task.get("error"))
     code = fields.integer(error.get("code") or 0)
-    if status not in (SUCCEEDED, FAILED):
+    if said not in (SUCCEEDED, FAILED):
         return Report(Outcome.PENDING, job_id, status=status)
     consumed = fields.quantity(fields.mapping(fields.mapping(task.get("meta")).get("usage")).get("consume"))
     usage = Units("point", consumed) if consumed is not None else None
-    if status == SUCCEEDED and code == 0:
+    if said == SUCCEEDED and code == 0:
         outputs = output_links.named(fields.mapping(task.get("output")), OUTPUTS)
         return Report(Outcome.SUCCEEDED, job_id, outputs, status=status, usage=usage)
     text = _text(error)
