@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -17,6 +18,7 @@ from makegood.terms import Terms
 PROVIDER_NAMES = tuple(ADAPTERS)
 ENVIRONMENTS = ("production", "demo", "test")
 MIN_SECRET_LENGTH = 32
+PUBLISHED_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105 (the standard's example, known to all)
 
 
 class SettingsError(Exception):
@@ -46,6 +48,8 @@ class Settings:
     trusted_proxies: int
     session_idle: timedelta
     session_lifetime: timedelta
+    notify_url: str | None = None
+    notify_secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 def load(environ: Mapping[str, str]) -> Settings:
@@ -63,12 +67,16 @@ def load(environ: Mapping[str, str]) -> Settings:
             stuck_after=_seconds(environ, "STUCK_AFTER_SECONDS", 600),
             failures_per_hour=_integer(environ, "FAILURES_PER_HOUR", 5, 0, 1_000_000),
             returned_credits_live=timedelta(days=_integer(environ, "RETURNED_CREDITS_DAYS", 30, 1, 3650)),
+            outputs_live=timedelta(hours=_integer(environ, "OUTPUT_HOURS", 24, 1, 24 * 365)),
+            notify=bool(environ.get("NOTIFY_URL")),
             balance_days=_integer(environ, "PROVIDER_BALANCE_DAYS", 3, 0, 365),
         ),
         providers={name: _provider(environ, name) for name in PROVIDER_NAMES},
         trusted_proxies=_integer(environ, "TRUSTED_PROXIES", 0, 0, 10),
         session_idle=_minutes(environ, "SESSION_IDLE_MINUTES", 120),
         session_lifetime=_minutes(environ, "SESSION_LIFETIME_MINUTES", 720),
+        notify_url=_notify_url(environ, environment),
+        notify_secrets=_notify_secrets(environ),
     )
 
 
@@ -79,6 +87,37 @@ def _public_url(environ: Mapping[str, str], environment: str) -> str:
             "such as https://makegood.example.com"
         )
     return _url(environ, "PUBLIC_URL", "http://127.0.0.1:8000", ("http", "https")).rstrip("/")
+
+
+def _notify_url(environ: Mapping[str, str], environment: str) -> str | None:
+    if not environ.get("NOTIFY_URL"):
+        return None
+    plain = () if environment == "production" else ("http",)
+    url = _url(environ, "NOTIFY_URL", "", ("https", *plain))
+    if "@" in urlsplit(url).netloc:
+        raise SettingsError("NOTIFY_URL carries a user name; NOTIFY_SECRET is what proves notifications")
+    return url
+
+
+def _notify_secrets(environ: Mapping[str, str]) -> tuple[str, ...]:
+    secrets = tuple(part.strip() for part in environ.get("NOTIFY_SECRET", "").split(",") if part.strip())
+    if not environ.get("NOTIFY_URL"):
+        return ()
+    if not secrets or not all(_is_notify_secret(secret) for secret in secrets):
+        raise SettingsError(
+            "NOTIFY_SECRET must be whsec_ and the base64 of at least 24 random bytes (several separated by commas "
+            "while one is replaced). Make one with: python3 -c 'import base64, secrets; "
+            'print("whsec_" + base64.b64encode(secrets.token_bytes(32)).decode())\''
+        )
+    return secrets
+
+
+def _is_notify_secret(secret: str) -> bool:
+    try:
+        key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    except ValueError:
+        return False
+    return secret.startswith("whsec_") and len(key) >= 24 and secret != PUBLISHED_SECRET
 
 
 def _provider(environ: Mapping[str, str], name: str) -> ProviderSettings:

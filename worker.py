@@ -19,11 +19,13 @@ from flask import Flask
 from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError
 
+from blueprints.api import answers
 from demo import database
 from extensions import db
-from makegood import alerts, bills, callbacks, grants, reconcile, rollups, throttles
+from makegood import alerts, bills, callbacks, grants, notifications, outputs, reconcile, rollups, throttles
 from makegood.bills import drafts, lines, reading
 from makegood.errors import Conflict
+from makegood.notifications import Due, Result
 from makegood.provider_health import balances
 from makegood.reconcile import Answer, Claimed
 from makegood.terms import Terms
@@ -32,6 +34,8 @@ AWAY = (procrastinate.exceptions.ConnectorException, psycopg.OperationalError, O
 RETRY_SECONDS = 2
 LOOK_UPS = 8
 """Jobs looked up at providers at the same time, by one task."""
+DELIVERIES = 16
+"""Notifications delivered at the same time, by one task."""
 ASKED_AT_ONCE = 3
 """Providers asked for our balance at the same time."""
 
@@ -78,6 +82,11 @@ def give_allowances(app: Flask) -> None:
     _in_batches(lambda: grants.give_allowances(db.session, timezone=_terms(app).timezone))
 
 
+def recompute_costs(app: Flask) -> None:
+    """Bring past costs in line with the price book, where an operator asked for it."""
+    _in_batches(lambda: recompute.work(db.session))
+
+
 def resolve_alerts(app: Flask) -> None:
     """Resolve the alerts of providers that take our generations again, and of refunds that were made after all."""
     alerts.resolve_mended_accounts(db.session)
@@ -115,10 +124,32 @@ def read_bills(app: Flask) -> None:
     db.session.commit()
 
 
+def deliver_notifications(app: Flask) -> None:
+    """Tell the platform of generations that ended, until nothing is due."""
+    settings = app.config["SETTINGS"]
+    if settings.notify_url is None:
+        return
+
+    def deliver(one: Due, message: bytes) -> Result:
+        sent = notifications.headers(one, message, settings.notify_secrets, datetime.now(UTC))
+        return notifications.post(settings.notify_url, sent, message)
+
+    while due := notifications.claim(db.session, limit=DELIVERIES):
+        db.session.commit()
+        messages = [_message(one) for one in due]
+        with ThreadPoolExecutor(DELIVERIES) as pool:
+            results = list(pool.map(deliver, due, messages))
+        for one, result in zip(due, results, strict=True):
+            notifications.record(db.session, one, result)
+            db.session.commit()
+    db.session.commit()
+
+
 def clean_up(app: Flask) -> None:
-    """Forget throttle windows that have passed, old answers about balances, and uploads that nobody imported."""
+    """Forget what its time has passed: throttle windows, kept outputs, old balances, uploads nobody imported."""
     drafts.clean(db.session)
     throttles.clean(db.session, before=datetime.now(UTC) - timedelta(days=1))
+    outputs.forget(db.session)
     balances.forget(db.session, before=datetime.now(UTC) - balances.KEEP)
     db.session.commit()
 
@@ -136,6 +167,8 @@ SCHEDULE = (
     Scheduled(fold_rollups, "* * * * * */5"),
     Scheduled(reconcile_due, "* * * * * */5"),
     Scheduled(retry_callbacks, "* * * * * */10"),
+    Scheduled(deliver_notifications, "* * * * * */5"),
+    Scheduled(recompute_costs, "* * * * * */5"),
     Scheduled(expire_grants, "* * * * *"),
     Scheduled(give_allowances, "*/5 * * * *"),
     Scheduled(resolve_alerts, "* * * * *"),
@@ -228,6 +261,13 @@ def _in_batches(batch: Callable[[], int]) -> None:
     while batch():
         db.session.commit()
     db.session.commit()
+
+
+def _message(due: Due) -> bytes:
+    """The generation as the API shows it now."""
+    data = answers.generation(db.session, due.generation_id).model_dump(mode="json")
+    db.session.rollback()
+    return notifications.body(due, data)
 
 
 def _decide(claimed: Claimed, answer: Answer, terms: Terms) -> None:

@@ -16,6 +16,7 @@ from makegood.models import Alert, Callback, Generation
 
 REFUND_FAILED = "refund_failed"
 PROVIDER_ACCOUNT = "provider_account"
+NOTIFICATION_FAILED = "notification_failed"
 
 
 def raise_alert(

@@ -30,6 +30,7 @@ TASKS = (
     "fold_rollups",
     "reconcile_due",
     "retry_callbacks",
+    "deliver_notifications",
     "expire_grants",
     "give_allowances",
     "resolve_alerts",

@@ -48,4 +48,4 @@ def openapi() -> Response:
     return jsonify(contract.spec.spec)
 
 
-from blueprints.api import customers, generations  # noqa: E402, F401 (their routes belong to the blueprint)
+from blueprints.api import customers, generations, outputs  # noqa: E402, F401 (their routes belong to the blueprint)

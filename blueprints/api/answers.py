@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
-from flask import g
+from flask import current_app, g
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from blueprints.api.bodies import Failure, Generation, Started
 from blueprints.api.fields import dollars
-from makegood import generations, ledger, models
+from makegood import generations, ledger, models, outputs
 from makegood.generations import NewGeneration, Reservation
 from makegood.providers.protocol import ErrorClass
 from makegood.stats import begin_snapshot
@@ -126,7 +127,6 @@ def generation(session: Session, generation_id: UUID) -> Generation:
         **_facts(row, ledger.balance(session, row.customer_id)),
         metadata=row.metadata_,
         provider_job_id=row.provider_job_id,
-        outputs=row.outputs,
         error=failure,
         late_outcome=row.late_outcome,
         cost_usd=None if row.cost_micros is None else dollars(row.cost_micros),
@@ -138,4 +138,11 @@ def generation(session: Session, generation_id: UUID) -> Generation:
 
 def _facts(row: models.Generation, balance: int) -> dict[str, Any]:
     names = ("id", "status", "customer_id", "provider", "model", "kind", "credits_charged", "credits_refunded")
-    return {name: getattr(row, name) for name in names} | {"balance": balance}
+    public_url = current_app.config["SETTINGS"].public_url
+    ours = [f"{public_url}{link}" if link.startswith("/") else link for link in row.outputs or []]
+    return {name: getattr(row, name) for name in names} | {
+        "balance": balance,
+        "outputs": None if row.outputs is None else ours,
+        "outputs_expire_at": row.outputs_expire_at,
+        "outputs_gone": outputs.is_over(row, datetime.now(UTC)),
+    }

@@ -52,6 +52,11 @@ class Started(BaseModel):
     credits_charged: int
     credits_refunded: int
     balance: int = Field(description="The customer's credits")
+    outputs: list[str] | None = Field(None, description="Links to the results, or addresses of ours")
+    outputs_expire_at: Instant | None = Field(
+        None, description="When they die; null while there are none, or where the provider does not say"
+    )
+    outputs_gone: bool = Field(False, description="Whether that time has passed")
 
 
 class Generation(Started):
@@ -59,7 +64,6 @@ class Generation(Started):
 
     metadata: dict[str, Any] | None
     provider_job_id: str | None
-    outputs: list[str] | None
     error: Failure | None
     late_outcome: Literal["succeeded", "failed"] | None = Field(
         description="What was reported after the generation had ended otherwise; it changed nothing"

@@ -69,10 +69,11 @@ def _record(new: NewGeneration, reserved: Reservation, result: Accepted | Lost |
             db.session, reserved.generation_id, result.error_class, result.message, terms, refused=True
         )
         return answers.from_rows(db.session, reserved.generation_id)
-    status = generations.record_submit(db.session, reserved.generation_id, result)
+    status = generations.record_submit(db.session, reserved.generation_id, result, terms)
     if status in ("submitted", "unknown"):
         return answers.started(new, reserved, status)
-    return answers.from_rows(db.session, reserved.generation_id)  # a callback was quicker
+    # A callback was quicker, or the answer was the result already.
+    return answers.from_rows(db.session, reserved.generation_id)
 
 
 def _remember(new: NewGeneration, answer: Answer) -> Answer:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from dataclasses import replace
 from uuid import UUID
 
 import structlog
@@ -25,6 +26,8 @@ FIRST_WAIT, LONGEST_WAIT = 1.0, 10.0
 """Seconds between two tries."""
 MOST = 10_000
 """Answers kept at the same time; beyond that the oldest is left to reconcile."""
+MOST_BYTES = 200_000_000
+"""Of files that came with answers; beyond that only the job is kept, and reconcile fetches its result."""
 
 log = structlog.get_logger("makegood.unrecorded")
 
@@ -42,6 +45,9 @@ class Unrecorded:
     def keep(self, generation_id: UUID, result: Result) -> None:
         """Write this answer as soon as possible."""
         with self._lock:
+            held = sum(_size(waiting) for _, waiting in self._waiting)
+            if isinstance(result, Accepted) and held + _size(result) > MOST_BYTES:
+                result = replace(result, report=None)
             self._waiting.append((generation_id, result))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="unrecorded", daemon=True)
@@ -81,9 +87,14 @@ class Unrecorded:
         return True
 
 
+def _size(result: Result) -> int:
+    report = result.report if isinstance(result, Accepted) else None
+    return sum(len(file.content) for file in report.files) if report else 0
+
+
 def _write(generation_id: UUID, result: Result, terms: Terms) -> None:
     if not isinstance(result, Refusal):
-        generations.record_submit(db.session, generation_id, result)
+        generations.record_submit(db.session, generation_id, result, terms)
         db.session.commit()
         return
     if generations.get(db.session, generation_id).ended_at is None:

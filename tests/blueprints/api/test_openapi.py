@@ -19,6 +19,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from makegood.ids import uuid7
+from makegood.providers.protocol import Accepted, File, Outcome, Report
 from tests.backend import Platform
 from tests.making import MODEL
 
@@ -46,6 +47,7 @@ OPERATIONS = (
     "add_grant",
     "start_generation",
     "get_generation",
+    "get_output",
     "cancel_generation",
     "report_outcome",
 )
@@ -74,7 +76,11 @@ def narrow(document: Any, platform: Platform) -> None:
     external = {"provider": "external", "model": "own/model", "credits": 1}
     generations = [platform.start(customers[0], **fields).json["id"] for fields in ({}, external, external)]
     platform.send("POST", f"/generations/{generations[2]}/outcome", {"status": "failed"})
-    known = {"customer_id": customers, "generation_id": [*generations, str(uuid7())]}
+    platform.provider.answer = Accepted(
+        "job-2", report=Report(Outcome.SUCCEEDED, files=(File("image/png", b"x"),))
+    )
+    generations.append(platform.start(customers[0]).json["id"])
+    known = {"customer_id": customers, "generation_id": [*generations, str(uuid7())], "number": [1, 2]}
     for operations in document["paths"].values():
         for operation in operations.values():
             for parameter in operation["parameters"]:
