@@ -63,8 +63,8 @@ def answering(content: bytes, content_type: str = "application/json") -> Callabl
     """An answer with this content."""
 
     def answer(connection: socket.socket) -> None:
-        head = f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nContent-Length: {len(content)}\r\n\r\n"
-        connection.sendall(head.encode() + content)
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nContent-Length: {len(content)}\r\n"
+        connection.sendall(f"{head}Connection: close\r\n\r\n".encode() + content)
 
     return answer
 
