@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from simulator.dialect import Dialect
+from simulator.dialects.bfl import BFL
 from simulator.dialects.elevenlabs import ElevenLabs
+from simulator.dialects.fal import Fal
 from simulator.dialects.nanobanana import NanoBanana
 from simulator.dialects.newport import Newport
+from simulator.dialects.piapi import PiAPI
 from simulator.dialects.replicate import Replicate
 from simulator.dialects.wavespeed import Simulated, WaveSpeed
 
@@ -18,4 +21,7 @@ DIALECTS: Mapping[str, type[Dialect]] = {
     "elevenlabs": ElevenLabs,
     "newport": Newport,
     "replicate": Replicate,
+    "bfl": BFL,
+    "fal": Fal,
+    "piapi": PiAPI,
 }
