@@ -36,7 +36,7 @@ CONNECT_SECONDS = 5
 @click.option("--credentials", "file", type=Path, help="Also write address, log-in and keys there, as JSON.")
 @with_appcontext
 def command(port: str | None, reset: bool, no_traffic: bool, file: Path | None) -> None:
-    """Make a sample account and run console, API, worker and a simulated provider until Ctrl-C."""
+    """Make a sample account and run console, API, worker and simulated providers until Ctrl-C."""
     logging.getLogger().setLevel(logging.WARNING)
     with _one_sentence(), _interruptible():
         settings: Settings = current_app.config["SETTINGS"]
@@ -145,14 +145,13 @@ def _run(
     known: state.State, settings: Settings, address: str, port: int, traffic: bool, file: Path | None
 ) -> None:
     url = f"http://{run.HOST}:{port}"
-    known.simulator_port = run.free_port(known.simulator_port)
+    known.ports = run.free_ports(known.ports)
     state.save(known)
     logs = state.DIRECTORY / "logs"
     logs.mkdir(mode=0o700, exist_ok=True)
     environ = {**known.environ(), "DATABASE_URL": address, "MAKEGOOD_URL": url, "MAKEGOOD_API_KEY": known.api_key}
     environ["PUBLIC_URL"] = os.environ.get("PUBLIC_URL") or url
-    simulator_port = known.simulator_port
-    started = run.children(environ, logs, port=port, simulator_port=simulator_port, traffic=traffic)
+    started = run.children(environ, logs, port=port, providers=known.ports, traffic=traffic)
     family = Family(started, partial(click.echo, err=True))
     try:
         family.start()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from demo.chance import Chance
+from demo.state import PORTS
 
 EDIT = "google/nano-banana/edit"
 TEXT = "google/nano-banana/text-to-image"
@@ -13,6 +14,10 @@ SEEDREAM = "bytedance/seedream-v4"
 KIND = "image"
 NANOBANANA = "nanobanana"
 
+CLIPS: dict[str, dict[str, Any]] = {
+    "kling": {"duration": "5", "mode": "pro", "aspect_ratio": "16:9"},
+    "luma": {"duration": "5s", "resolution": "720p", "aspect_ratio": "16:9"},
+}
 SUBJECTS = (
     "a ceramic mug", "a pair of running shoes", "a wooden desk lamp", "a bottle of olive oil", "a linen armchair",
     "a city bicycle", "a leather notebook", "a bowl of ramen", "a wrist watch", "a tabby cat on a windowsill",
@@ -34,21 +39,47 @@ SIZES = ("2048*2048", "2304*1728", "1728*2304", "2560*1440")
 FEATURES = ("product-shots", "editor", "moodboard", "social", "api")
 
 
+SCENES = (
+    "The camera circles", "A slow dolly towards", "Time lapse of", "Handheld close-up of", "A drone rises over",
+)  # fmt: skip
+LINES = (
+    "Welcome back. Your order has left the warehouse and should reach you tomorrow before noon.",
+    "In this lesson we look at how light bends when it passes from air into water.",
+    "Thank you for calling. All of our agents are busy; your call will be answered in about three minutes.",
+    "Chapter one. It was the kind of morning on which the harbour could be heard before it could be seen.",
+    "Turn left at the next corner. Your destination is on the right.",
+    "Our autumn collection is here: warm wool, quiet colours, and seams that are made to last.",
+)
+VOICES = ("21m00Tcm4TlvDq8ikWAM", "EXAVITQu4vr4xnSDxMaL", "pNInz6obpgDQGcFmaJgB")
+
+
 @dataclass(frozen=True)
 class Offer:
-    """A model of a provider, as customers can choose it."""
+    """A model of a provider, as customers can choose it; `credits` where the price list does not know it."""
 
     provider: str
     model: str
+    kind: str = KIND
+    credits: int | None = None
 
     def input(self, chance: Chance) -> dict[str, Any]:
         """What a customer sends for it, in the provider's own fields."""
+        if self.kind == "audio":
+            text = " ".join(chance.sample(LINES, chance.randint(1, 3)))
+            return {"text": text, "voice_id": chance.choice(VOICES)}
+        if self.kind == "video":
+            prompt = f"{chance.choice(SCENES)} {chance.choice(SUBJECTS)}, {chance.choice(STYLES)}"
+            return {"prompt": prompt, **CLIPS[self.provider]}
         if self.model == EDIT:
             picture = f"https://uploads.example.com/{chance.hex(12)}.png"
             return {"prompt": f"{chance.choice(EDITS)}.", "images": [picture], "output_format": "png"}
         prompt = f"{chance.choice(SUBJECTS)}, {chance.choice(STYLES)}"
         if self.model == SEEDREAM:
             return {"prompt": prompt, "size": chance.choice(SIZES)}
+        if self.provider == "bfl":
+            return {"prompt": prompt, "width": 1024, "height": 1024}
+        if self.provider == "replicate":
+            return {"prompt": prompt, "aspect_ratio": chance.choice(ASPECTS)}
         if self.model == TEXT:
             return {"prompt": prompt, "aspect_ratio": chance.choice(ASPECTS), "output_format": "png"}
         # The price book has no price for nano-banana-pro in 4K: what those cost is not known.
@@ -69,6 +100,20 @@ SIMULATED = (
     (30, Offer("simulated", SEEDREAM)),
 )
 """The same models at the provider that runs on this machine."""
+OTHERS = tuple(
+    (weight, offer)
+    for weight, offer in (
+        (7, Offer("bfl", "flux-2-pro")),
+        (4, Offer("kling", "text2video/kling-v2-5-turbo", "video")),
+        (3, Offer("luma", "ray-2", "video")),
+        (7, Offer("elevenlabs", "eleven_multilingual_v2", "audio")),
+        (4, Offer("replicate", "black-forest-labs/flux-schnell", credits=1)),
+    )
+    if offer.provider in PORTS
+)
+"""Further providers, whose protocols are spoken on this machine too."""
+LIVE = (*((3 * weight / 4, offer) for weight, offer in SIMULATED), *OTHERS)
+"""What the traffic asks for."""
 
 
 def metadata(chance: Chance) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from demo.processes import Child, Family, ProcessError, last_line
@@ -45,21 +45,25 @@ def check_port(port: int) -> None:
             ) from None
 
 
-def free_port(preferred: int) -> int:
-    """This port when nobody listens there, else any other."""
+def free_ports(preferred: Mapping[str, int]) -> dict[str, int]:
+    """These ports where nobody listens on them, else any others."""
+    with ExitStack() as held:  # all at once, so that no two get the same
+        return {name: _bind(held.enter_context(socket.socket()), port) for name, port in preferred.items()}
+
+
+def _bind(probe: socket.socket, preferred: int) -> int:
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     for port in (preferred, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise DemoError("This machine has no free port for the simulated provider.")
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            continue
+        return int(probe.getsockname()[1])
+    raise DemoError("This machine has no free port for a simulated provider.")
 
 
 def children(
-    environ: Mapping[str, str], logs: Path, *, port: int, simulator_port: int, traffic: bool
+    environ: Mapping[str, str], logs: Path, *, port: int, providers: Mapping[str, int], traffic: bool
 ) -> list[Child]:
     """The processes of the demo in the order in which they start."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("GRANIAN_", "FLASK_"))}
@@ -67,7 +71,7 @@ def children(
     web = ["granian", "app:create_app", "--factory", "--interface", "wsgi", "--host", HOST, "--port", str(port)]
     web += ["--workers", str(WEB_PROCESSES), "--blocking-threads", "8", "--respawn-failed-workers"]
     commands = {
-        "simulated provider": ["simulator", f"simulated:{simulator_port}"],
+        "simulated providers": ["simulator", *[f"{name}:{at}" for name, at in providers.items()]],
         "worker": ["flask", "--app", "app", "worker"],
         "web server": web,
     }

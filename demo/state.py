@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import hashlib
 import json
 import os
 import secrets
@@ -15,7 +17,8 @@ from settings import ENVIRONMENTS, SettingsError
 
 DIRECTORY = Path(__file__).resolve().parents[1] / ".makegood"
 FILE = "demo.json"
-SIMULATOR_PORT = 8900
+PORTS = {"simulated": 8900, "elevenlabs": 8904, "replicate": 8905}
+"""Where the simulated providers listen, when nobody else does."""
 FAILURES_PER_HOUR = "100"
 """The demo's traffic is that of a larger platform: some forty of its generations fail in an hour."""
 
@@ -30,18 +33,30 @@ class State:
     password: str
     api_key: str = ""
     stats_key: str = ""
-    simulator_port: int = SIMULATOR_PORT
+    ports: dict[str, int] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.ports = {name: self.ports.get(name, port) for name, port in PORTS.items()}
 
     def environ(self) -> dict[str, str]:
         """The settings that the state stands in for."""
         return {
             "ENVIRONMENT": "demo",
             "SECRET_KEY": self.secret_key,
-            "SIMULATED_API_KEY": self.provider_key,
-            "SIMULATED_WEBHOOK_SECRET": self.provider_secret,
-            "SIMULATED_BASE_URL": f"http://127.0.0.1:{self.simulator_port}",
             "FAILURES_PER_HOUR": FAILURES_PER_HOUR,
+            **{name: value for provider in self.ports for name, value in self._provider(provider).items()},
         }
+
+    def _provider(self, name: str) -> dict[str, str]:
+        # Some read the secret as text and some as base64: it is both.
+        secret = base64.b64encode(hashlib.sha256(self.provider_secret.encode()).digest()).decode()
+        values = {
+            "BASE_URL": f"http://127.0.0.1:{self.ports[name]}",
+            "API_KEY": self.provider_key,
+            "API_SECRET": secret,
+            "WEBHOOK_SECRET": f"whsec_{secret}",
+        }
+        return {f"{name.upper()}_{setting}": value for setting, value in values.items()}
 
 
 def complete(environ: Mapping[str, str]) -> Mapping[str, str]:
@@ -66,8 +81,9 @@ def load() -> State:
         DIRECTORY.mkdir(exist_ok=True)
         if not path.exists():
             _publish(_new(), path, replace=False)
-        return State(**json.loads(path.read_text()))
-    except (ValueError, TypeError):
+        known, read = {field.name for field in dataclasses.fields(State)}, json.loads(path.read_text())
+        return State(**{name: value for name, value in read.items() if name in known})
+    except (ValueError, TypeError, AttributeError):
         raise SettingsError(f"{path} is damaged; remove it, and the demo makes a new one.") from None
     except OSError as error:
         raise SettingsError(

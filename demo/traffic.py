@@ -63,14 +63,16 @@ class Platform:
         return self._chance.uniform(0.4, 1.6)
 
     def _start(self, customer: Person) -> httpx.Response:
-        offer = self._chance.weighted(catalogue.SIMULATED)
+        offer = self._chance.weighted(catalogue.LIVE)
         body: dict[str, Any] = {
             "customer_id": customer.id,
             "provider": offer.provider,
             "model": offer.model,
-            "kind": catalogue.KIND,
+            "kind": offer.kind,
             "input": offer.input(self._chance),
         }
+        if offer.credits is not None:
+            body["credits"] = offer.credits
         if self._chance.happens(0.4):
             body["metadata"] = catalogue.metadata(self._chance)
         return self._send("POST", "generations", body, once=True)
@@ -149,7 +151,11 @@ def _is_refusal(answer: httpx.Response) -> bool:
 
 def _told(body: Any, answer: httpx.Response) -> str:
     """What was asked for whom, and what the answer says."""
-    asked = [str(body[name]) for name in ("customer_id", "model", "credits", "tier") if body and name in body]
+    asked = [
+        str(body[name])
+        for name in ("customer_id", "provider", "model", "credits", "tier")
+        if body and name in body
+    ]
     said = _json(answer)
     error = said.get("error")
     code = error.get("code") if isinstance(error, dict) else said.get("status")

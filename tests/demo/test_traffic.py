@@ -20,10 +20,11 @@ from sqlalchemy import text
 
 from demo import traffic
 from demo.chance import Chance
+from demo.state import PORTS
 from demo.traffic import Away, Platform, run
 from extensions import db
 from makegood import books
-from simulator.server import Simulator, start
+from simulator.several import lines, several
 from tests.loopback import Loopback, free_port
 from tests.people import add_key
 
@@ -31,26 +32,18 @@ STARTED = {"id": "01a1fe32-2f5f-743b-8aa2-b46bcaa9322a", "status": "submitted", 
 
 
 @pytest.fixture
-def simulator() -> Iterator[Simulator]:
-    """A provider that takes jobs and is gone before they are done."""
-    with start(seed=1) as running:
-        running._server.submit_seconds = 0
-        yield running
-
-
-@pytest.fixture
-def served(make_app: Callable[..., Flask], simulator: Simulator) -> Iterator[tuple[Flask, httpx.Client]]:
-    """The application, and a client that talks to it with a platform's key."""
-    app = make_app(
-        SIMULATED_BASE_URL=simulator.base_url,
-        SIMULATED_API_KEY="simulated-key",
-        SIMULATED_WEBHOOK_SECRET="whsec_simulated-webhook-secret",
-    )
-    headers = {"Authorization": f"Bearer {add_key(app, 'platform')}"}
-    with httpx.Client(
-        transport=httpx.WSGITransport(app=app), base_url="http://localhost", headers=headers
-    ) as client:
-        yield app, client
+def served(make_app: Callable[..., Flask]) -> Iterator[tuple[Flask, httpx.Client]]:
+    """The application, a client that talks to it with a platform's key, and providers that take jobs and are gone
+    before they are done."""
+    with several(dict.fromkeys(PORTS, 0), {}, seed=1, speed=10) as simulators:
+        for one in simulators:
+            one._server.submit_seconds = 0
+        app = make_app(**dict(line.split("=", 1) for one in simulators for line in lines(one)))
+        headers = {"Authorization": f"Bearer {add_key(app, 'platform')}"}
+        with httpx.Client(
+            transport=httpx.WSGITransport(app=app), base_url="http://localhost", headers=headers
+        ) as client:
+            yield app, client
 
 
 def answering(*answers: httpx.Response | Exception) -> tuple[httpx.Client, list[httpx.Request]]:
@@ -81,17 +74,20 @@ def test_customers_sign_up_buy_credits_and_start_generations(
     app, client = served
     platform = Platform(client, Chance("traffic"))
     platform._customers = platform._customers[:2]
-    for _ in range(12):
+    for _ in range(60):
         assert 0 < platform.generate() < 2
     with app.app_context():
-        providers = db.session.execute(text("SELECT provider, count(*) FROM generations GROUP BY 1")).all()
-        assert [tuple(row) for row in providers] == [("simulated", 12)]
+        made = db.session.execute(text("SELECT provider, count(*) FROM generations GROUP BY 1 ORDER BY 2 DESC"))
+        providers = dict(map(tuple, made))
+        assert sum(providers.values()) == 60
+        assert providers.keys() == PORTS.keys()
+        assert next(iter(providers)) == "simulated"
         purchases = db.session.scalar(text("SELECT count(*) FROM grants WHERE source = 'purchase'"))
         assert purchases > 0
         assert books.violations(db.session()) == []
     lines = capsys.readouterr().out.splitlines()
-    assert len([line for line in lines if " PUT customers/" in line]) == 2
-    assert len([line for line in lines if "-> 202 submitted" in line]) == 12
+    assert len([line for line in lines if " PUT customers/" in line]) >= 2
+    assert len([line for line in lines if " POST generations " in line]) == 60 + purchases
     assert len([line for line in lines if "-> 402 insufficient_credits" in line]) == purchases
 
 
@@ -169,7 +165,7 @@ def test_it_stops_at_once_even_while_it_waits_for_an_answer(root: Path, number: 
         assert time.monotonic() - began < 3
         released.set()
     assert server.requests[0].headers["authorization"] == "Bearer mg_secret"
-    assert json.loads(server.requests[0].body)["provider"] == "simulated"
+    assert json.loads(server.requests[0].body)["provider"] in PORTS
 
 
 def test_it_starts_before_the_server_and_does_not_print_its_key(root: Path) -> None:
