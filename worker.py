@@ -26,6 +26,7 @@ from makegood import alerts, bills, callbacks, grants, notifications, outputs, r
 from makegood.bills import drafts, lines, reading
 from makegood.errors import Conflict
 from makegood.notifications import Due, Result
+from makegood.prices import recompute
 from makegood.provider_health import balances
 from makegood.reconcile import Answer, Claimed
 from makegood.terms import Terms

@@ -64,6 +64,16 @@ def usd_exact(micros: int | None) -> str:
     return _dollars(micros, pattern, Decimal("0.000001"))
 
 
+def usd_change(micros: int) -> str:
+    """A difference of micro-dollars, always with its sign: +$0.0120, −$1.50."""
+    return f"+{usd_exact(micros)}" if micros > 0 else usd_exact(micros) if micros else "$0.00"
+
+
+def millionths(value: int) -> str:
+    """Millionths with the decimals that they need: 8, 0.5."""
+    return format_decimal(Decimal(value) / MICROS, format="#,##0.######", locale=LOCALE)
+
+
 def usd_average(micros: int | None) -> str:
     """An average cost: $0.0381. Without anything to average there is none."""
     return NO_DATA if micros is None else _dollars(micros, "#,##0.00##", Decimal("0.0001"))
@@ -228,6 +238,8 @@ FILTERS = (
     counted,
     usd,
     usd_exact,
+    usd_change,
+    millionths,
     usd_average,
     percent,
     duration,

@@ -146,7 +146,8 @@ CHECKS = {
         SELECT g.id::text, format('cost %s from %s, %s x %s', g.cost_micros, g.cost_source, g.quantity,
                                   p.unit_price_micros)
           FROM generations g LEFT JOIN prices p ON p.id = g.price_id
-         WHERE g.cost_source = 'price_book' AND (p.id IS NULL OR g.cost_micros IS DISTINCT FROM cost_at(p, g.quantity))
+         WHERE g.cost_source = 'price_book'
+               AND (p.id IS NULL OR g.cost_micros IS DISTINCT FROM cost_at(p, g.quantity))
             OR g.cost_source = 'provider' AND p.id IS NOT NULL AND g.cost_micros <> cost_at(p, g.quantity)
             OR g.cost_source IN ('refused', 'bill') AND p.id IS NOT NULL""",
     "an adjustment that moved a cost has its event": """

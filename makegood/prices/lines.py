@@ -10,7 +10,7 @@ from makegood.models import Price
 from makegood.providers.external import EXTERNAL
 from makegood.providers.registry import ADAPTERS
 
-UNITS = ("image", "second", "megapixel", "character", "credit", "unit", "point", "run")
+UNITS = ("image", "second", "megapixel", "character", "credit", "unit", "point", "run", "generation")
 """What providers count."""
 CURRENCIES = ("USD", "credits")
 PROVIDERS = tuple(sorted({*ADAPTERS, EXTERNAL}))

@@ -32,7 +32,9 @@ SELECT provider, model, timestamptz '2026-01-01T00:00:00Z', ceil(usd / 0.02)
   FROM (VALUES
     ('luma', 'ray-2', 0.71), ('luma', 'ray-1-6', 0.35), ('luma', 'photon-1', 0.0073),
     ('luma', 'photon-flash-1', 0.0019),
-    ('kling', 'kling-v3', 0.42), ('kling', 'kling-v2-6', 0.35), ('kling', 'kling-v2-5-turbo', 0.35),
+    ('kling', 'text2video/kling-v3', 0.42), ('kling', 'image2video/kling-v3', 0.42),
+    ('kling', 'text2video/kling-v2-6', 0.35), ('kling', 'image2video/kling-v2-6', 0.35),
+    ('kling', 'text2video/kling-v2-5-turbo', 0.35), ('kling', 'image2video/kling-v2-5-turbo', 0.35),
     ('bfl', 'flux-2-pro', 0.03), ('bfl', 'flux-2-max', 0.07), ('bfl', 'flux-2-flex', 0.05),
     ('bfl', 'flux-2-klein-4b', 0.014), ('bfl', 'flux-2-klein-9b', 0.015), ('bfl', 'flux-pro-1.1', 0.04),
     ('bfl', 'flux-pro-1.1-ultra', 0.06), ('bfl', 'flux-kontext-pro', 0.04), ('bfl', 'flux-kontext-max', 0.08),
