@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from makegood import alerts, books, callbacks, generations, ledger, reconcile
@@ -315,6 +318,62 @@ def test_a_job_that_only_a_hint_named_is_not_given_up_before_the_deadline(sessio
     assert ledger.balance(session, customer_id) == 65
     assert run(session, provider, PAST_DEADLINE) == ["gone"]
     assert ledger.balance(session, customer_id) == 105
+
+
+def test_callback_find_answer_and_deadline_at_once_settle_each_generation_once(engine: Engine) -> None:
+    provider, at = FakeProvider(), PAST_DEADLINE
+    body = b'{"outcome": "failed", "error_class": "internal_error", "job": "%s"}'
+    lost: list[tuple[str, Reservation]] = []
+    with Session(engine) as session:
+        for _ in range(25):
+            customer_id = make_customer(session, at=START)
+            lost.append((customer_id, lose(session, customer_id)))
+        claimed = {one.id: one for one in reconcile.claim(session, at=at)}
+        session.commit()
+    start = threading.Barrier(4)
+
+    def worker(step: Callable[[Session, Reservation], object]) -> None:
+        start.wait(timeout=30)
+        for _, reservation in lost:
+            with Session(engine) as session:
+                try:
+                    step(session, reservation)
+                    session.commit()
+                except (IntegrityError, OperationalError):
+                    session.rollback()  # the loser of a race comes again: its lease or its delivery brings it
+
+    def callback(session: Session, one: Reservation) -> None:
+        said = body % f"job-{one.generation_id.hex}".encode()
+        genuine = {"x-genuine": "yes"}
+        callbacks.receive(
+            session, {"wavespeed": provider}, "wavespeed", one.callback_token, genuine, said, TERMS, now=at
+        )
+
+    def find(session: Session, one: Reservation) -> None:
+        report = replace(DONE, provider_job_id=f"job-{one.generation_id.hex}")
+        found = Found(report, certain=True)
+        reconcile.decide(session, claimed[one.generation_id], found, TERMS, at=at)
+
+    def deadline(session: Session, one: Reservation) -> None:
+        reconcile.decide(session, claimed[one.generation_id], None, TERMS, at=at)
+
+    def answer(session: Session, one: Reservation) -> None:
+        accepted = Accepted(f"job-{one.generation_id.hex}")
+        generations.record_submit(session, one.generation_id, accepted, TERMS, at=at)
+
+    threads = [threading.Thread(target=worker, args=(step,)) for step in (callback, find, deadline, answer)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=120)
+    with Session(engine) as session:
+        for customer_id, reservation in lost:
+            ended = generations.get(session, reservation.generation_id)
+            assert ended.status in ("succeeded", "failed")
+            refunded = 40 if ended.status == "failed" else 0
+            assert (ended.credits_refunded, ledger.balance(session, customer_id)) == (refunded, 65 + refunded)
+            assert ended.provider_job_id in (None, f"job-{ended.id.hex}")
+        assert books.violations(session) == []
 
 
 def test_it_is_never_submitted_twice(session: Session) -> None:
