@@ -36,18 +36,25 @@ from makegood.providers.protocol import (
 BASE_URL = "https://api.newportai.com"
 
 # https://api.newportai.com/docs/talking-face.html and its neighbours;
-# https://github.com/dreamfaceapp/skill (scripts/avatar.py, voice.py, video_gen.py)
+# https://github.com/dreamfaceapp/skill (references)
 ENDPOINTS = frozenset(
     {
-        "dreamavatar/image_to_video/3.0fast",
-        "dreamvideo_3.0/image_to_video",
-        "dreamvideo_3.0/text_to_video",
         "do_tts_clone",
         "do_tts_common",
         "do_tts_pro",
+        "dreamavatar/image_to_video/3.0fast",
+        "dreamvideo_3.0/image_to_video",
+        "dreamvideo_3.0/text_to_video",
+        "flux_image2image",
+        "flux_text2image",
         "lipsync",
         "lipsync/2.0",
+        "seedance_2.0",
+        "seedance_2.5",
+        "seedream",
+        "swap_face_for_video",
         "talking_face",
+        "video_translate/2.0",
         "voice_clone",
         "wan/dreamact/2.1",
         "wan/head_tail_to_video/2.1",

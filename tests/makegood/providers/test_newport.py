@@ -193,6 +193,12 @@ def test_nobody_is_called_back_and_so_it_is_polled() -> None:
     assert registry.POLLED["newport"].total_seconds() == 10
 
 
+def test_every_polled_provider_is_one_that_calls_nobody_back() -> None:
+    for name in registry.POLLED:
+        with pytest.raises(CallbackRejected):
+            make(name).parse_callback({}, b"{}", datetime.now(UTC), "token")
+
+
 def test_a_lost_task_cannot_be_found(loopback: Loopback) -> None:
     assert make("newport", base_url=loopback.url).find(lost_for("newport")) is None
     assert loopback.requests == []
