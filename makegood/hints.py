@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import and_, case, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from makegood import reports
 from makegood.models import Callback, Generation
 from makegood.providers.protocol import Report
 
@@ -46,6 +47,21 @@ def hold(session: Session, generation_id: UUID) -> None:
         .order_by(Callback.id)
         .with_for_update()
     )
+
+
+def proven(session: Session, generation_id: UUID) -> Report | None:
+    """The result that a genuine delivery brought along, for when its job could not be fetched in time: it lacks
+    only what the job cost."""
+    told = session.scalar(
+        select(Callback.parsed)
+        .where(Callback.generation_id == generation_id, Callback.state == "waiting")
+        .where(Callback.parsed["incomplete"].astext == "true")
+        .order_by(Callback.id.desc())
+        .limit(1)
+        .with_for_update()
+    )
+    report = reports.from_json(told) if told else None
+    return report if report is not None and report.outputs else None
 
 
 def give_up(session: Session, generation_id: UUID, *, before: datetime) -> None:

@@ -130,19 +130,27 @@ def look_up(providers: Mapping[str, Provider], claimed: Claimed) -> Answer:
 def decide(session: Session, claimed: Claimed, answer: Answer, terms: Terms, *, at: datetime | None = None) -> str:
     """Settle by the provider's answer. Without an end, fail as a timeout past the deadline, else look again.
 
-    A job that is gone for good fails before the deadline. Returns settled, gone, timeout, later, or over (it had
+    A job that is gone for good fails before the deadline. Neither happens to one whose result a genuine callback
+    has brought: that settles it. Returns settled, gone, timeout, later, or over (it had
     ended already).
     """
     at = at or datetime.now(UTC)
     deadline = claimed.charged_at + terms.deadline
     claimed, report = _learn(session, claimed, answer)
     in_flight = claimed.status in IN_FLIGHT
+    how = "fetched"
+    if (
+        report is None
+        and in_flight
+        and (at >= deadline or (isinstance(answer, JobGone) and _is_gone(claimed, at)))
+    ):
+        report, how = hints.proven(session, claimed.id), "genuine, but never fetched"
     if report is not None:
         # First, because callbacks are locked before generations.
-        hints.mark_fetched(session, claimed.id, f"fetched: {report.outcome.value}")
+        hints.mark_fetched(session, claimed.id, f"{how}: {report.outcome.value}")
         generations.settle(session, claimed.id, report, terms, at=at)
         outcome = "settled"
-    elif in_flight and isinstance(answer, JobGone) and (at >= deadline or _is_gone(claimed, at)):
+    elif in_flight and gone:
         hints.give_up(session, claimed.id, before=claimed.leased_until - LEASE)
         generations.fail(session, claimed.id, ErrorClass.GENERATION_FAILED, GONE, terms, at=at)
         outcome = "gone"

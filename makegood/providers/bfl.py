@@ -27,7 +27,6 @@ from makegood.providers.protocol import (
     FetchFailed,
     Found,
     Job,
-    JobGone,
     LostJob,
     Outcome,
     Report,
@@ -130,7 +129,8 @@ class BFL:
         answer = self._ask(f"/v1/get_result?id={quote(provider_job_id, safe='')}")
         task = answer.body or {}
         if answer.status == 404 or (answer.status == 200 and task.get("status") == UNKNOWN_TASK):
-            raise JobGone("the provider does not know this job")
+            # Not gone: it may be another region's, whose address is not told when there is a callback.
+            raise FetchFailed("the provider does not know this job here")
         if answer.status != 200 or not isinstance(task.get("status"), str):
             raise FetchFailed(f"an answer without a job, with HTTP {answer.status}")
         if task.get("id") != provider_job_id:

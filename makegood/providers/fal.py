@@ -39,6 +39,8 @@ QUEUE_URL = "https://queue.fal.run"
 KEYS_URL = "https://rest.fal.ai"
 PLATFORM_URL = "https://api.fal.ai"
 TOLERANCE_SECONDS = 300
+NAMESPACES = ("workflows", "comfy")
+"""https://github.com/fal-ai/fal-js: what may stand before a model's owner."""
 KEYS_SECONDS = 3.0
 """A callback waits for the keys: fal gives it 15 seconds in all."""
 
@@ -111,11 +113,13 @@ class Fal:
     def fetch(self, provider_job_id: str, model: str) -> Report:
         """Ask for a job's status, and once it is over for its result, whose header says what was billed.
 
-        Of the model's id, only owner and app stand in the address: https://fal.ai/docs/api-reference/inference-api
+        Of the model's id, only owner and app (and namespace) stand in the address:
+        https://fal.ai/docs/api-reference/inference-api
         """
         if fields.job_id(provider_job_id) is None or not _MODEL.fullmatch(model):
             raise FetchFailed("the job is not one that can be asked for")
-        app = "/".join(model.split("/")[:2])
+        parts = model.split("/")
+        app = "/".join(parts[: 3 if parts[0] in NAMESPACES else 2])
         path = f"{self.queue_url}/{app}/requests/{quote(provider_job_id, safe='')}"
         state = self._ask(f"{path}/status")
         said = (state.body or {}).get("status")

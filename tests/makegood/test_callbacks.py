@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from makegood.callbacks import Receipt
 from makegood.errors import NotFound
 from makegood.generations import Reservation
 from makegood.models import Callback
-from makegood.providers.protocol import Accepted, Report
+from makegood.providers.protocol import Accepted, FetchFailed, JobGone, Report
 from tests.making import FAILURE, TERMS, FakeProvider, make_customer, reserve
 
 GENUINE = {"x-genuine": "yes", "content-type": "application/json", "authorization": "Bearer secret"}
@@ -247,6 +248,35 @@ def test_what_the_fetch_says_counts_and_not_what_the_incomplete_callback_said(se
     assert ledger.balance(session, customer_id) == 105
     stored = session.get_one(Callback, receipt.callback_id, populate_existing=True)
     assert (stored.state, stored.detail) == ("applied", "fetched: failed")
+
+
+@pytest.mark.parametrize(
+    ("payload", "status_after", "balance"),
+    [
+        (SUCCEEDED | {"incomplete": True}, "succeeded", 75),
+        (SUCCEEDED | {"incomplete": True, "outputs": []}, "failed", 105),
+    ],
+)
+@pytest.mark.parametrize("fetched", [FetchFailed("no answer"), JobGone("never heard of it")])
+def test_a_result_that_a_genuine_callback_brought_is_not_lost_if_its_job_can_never_be_fetched(
+    session: Session, payload: dict[str, Any], status_after: str, balance: int, fetched: Exception
+) -> None:
+    customer_id, provider = make_customer(session), FakeProvider(fetched=fetched)
+    reservation = reserve(session, customer_id, credits=30)
+    generations.record_submit(session, reservation.generation_id, Accepted("job-7"))
+    receipt = receive(session, reservation, payload, provider=provider)
+    at = datetime.now(UTC)
+    while status(session, reservation) == "submitted":
+        at += timedelta(minutes=2)
+        for claimed in reconcile.claim(session, at=at):
+            answer = reconcile.look_up({provider.name: provider}, claimed)
+            reconcile.decide(session, claimed, answer, TERMS, at=at)
+        assert at < datetime.now(UTC) + TERMS.deadline + timedelta(minutes=10)
+    assert status(session, reservation) == status_after
+    assert ledger.balance(session, customer_id) == balance
+    stored = session.get_one(Callback, receipt.callback_id, populate_existing=True)
+    expected = ("applied", "genuine, but never fetched: succeeded")
+    assert (stored.state, stored.detail) == (expected if balance == 75 else ("ignored", stored.detail))
 
 
 def test_a_copy_of_an_incomplete_callback_is_a_duplicate(session: Session) -> None:

@@ -171,12 +171,17 @@ def test_a_failure_is_classified_by_its_type_then_by_its_text_then_by_its_status
 
 def test_only_owner_and_app_of_a_model_stand_in_the_address_that_is_asked(loopback: Loopback) -> None:
     provider = make("fal", base_url=loopback.url)
-    for model in ("fal-ai/flux/dev", "fal-ai/flux", "fal-ai/flux/dev/image-to-image"):
+    apps = {"fal-ai/flux/dev": "fal-ai/flux", "fal-ai/flux": "fal-ai/flux", "a/b/c/d": "a/b"}
+    for model, app in {
+        **apps,
+        "workflows/me/flow": "workflows/me/flow",
+        "comfy/me/flow/x": "comfy/me/flow",
+    }.items():
         loopback.first = [COMPLETED, (200, json.dumps({"images": [FILE]}).encode())]
         loopback.requests.clear()
         assert provider.fetch(JOB, model).outcome == Outcome.SUCCEEDED
         paths = [request.path for request in loopback.requests]
-        assert paths == [f"/fal-ai/flux/requests/{JOB}/status", f"/fal-ai/flux/requests/{JOB}"]
+        assert paths == [f"/{app}/requests/{JOB}/status", f"/{app}/requests/{JOB}"]
 
 
 @pytest.mark.parametrize("status", ["IN_QUEUE", "IN_PROGRESS", "CANCELLED", "completed", ""])
