@@ -138,12 +138,9 @@ def decide(session: Session, claimed: Claimed, answer: Answer, terms: Terms, *, 
     deadline = claimed.charged_at + terms.deadline
     claimed, report = _learn(session, claimed, answer)
     in_flight = claimed.status in IN_FLIGHT
+    gone = isinstance(answer, JobGone) and (at >= deadline or _is_gone(claimed, at))
     how = "fetched"
-    if (
-        report is None
-        and in_flight
-        and (at >= deadline or (isinstance(answer, JobGone) and _is_gone(claimed, at)))
-    ):
+    if report is None and in_flight and (gone or at >= deadline):
         report, how = hints.proven(session, claimed.id), "genuine, but never fetched"
     if report is not None:
         # First, because callbacks are locked before generations.
