@@ -60,7 +60,7 @@ def usd_exact(micros: int | None) -> str:
     """A price or cost of one thing, from micro-dollars, with the decimals that it needs: $0.038."""
     if micros is None:
         return "Unknown"
-    pattern = "#,##0.00####" if micros == 0 or micros >= MICROS else "#,##0.000###"
+    pattern = "#,##0.00####" if micros == 0 or abs(micros) >= MICROS else "#,##0.000###"
     return _dollars(micros, pattern, Decimal("0.000001"))
 
 
@@ -72,6 +72,11 @@ def usd_change(micros: int) -> str:
 def millionths(value: int) -> str:
     """Millionths with the decimals that they need: 8, 0.5."""
     return format_decimal(Decimal(value) / MICROS, format="#,##0.######", locale=LOCALE)
+
+
+def measured(value: Decimal | None) -> str:
+    """A quantity with the decimals that it has: 3, 12.5. None: the provider has not said."""
+    return NO_DATA if value is None else format_decimal(value, format="#,##0.###", locale=LOCALE)
 
 
 def usd_average(micros: int | None) -> str:
@@ -240,6 +245,7 @@ FILTERS = (
     usd_exact,
     usd_change,
     millionths,
+    measured,
     usd_average,
     percent,
     duration,

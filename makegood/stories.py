@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
-from makegood import generations, ledger
-from makegood.models import Callback, CreditTransaction, Generation, Grant, Movement, Refund
+from makegood import generations, ledger, outputs
+from makegood.models import (
+    Callback,
+    CostAdjustment,
+    CreditTransaction,
+    Generation,
+    Grant,
+    Movement,
+    Notification,
+    Price,
+    Refund,
+)
 
 MOST_CALLBACKS = 200
-ORDER = ("charge", "cost", "submit", "callback", "ended", "late", "refund")
+ORDER = ("charge", "cost", "submit", "callback", "ended", "late", "refund", "adjustment", "notification")
 
 
 @dataclass(frozen=True)
@@ -35,15 +45,32 @@ class Entry:
     moved: tuple[Moved, ...] = ()
     callback: Callback | None = None
     refund: Refund | None = None
+    adjustment: CostAdjustment | None = None
+    notification: Notification | None = None
 
 
 @dataclass(frozen=True)
 class Story:
-    """A generation, its customer's balance now, and what happened, oldest first."""
+    """A generation, its customer's balance now, and what happened, oldest first. `price` is the version that the
+    cost rests on; None where it rests on none."""
 
     generation: Generation
     balance: int
     entries: list[Entry]
+    price: Price | None
+
+    @property
+    def first_cost(self) -> tuple[int | None, str]:
+        """The cost in micro-dollars (None: unknown) before anybody adjusted it, and where it was from."""
+        adjusted = next((entry.adjustment for entry in self.entries if entry.adjustment), None)
+        if adjusted is not None:
+            return adjusted.from_micros, adjusted.from_source
+        return self.generation.cost_micros, self.generation.cost_source
+
+    @property
+    def outputs_gone(self) -> bool:
+        """Whether the time of its outputs has passed."""
+        return outputs.is_over(self.generation, datetime.now(UTC))
 
     @property
     def refundable(self) -> int:
@@ -80,8 +107,21 @@ def tell(session: Session, generation_id: UUID) -> Story:
         )
     ]
     entries += _moments(generation)
+    entries += [
+        Entry(adjustment.created_at, "adjustment", adjustment=adjustment)
+        for adjustment in session.scalars(
+            select(CostAdjustment).where(CostAdjustment.generation_id == generation.id).order_by(CostAdjustment.id)
+        )
+    ]
+    entries += [
+        Entry(notification.delivered_at or notification.created_at, "notification", notification=notification)
+        for notification in session.scalars(
+            select(Notification).where(Notification.generation_id == generation.id).order_by(Notification.id)
+        )
+    ]
     entries.sort(key=lambda entry: (entry.at, ORDER.index(entry.kind)))
-    return Story(generation, ledger.balance(session, generation.customer_id), entries)
+    price = session.get(Price, generation.price_id) if generation.price_id else None
+    return Story(generation, ledger.balance(session, generation.customer_id), entries, price)
 
 
 def _placed(callback: Callback) -> datetime:

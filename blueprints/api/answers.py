@@ -11,7 +11,7 @@ from flask import current_app, g
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
-from blueprints.api.bodies import Failure, Generation, Started
+from blueprints.api.bodies import Cost, Failure, Generation, Started
 from blueprints.api.fields import dollars
 from makegood import generations, ledger, models, outputs
 from makegood.generations import NewGeneration, Reservation
@@ -130,9 +130,24 @@ def generation(session: Session, generation_id: UUID) -> Generation:
         error=failure,
         late_outcome=row.late_outcome,
         cost_usd=None if row.cost_micros is None else dollars(row.cost_micros),
+        cost=_cost(session, row),
         charged_at=row.charged_at,
         submitted_at=row.submitted_at,
         ended_at=row.ended_at,
+    )
+
+
+def _cost(session: Session, row: models.Generation) -> Cost:
+    price = session.get(models.Price, row.price_id) if row.price_id else None
+    return Cost(
+        usd=None if row.cost_micros is None else dollars(row.cost_micros),
+        source=row.cost_source,
+        unit=row.unit,
+        quantity=None if row.quantity is None else f"{row.quantity.normalize():f}",
+        qualifier=row.qualifier,
+        unit_price_usd=dollars(price.unit_price_micros) if price else None,
+        per=price.per if price else None,
+        price_version=price.version if price else None,
     )
 
 

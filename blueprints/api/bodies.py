@@ -59,6 +59,19 @@ class Started(BaseModel):
     outputs_gone: bool = Field(False, description="Whether that time has passed")
 
 
+class Cost(BaseModel):
+    """What the provider takes, and what that rests on; null is unknown."""
+
+    usd: str | None
+    source: Literal["price_book", "provider", "bill", "refused", "unknown"]
+    unit: str = Field(description="What the provider counts")
+    quantity: str | None = Field(description="How many of them; null until the provider says so")
+    qualifier: str = Field(description="The tier, such as 2K; empty where there is none")
+    unit_price_usd: str | None = Field(description="The price of `per` units, where the cost rests on one")
+    per: int | None
+    price_version: int | None
+
+
 class Generation(Started):
     """A generation as it is now."""
 
@@ -69,6 +82,7 @@ class Generation(Started):
         description="What was reported after the generation had ended otherwise; it changed nothing"
     )
     cost_usd: str | None = Field(description="What the provider takes, in US dollars; null while unknown")
+    cost: Cost
     charged_at: Instant
     submitted_at: Instant | None
     ended_at: Instant | None

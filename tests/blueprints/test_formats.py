@@ -81,6 +81,24 @@ def test_a_price_has_the_decimals_that_it_needs(micros: int | None, text: str) -
 
 
 @pytest.mark.parametrize(
+    ("micros", "text"), [(9_000, "+$0.009"), (0, "$0.00"), (-1_500_000, "−$1.50"), (1_500_000, "+$1.50")]
+)
+def test_a_difference_has_its_sign(micros: int, text: str) -> None:
+    assert formats.usd_change(micros) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(Decimal("3.000"), "3"), (Decimal("12.5"), "12.5"), (None, "No data"), (1234, "1,234")]
+)
+def test_a_quantity_has_the_decimals_that_it_has(value: Decimal | None, text: str) -> None:
+    assert formats.measured(value) == text
+
+
+def test_credits_of_a_provider_have_the_decimals_that_they_need() -> None:
+    assert [formats.millionths(value) for value in (8_000_000, 500_000, 1)] == ["8", "0.5", "0.000001"]
+
+
+@pytest.mark.parametrize(
     ("rate", "text"),
     [
         (None, "No data"),

@@ -12,9 +12,11 @@ from sqlalchemy.orm import Session
 
 from makegood import callbacks, generations, refunds, stories
 from makegood.errors import NotFound
+from makegood.generations import costs
 from makegood.ids import uuid7
+from makegood.models import CostAdjustment
 from makegood.providers.protocol import Accepted, ErrorClass, Outcome, Report
-from tests.making import FAILURE, SUCCESS, TERMS, FakeProvider, make_customer, reserve
+from tests.making import FAILURE, SUCCESS, TERMS, FakeProvider, make_customer, make_generation, reserve
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -123,3 +125,31 @@ def test_a_story_costs_the_same_number_of_queries_with_many_callbacks(session: S
 def test_there_is_no_story_of_nothing(session: Session) -> None:
     with pytest.raises(NotFound):
         stories.tell(session, uuid7())
+
+
+def test_adjustments_and_the_price_s_version_belong_to_the_story(session: Session) -> None:
+    customer = make_customer(session, at=NOON - timedelta(days=1))
+    generation_id = make_generation(session, customer, status="succeeded", at=NOON)
+    story = stories.tell(session, generation_id)
+    assert story.price is not None
+    assert (story.price.version, story.first_cost) == (1, (27_000, "price_book"))
+    for micros, source, at in ((31_000, "bill", 1), (None, "unknown", 2)):
+        session.add(
+            CostAdjustment(
+                generation_id=generation_id,
+                reason="bill",
+                reference=uuid7(),
+                from_micros=27_000,
+                from_source="price_book",
+                to_micros=micros,
+                to_source=source,
+                actor="ana@example.com",
+                created_at=seconds(at) + timedelta(days=1),
+            )
+        )
+    costs.set_cost(session, generation_id, 31_000, source="bill")
+    session.flush()
+    story = stories.tell(session, generation_id)
+    adjusted = [entry.adjustment.to_micros for entry in story.entries if entry.adjustment]
+    assert adjusted == [31_000, None]
+    assert (story.price, story.first_cost) == (None, (27_000, "price_book"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from uuid import UUID
 
 import pytest
@@ -13,9 +14,10 @@ from werkzeug.test import TestResponse
 
 from extensions import db
 from makegood import generations, ledger
+from makegood.generations import costs
 from makegood.ids import uuid7
 from makegood.models import AuditEntry, CreditTransaction, Refund
-from makegood.providers.protocol import Outcome, Report
+from makegood.providers.protocol import Outcome, Report, Units
 from tests.making import TERMS, make_customer, make_generation
 from tests.people import add_operator, log_in
 
@@ -184,3 +186,22 @@ def test_a_generation_that_does_not_exist_is_404(app: Flask, operator: FlaskClie
     assert operator.get("/admin/generations/not-an-id").status_code == 404
     with app.app_context():
         assert db.session.scalar(select(func.count()).select_from(Refund)) == 0
+
+
+def test_the_page_says_what_the_cost_rests_on(app: Flask, operator: FlaskClient, generation_id: UUID) -> None:
+    page = operator.get(f"/admin/generations/{generation_id}").text
+    assert "From the price book: 1 × image." in page
+    assert re.search(r"/admin/prices/line\?provider=wavespeed[^\"]*#version-1\">version 1<", page)
+    with app.app_context():
+        customer = make_customer(db.session(), 10)
+        unknown = make_generation(db.session(), customer, model="brand/new", credits=1)
+        costs.set_usage(db.session(), unknown, Units("unit", Decimal("2.5")))
+        unmeasured = make_generation(db.session(), customer, model="brand/new", credits=1)
+        costs.set_usage(db.session(), unmeasured, Units("unit", None))
+        db.session.commit()
+    page = operator.get(f"/admin/generations/{unknown}").text
+    for text in ("Cost is unknown", "The price book has no price for it", "2.5 × unit", "rests on no price"):
+        assert text in page
+    assert "$0.00" not in page
+    page = operator.get(f"/admin/generations/{unmeasured}").text
+    assert "The provider has not said how much it used" in page

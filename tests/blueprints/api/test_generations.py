@@ -45,6 +45,32 @@ def test_a_generation_is_charged_and_submitted(platform: Platform) -> None:
     assert {name: shown[name] for name in body} == body
     assert (shown["provider_job_id"], shown["metadata"]) == ("job-1", {"order": 1})
     assert (shown["cost_usd"], shown["error"], shown["ended_at"]) == ("0.027", None, None)
+    assert shown["cost"] == {
+        "usd": "0.027",
+        "source": "price_book",
+        "unit": "image",
+        "quantity": "1",
+        "qualifier": "",
+        "unit_price_usd": "0.027",
+        "per": 1,
+        "price_version": 1,
+    }
+
+
+def test_a_cost_that_is_unknown_is_null(platform: Platform) -> None:
+    body = platform.start(platform.make_customer(20), model="brand/new", credits=1).json
+    shown = platform.send("GET", f"/generations/{body['id']}").json
+    assert shown["cost_usd"] is None
+    assert shown["cost"] == {
+        "usd": None,
+        "source": "unknown",
+        "unit": "image",
+        "quantity": "1",
+        "qualifier": "",
+        "unit_price_usd": None,
+        "per": None,
+        "price_version": None,
+    }
 
 
 def test_the_callback_url_carries_this_generations_token(platform: Platform) -> None:
