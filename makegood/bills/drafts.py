@@ -20,7 +20,7 @@ from makegood.errors import Conflict, Invalid
 from makegood.ids import uuid7
 from makegood.models import Bill
 
-MOST_BYTES = 20_000_000
+MOST_BYTES = 10_000_000
 KEPT = timedelta(days=7)
 USD, CREDITS = "usd", "credits"
 MOST_RATE = 1000
