@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from demo.chance import Chance
-from demo.state import PORTS
 
 EDIT = "google/nano-banana/edit"
 TEXT = "google/nano-banana/text-to-image"
@@ -87,12 +86,21 @@ class Offer:
         return {"prompt": prompt, "aspectRatio": chance.choice(ASPECTS), "resolution": chance.weighted(sizes)}
 
 
+OTHERS = (
+    (6, Offer("bfl", "flux-2-pro")),
+    (3, Offer("kling", "text2video/kling-v2-5-turbo", "video")),
+    (2, Offer("luma", "ray-2", "video")),
+    (6, Offer("elevenlabs", "eleven_multilingual_v2", "audio")),
+    (3, Offer("replicate", "black-forest-labs/flux-schnell", credits=1)),
+)
+"""Further providers, whose protocols are spoken on this machine too."""
 OFFERS = (
     (30, Offer("wavespeed", EDIT)),
     (20, Offer("wavespeed", TEXT)),
     (22, Offer("wavespeed", SEEDREAM)),
     (18, Offer(NANOBANANA, "nano-banana-2")),
     (10, Offer(NANOBANANA, "nano-banana-pro")),
+    *OTHERS,
 )
 SIMULATED = (
     (40, Offer("simulated", EDIT)),
@@ -100,18 +108,6 @@ SIMULATED = (
     (30, Offer("simulated", SEEDREAM)),
 )
 """The same models at the provider that runs on this machine."""
-OTHERS = tuple(
-    (weight, offer)
-    for weight, offer in (
-        (7, Offer("bfl", "flux-2-pro")),
-        (4, Offer("kling", "text2video/kling-v2-5-turbo", "video")),
-        (3, Offer("luma", "ray-2", "video")),
-        (7, Offer("elevenlabs", "eleven_multilingual_v2", "audio")),
-        (4, Offer("replicate", "black-forest-labs/flux-schnell", credits=1)),
-    )
-    if offer.provider in PORTS
-)
-"""Further providers, whose protocols are spoken on this machine too."""
 LIVE = (*((3 * weight / 4, offer) for weight, offer in SIMULATED), *OTHERS)
 """What the traffic asks for."""
 

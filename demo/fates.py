@@ -8,19 +8,28 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from demo import bodies, troubles
+from demo import bodies, deliveries, troubles
 from demo.bodies import Ran
-from demo.catalogue import NANOBANANA, Offer
+from demo.catalogue import LIVE, NANOBANANA, OFFERS, Offer
 from demo.chance import Chance
 from makegood.providers import registry
-from makegood.providers.protocol import ErrorClass, Provider, Report
+from makegood.providers.protocol import ErrorClass, Provider, Report, Units
 from settings import ProviderSettings
+
+PREDICTING = ("wavespeed", "simulated")
+"""Providers that send predictions in WaveSpeed's form."""
+
+BILLED = {"bfl": Units("credit", 3)}
+"""What a provider says it billed when it takes the job."""
 
 LOOKS = 8
 """How often reconcile asks for a job in half an hour."""
 
+MEANS = {"video": 4.0, "audio": 0.4}
+"""Of the logarithm of how many seconds a job takes."""
+
 TOKEN = "not-stored"  # noqa: S105 (what the callbacks of history came to is not kept)
-SECRET = "whsec_demo"  # noqa: S105 (signs what the next line reads, and is stored nowhere)
+SECRET = "whsec_ZGVtbw=="  # noqa: S105 (signs what the next line reads, and is stored nowhere)
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,7 @@ class Fate:
     outputs: tuple[str, ...] = ()
     deliveries: tuple[Delivery, ...] = ()
     expire_at: datetime | None = None
+    usage: Units | None = None
     late: Report | None = None
     late_at: datetime | None = None
     checks: int = 0
@@ -73,13 +83,15 @@ def decide(
     """Draw the fate of a generation."""
     kind = chance.weighted(troubles.INCIDENT if incident else troubles.USUAL)
     submitted_at = charged_at + chance.seconds(0.2, 1.4)
-    if kind == "refuse":
+    if kind == "refuse" or (kind == "fail" and offer.kind == "audio"):  # speech comes with the answer, or not
         error_class, message = chance.weighted(troubles.REFUSALS)
         return Fate("failed", submitted_at, error_class=error_class, message=message)
     failure = troubles.failure(chance, offer, input, incident=incident) if kind == "fail" else None
-    mean = 2.9 if offer.provider == NANOBANANA else 2.0
+    mean = MEANS.get(offer.kind, 2.9 if offer.provider == NANOBANANA else 2.0)
     took = timedelta(milliseconds=round(1000 * min(chance.lognormvariate(mean, 0.4), 110)))
     ran = Ran(chance.hex(32), offer.model, input, submitted_at, submitted_at + took, failure)
+    if offer.kind == "audio":
+        return Fate("succeeded", ran.done_at, ran.submitted_at, ran.job)
     if kind == "overdue":
         return _overdue(chance, offer, ran, charged_at + deadline, deadline)
     if kind == "cancel":
@@ -99,6 +111,8 @@ def _reported(chance: Chance, offer: Offer, ran: Ran) -> Fate:
         report.message,
         report.outputs,
         _with_company(chance, offer, ran, delivery),
+        report.outputs_expire_at,
+        BILLED.get(offer.provider, report.usage),
         checks=_fetches(offer),
     )
 
@@ -127,30 +141,31 @@ def _too_late(chance: Chance, offer: Offer, ran: Ran, fate: Fate) -> Fate:
 
 
 def _delivery(chance: Chance, offer: Offer, ran: Ran, change: str) -> Delivery:
-    """The provider's callback. NanoBanana signs nothing, so its job is fetched before it counts."""
+    """The provider's callback. Where nothing is signed, the job is fetched before it counts."""
     received_at = ran.done_at + chance.seconds(0.1, 0.9)
     provider = readers()[offer.provider]
     if offer.provider == NANOBANANA:
         headers, body = {"content-type": "application/json"}, bodies.task(ran)
-        report = provider.parse_callback(headers, body, received_at, TOKEN)
-        applied_at = received_at + chance.seconds(0.4, 4.5)
-        detail = f"fetched: {report.outcome.value}"
-    else:
+    elif offer.provider in PREDICTING:
         body = bodies.prediction(ran)
         headers = bodies.signed(ran, body, received_at, SECRET)
-        report = provider.parse_callback(headers, body, received_at, TOKEN)
-        applied_at, detail = received_at, change
-    return Delivery(received_at, headers, body, report, "applied", detail, applied_at)
+    else:
+        headers, body = deliveries.called_back(offer.provider, ran, provider.job_secret(TOKEN))
+    report = provider.parse_callback(headers, body, received_at, TOKEN)
+    if provider.signed:
+        return Delivery(received_at, headers, body, report, "applied", change, received_at)
+    applied_at = received_at + chance.seconds(0.4, 4.5)
+    return Delivery(received_at, headers, body, report, "applied", f"fetched: {report.outcome.value}", applied_at)
 
 
 def _fetches(offer: Offer) -> int:
     """How often the provider is asked because it called back."""
-    return int(offer.provider == NANOBANANA)
+    return int(not readers()[offer.provider].signed)
 
 
 def _with_company(chance: Chance, offer: Offer, ran: Ran, delivery: Delivery) -> tuple[Delivery, ...]:
     """The callback with a copy of it, or with an early one that changes nothing, now and then."""
-    if offer.provider != NANOBANANA and chance.happens(0.02):
+    if readers()[offer.provider].signed and chance.happens(0.02):
         again = delivery.received_at + chance.seconds(1.5, 6)
         copy = replace(delivery, received_at=again, state="duplicate", detail="delivered before", applied_at=None)
         return delivery, copy
@@ -166,5 +181,5 @@ def _with_company(chance: Chance, offer: Offer, ran: Ran, delivery: Delivery) ->
 @lru_cache(maxsize=1)
 def readers() -> dict[str, Provider]:
     """The adapters themselves read these callbacks, so that the history says what they would have understood."""
-    names = ("wavespeed", "simulated", NANOBANANA)
-    return registry.build({name: ProviderSettings(webhook_secret=SECRET) for name in names})
+    names = {offer.provider for _, offer in (*OFFERS, *LIVE)}
+    return registry.build({name: ProviderSettings("key", "secret", SECRET) for name in names})

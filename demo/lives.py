@@ -115,7 +115,7 @@ class Life:
         """Some generations in a row. Returns when the last one began."""
         while True:
             offer = self._offer(at)
-            credits = self.rules.credits[offer.provider, offer.model]
+            credits = offer.credits or self.rules.credits[offer.provider, offer.model]
             if self.wallet.balance(at) < credits:
                 if not self.chance.happens(BUYS[self.tier]):
                     return at

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any
 
 from sqlalchemy import Engine, func, insert, select, text, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, ProgrammingError
 from sqlalchemy.orm import Session
 
 from demo import people, writing
@@ -127,7 +127,7 @@ def _write(session: Session, group: list[Life], terms: Terms) -> Iterator[float]
     try:
         _join(session, group)
         yield from writing.write(session, group, terms)
-    except IntegrityError as error:
+    except (IntegrityError, ProgrammingError) as error:
         raise SeedError(f"The demo's history does not fit the rules of this database: {error.orig}") from error
 
 

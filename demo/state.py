@@ -17,7 +17,7 @@ from settings import ENVIRONMENTS, SettingsError
 
 DIRECTORY = Path(__file__).resolve().parents[1] / ".makegood"
 FILE = "demo.json"
-PORTS = {"simulated": 8900, "elevenlabs": 8904, "replicate": 8905}
+PORTS = {"simulated": 8900, "kling": 8901, "bfl": 8902, "luma": 8903, "elevenlabs": 8904, "replicate": 8905}
 """Where the simulated providers listen, when nobody else does."""
 FAILURES_PER_HOUR = "100"
 """The demo's traffic is that of a larger platform: some forty of its generations fail in an hour."""

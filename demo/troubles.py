@@ -44,6 +44,13 @@ TASK_FAILURES = (
     (30, (501, "Image generation task failed.")),
     (18, (500, "Internal Error, Please try again later.")),
 )
+OTHER_FAILURES: tuple[tuple[int, Failure], ...] = (
+    (48, (None, "content_policy_violation")),
+    (28, (None, "generation_failed")),
+    (16, (None, "internal_error")),
+    (8, (None, "timeout")),
+)
+"""By error class: each dialect has its own words."""
 REFUSALS = (
     (70, (ErrorClass.PROVIDER_UNAVAILABLE, "Too many requests. Please slow down.")),
     (30, (ErrorClass.INVALID_INPUT, INVALID_PARAMETER[1])),
@@ -54,6 +61,8 @@ def failure(chance: Chance, offer: Offer, input: Mapping[str, Any], *, incident:
     """Why the provider of this offer failed."""
     if offer.provider == NANOBANANA:
         return chance.weighted(TASK_FAILURES)
+    if offer.provider not in ("wavespeed", "simulated"):
+        return chance.weighted(OTHER_FAILURES)
     drawn = chance.weighted(PREDICTION_INCIDENT if incident else PREDICTION_FAILURES)
     # Without a picture in the input there is none that could not be fetched.
     return drawn if drawn != NO_PICTURE or "images" in input else INVALID_PARAMETER

@@ -10,14 +10,13 @@ from sqlalchemy import Executable, insert, text
 from sqlalchemy.orm import Session
 
 from demo import bodies, fates
-from demo.catalogue import KIND, NANOBANANA
 from demo.fates import Delivery
 from demo.lives import PLATFORM, Life
 from demo.steps import Charge, Give, Look, Move, Refund, Step
 from makegood import customers, generations, reports
 from makegood.callbacks import KEPT_HEADERS
 from makegood.generations import NewGeneration
-from makegood.generations.costs import set_cost
+from makegood.generations.costs import SET_USAGE, set_cost
 from makegood.generations.ending import END
 from makegood.generations.reservation import RESERVE
 from makegood.ledger import GIVE, LOCK
@@ -107,7 +106,8 @@ def _reservation(life: Life, charge: Charge, terms: Terms) -> Row:
         customer_id=life.person.id,
         provider=offer.provider,
         model=offer.model,
-        kind=KIND,
+        kind=offer.kind,
+        credits=offer.credits,
         input=charge.input,
         metadata=charge.metadata,
         idempotency_key=charge.key,
@@ -149,6 +149,7 @@ def _end(session: Session, charged: list[tuple[Life, Charge]]) -> None:
             "outputs": list(charge.fate.outputs) or None,
             "job": charge.fate.job,
             "expire_at": charge.fate.expire_at,
+            "notify": False,
         }
         for _, charge in charged
     ]
@@ -156,6 +157,12 @@ def _end(session: Session, charged: list[tuple[Life, Charge]]) -> None:
     for _, charge in charged:
         if charge.fate.submitted_at is None:
             set_cost(session, charge.id, 0, source="refused")
+    billed = [(charge.id, charge.fate.usage) for _, charge in charged if charge.fate.usage]
+    usages = [
+        {"generation": id, "unit": of.unit, "quantity": of.quantity, "qualifier": of.qualifier}
+        for id, of in billed
+    ]
+    _many(session, SET_USAGE, usages)
 
 
 def _deliver(session: Session, charged: list[tuple[Life, Charge]], terms: Terms) -> None:
@@ -181,7 +188,7 @@ def _callback(life: Life, charge: Charge, delivery: Delivery) -> Row:
         "parsed": reports.to_json(delivery.report),
         "state": delivery.state,
         "detail": delivery.detail,
-        "attempts": int(applied and charge.offer.provider != NANOBANANA),
+        "attempts": int(applied and fates.readers()[charge.offer.provider].signed),
         "received_at": delivery.received_at,
         "applied_at": delivery.applied_at,
     }
