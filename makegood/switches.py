@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, union
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from makegood import audit
 from makegood.errors import Conflict, Invalid, NotFound
-from makegood.models import ProviderSwitch
+from makegood.models import CreditPrice, Day, Price, ProviderSwitch
 
 ALL_MODELS = "*"
 MAX_REASON = 500
@@ -90,6 +90,16 @@ def switch_on(
         address=address,
     )
     return gone
+
+
+def models(session: Session, provider: str) -> list[str]:
+    """The models of a provider that have a price or were used, by name: what can be switched off one by one."""
+    known = union(
+        select(Price.model).where(Price.provider == provider, Price.model != ALL_MODELS),
+        select(CreditPrice.model).where(CreditPrice.provider == provider),
+        select(Day.model).where(Day.provider == provider),
+    )
+    return sorted(session.scalars(known))
 
 
 def described(provider: str, model: str) -> str:

@@ -1,5 +1,6 @@
-/* Draws the bars of a figure[data-chart] with uPlot, and again when its data, its width or the theme changes.
-   The table below every chart has the same figures. */
+/* Draws the plots of a figure[data-chart] with uPlot, and again when its data, its width or the theme changes. Each
+   [data-plot] names its series in the data, and beside that their labels, their colours, a format (count, money or
+   duration) and whether they are lines instead of bars. The table below every chart has the same figures. */
 "use strict";
 (() => {
   const drawn = new WeakMap();
@@ -7,6 +8,17 @@
   const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
   const money = new Intl.NumberFormat("en", { style: "currency", currency: "USD" });
   const wholeMoney = new Intl.NumberFormat("en", { style: "currency", currency: "USD", notation: "compact", maximumFractionDigits: 2, minimumFractionDigits: 0 });
+
+  const duration = (ms) => ms < 1000 ? `${ms} ms` : ms < 120000 ? `${(ms / 1000).toFixed(1)} s` : `${Math.floor(ms / 60000)} min`;
+  const formats = { count: (value) => count.format(value), money: (value) => money.format(value), duration };
+  const axis = {
+    count: (value) => Number.isInteger(value) ? compact.format(value) : "",
+    money: (value, at) => (at.at(-1) < 10 ? money : wholeMoney).format(value),
+    duration: (value) => value === 0 ? "0" : value < 1000 ? `${value} ms` : value < 120000 ? `${value / 1000} s` : `${Math.round(value / 6000) / 10} min`,
+  };
+  const written = (holder) => formats[holder.dataset.format];
+  const words = (holder, name, by) => holder.dataset[name].split(by);
+  const names = (holder) => words(holder, "plot", " ");
 
   function colour(name) {
     const probe = document.createElement("i");
@@ -23,30 +35,32 @@
     state?.plots.forEach((plot) => plot.destroy());
     const legend = figure.querySelector("[data-legend]");
     const last = data.days.length - 1;
+    const holders = [...figure.querySelectorAll("[data-plot]")];
     const say = (index) => {
       const i = index ?? last;
       legend.replaceChildren(
         part(`${data.days[i]}${i === last ? ", so far" : ""}`),
-        part(count.format(data.generations[i]), "generations"),
-        part(count.format(data.failed[i]), "failed"),
-        part(money.format(data.cost[i])),
+        ...holders.flatMap((holder) => names(holder).map((name, n) => {
+          const value = data[name][i];
+          return part(value === null ? "No data" : written(holder)(value), words(holder, "labels", "|")[n]);
+        })),
       );
     };
     const ink = colour("--quiet");
     const line = colour("--line");
-    const plots = [...figure.querySelectorAll("[data-plot]")].map((holder, position, all) => {
-      const values = data[holder.dataset.plot];
-      const isMoney = holder.dataset.plot === "cost";
-      const fill = colour(isMoney ? "--chart-2" : "--chart-1");
-      const soft = colour(isMoney ? "--chart-2-soft" : "--chart-1-soft");
+    const plots = holders.map((holder, position) => {
+      const { format, style } = holder.dataset;
+      const colours = words(holder, "colours", " ").map((name) => `--${name}`);
       const bars = (full, partial) => uPlot.paths.bars({
         size: [0.72, 28], radius: 0.18,
-        disp: { fill: { unit: 3, values: () => values.map((_, i) => i === last ? partial : full) } },
+        disp: { fill: { unit: 3, values: () => data.days.map((_, i) => i === last ? partial : full) } },
       });
-      const bad = colour("--chart-bad");
-      const series = [{}, { fill, width: 0, points: { show: false }, paths: bars(fill, soft) }];
-      if (!isMoney) series.push({ fill: bad, width: 0, points: { show: false }, paths: bars(bad, bad) });
-      const bottom = position === all.length - 1;
+      const series = names(holder).map((_, n) => {
+        const full = colour(colours[n]);
+        if (style === "lines") return { stroke: full, width: 2, spanGaps: false, points: { show: true, size: 4, fill: full, stroke: full } };
+        return { fill: full, width: 0, points: { show: false }, paths: bars(full, n ? full : colour(`${colours[n]}-soft`)) };
+      });
+      const bottom = position === holders.length - 1;
       return new uPlot({
         width: holder.clientWidth,
         height: holder.clientHeight,
@@ -57,15 +71,15 @@
           x: { time: false, range: [-0.6, last + 0.6] },
           y: { range: (_, __, most) => [0, most > 0 ? most * 1.08 : 1] },
         },
-        series,
+        series: [{}, ...series],
         axes: [
           { stroke: ink, grid: { show: false }, ticks: { show: false }, size: bottom ? 26 : 4, font: "11.5px system-ui",
             splits: () => pick(data.days.length, holder.clientWidth), values: (_, at) => at.map((i) => bottom ? data.days[i] : "") },
           { stroke: ink, grid: { stroke: line, width: 1 }, ticks: { show: false }, size: 52, space: 30, font: "11.5px system-ui",
-            values: (_, at) => at.map((v) => isMoney ? (at.at(-1) < 10 ? money : wholeMoney).format(v) : Number.isInteger(v) ? compact.format(v) : "") },
+            values: (_, at) => at.map((v) => axis[format](v, at)) },
         ],
         hooks: { setCursor: [(plot) => say(plot.cursor.left >= 0 ? plot.cursor.idx : null)] },
-      }, [data.days.map((_, i) => i), values, ...(isMoney ? [] : [data.failed])], holder);
+      }, [data.days.map((_, i) => i), ...names(holder).map((name) => data[name])], holder);
     });
     drawn.set(figure, { plots, source: figure.dataset.chart, width: figure.clientWidth });
     say(null);

@@ -13,7 +13,7 @@ from blueprints import formats
 from blueprints.access import poll
 from blueprints.admin import blueprint
 from extensions import db
-from makegood import calendars, stats
+from makegood import calendars, inbox, stats, switches
 
 PANELS = ("health", "alerts", "cards", "chart", "month", "providers", "tiers", "failures", "refunds")
 SUCCESS_TARGET = Decimal("0.95")
@@ -46,6 +46,8 @@ def _figures() -> dict[str, Any]:
         "month_start": calendars.month_of(today),
         "thirty_days_start": view.days[0].day,
         "chart_data": _chart(view),
+        "long_waits": inbox.long_waits(db.session(), at=view.as_of),
+        "switched_off": switches.listed(db.session()),
     }
 
 

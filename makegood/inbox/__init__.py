@@ -10,6 +10,7 @@ from makegood.inbox.deliveries import (
     Listed,
     counts,
     listed,
+    long_waits,
     read,
 )
 
@@ -24,5 +25,6 @@ __all__ = [
     "apply_again",
     "counts",
     "listed",
+    "long_waits",
     "read",
 ]

@@ -23,6 +23,7 @@ LONG_WAIT = timedelta(minutes=10)
 
 # Written out, because a plan for any parameter could not use the indexes of these alone.
 NOT_APPLIED = text("callbacks.state <> 'applied'")
+WAITING = text("callbacks.state = 'waiting'")
 CAME_LATE = text("callbacks.late AND callbacks.state = 'applied'")
 
 
@@ -122,11 +123,17 @@ def counts(session: Session, *, at: datetime | None = None) -> Counts:
             func.count().filter(Callback.received_at >= day),
             func.count().filter(Callback.received_at < at - LONG_WAIT),
             func.min(Callback.received_at),
-        ).where(text("callbacks.state = 'waiting'"))
+        ).where(WAITING)
     ).one()
     rejected = select(func.count()).where(NOT_APPLIED, Callback.state == "rejected", Callback.received_at >= day)
     late = select(func.count()).where(CAME_LATE, Callback.received_at >= day)
     return Counts(*waiting, session.scalar(rejected) or 0, session.scalar(late) or 0)
+
+
+def long_waits(session: Session, *, at: datetime) -> int:
+    """How many deliveries have been waiting for more than LONG_WAIT."""
+    waiting = select(func.count()).where(WAITING, Callback.received_at < at - LONG_WAIT)
+    return session.scalar(waiting) or 0
 
 
 def read(session: Session, providers: Mapping[str, Provider], callback_id: UUID) -> Delivery:
