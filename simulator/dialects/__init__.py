@@ -8,6 +8,8 @@ from simulator.dialect import Dialect
 from simulator.dialects.bfl import BFL
 from simulator.dialects.elevenlabs import ElevenLabs
 from simulator.dialects.fal import Fal
+from simulator.dialects.kling import Kling
+from simulator.dialects.luma import Luma
 from simulator.dialects.nanobanana import NanoBanana
 from simulator.dialects.newport import Newport
 from simulator.dialects.piapi import PiAPI
@@ -18,6 +20,8 @@ DIALECTS: Mapping[str, type[Dialect]] = {
     "simulated": Simulated,
     "wavespeed": WaveSpeed,
     "nanobanana": NanoBanana,
+    "luma": Luma,
+    "kling": Kling,
     "elevenlabs": ElevenLabs,
     "newport": Newport,
     "replicate": Replicate,
