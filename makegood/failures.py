@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from makegood import pages
@@ -23,11 +23,13 @@ class FailureFilters:
     customer_id: str | None = None
     start: datetime | None = None
     end: datetime | None = None
+    late_outcome: str | None = None
 
 
 @dataclass(frozen=True)
 class LoggedFailure:
-    """A failed generation: what went wrong, what was charged and returned (credits), what it cost."""
+    """A failed generation: what went wrong, what was charged and returned (credits), what it cost, and what its
+    provider reported after that."""
 
     generation_id: UUID
     customer_id: str
@@ -39,6 +41,17 @@ class LoggedFailure:
     credits_charged: int
     credits_refunded: int
     cost_micros: int | None
+    late_outcome: str | None
+
+
+@dataclass(frozen=True)
+class LateResults:
+    """Results that came after their generation had failed and was refunded: their number, what they cost us
+    (micro-dollars), and of how many the cost is unknown."""
+
+    count: int
+    loss_micros: int
+    unknown_costs: int
 
 
 COLUMNS = (
@@ -52,6 +65,7 @@ COLUMNS = (
     Generation.credits_charged,
     Generation.credits_refunded,
     Generation.cost_micros,
+    Generation.late_outcome,
 )
 
 
@@ -69,6 +83,7 @@ def log(
         Generation.provider: filters.provider,
         Generation.error_class: filters.error_class,
         Generation.customer_id: filters.customer_id,
+        Generation.late_outcome: filters.late_outcome,
     }
     query = pages.narrowed(query, equal, Generation.ended_at, filters.start, filters.end)
     return pages.read(
@@ -82,3 +97,15 @@ def log(
         after=after,
         limit=limit,
     )
+
+
+def late_results(session: Session, *, since: datetime) -> LateResults:
+    """The results that came too late since then, and were handed over without charging anybody again."""
+    row = session.execute(
+        select(
+            func.count(),
+            func.coalesce(func.sum(Generation.cost_micros), 0),
+            func.count().filter(Generation.cost_micros.is_(None)),
+        ).where(Generation.late_outcome == "succeeded", Generation.late_at >= since, Generation.status == "failed")
+    ).one()
+    return LateResults(row[0], int(row[1] or 0), row[2])

@@ -68,6 +68,7 @@ class Generation(Base):
         Index("ix_generations_check", "check_at", postgresql_where=text("check_at IS NOT NULL")),
         Index("ix_generations_provider", "provider", "charged_at"),
         Index("ix_generations_unknown_cost", "charged_at", postgresql_where=text("cost_micros IS NULL")),
+        Index("ix_generations_late", "late_at", postgresql_where=text("late_outcome IS NOT NULL")),
         Index("ix_generations_failed", "ended_at", "id", postgresql_where=text("status = 'failed'")),
         Index(
             "ix_generations_latency",

@@ -31,6 +31,9 @@ def upgrade() -> None:
         postgresql_where=sa.text("provider_job_id IS NOT NULL"),
     )
     op.drop_index("ix_generations_provider_job", "generations")
+    op.create_index(
+        "ix_generations_late", "generations", ["late_at"], postgresql_where=sa.text("late_outcome IS NOT NULL")
+    )
     op.create_table(
         "output_files",
         sa.Column("generation_id", sa.UUID(), nullable=False),
@@ -46,9 +49,7 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "char_length(content_type) BETWEEN 1 AND 200", name=op.f("ck_output_files_content_type")
         ),
-        sa.ForeignKeyConstraint(
-            ["generation_id"], ["generations.id"], name=op.f("fk_output_files_generation_id")
-        ),
+        sa.ForeignKeyConstraint(["generation_id"], ["generations.id"], name=op.f("fk_output_files_generation_id")),
         sa.PrimaryKeyConstraint("generation_id", "position", name=op.f("pk_output_files")),
     )
     # Pictures and sounds are compressed already.
