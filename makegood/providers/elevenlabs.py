@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from makegood.providers import elevenlabs_history as history
 from makegood.providers import fastapi_errors, fields, refusals
+from makegood.providers.elevenlabs_formats import OUTPUT_FORMATS, USUAL_FORMAT, longest_text
 from makegood.providers.http import Answer, Door, Limits
 from makegood.providers.protocol import (
     Accepted,
@@ -47,33 +49,6 @@ FACTORS = {
     "eleven_turbo_v2_5": Decimal("0.5"),
 }
 
-# Bytes for a second. https://github.com/elevenlabs/elevenlabs-python (text_to_speech/types)
-OUTPUT_FORMATS = {
-    "mp3_22050_32": 4_000,
-    "mp3_24000_48": 6_000,
-    "mp3_44100_32": 4_000,
-    "mp3_44100_64": 8_000,
-    "mp3_44100_96": 12_000,
-    "mp3_44100_128": 16_000,
-    "mp3_44100_192": 24_000,
-    "opus_48000_32": 4_000,
-    "opus_48000_64": 8_000,
-    "opus_48000_96": 12_000,
-    "opus_48000_128": 16_000,
-    "opus_48000_192": 24_000,
-    "pcm_8000": 16_000,
-    "pcm_16000": 32_000,
-    "pcm_22050": 44_100,
-    "pcm_24000": 48_000,
-    "pcm_44100": 88_200,
-    "pcm_48000": 96_000,
-    "ulaw_8000": 8_000,
-    "alaw_8000": 8_000,
-}
-USUAL_FORMAT = "mp3_44100_128"
-CHARACTERS_PER_SECOND = 12
-"""Of a slow voice; a usual one speaks 16: https://help.elevenlabs.io/hc/en-us/articles/19572237925521"""
-
 # `code`, formerly `status`, of an error: https://elevenlabs.io/docs/eleven-api/resources/errors and
 # https://help.elevenlabs.io/hc/en-us/articles/19572237925521
 ERROR_CODES = {
@@ -91,8 +66,6 @@ ERROR_CODES = {
 
 MAX_PAGES = 3
 PAGE_SIZE = 100
-MADE_WITHIN = timedelta(minutes=2)
-"""A lost speech was made so soon after its charge, or so much before it by another clock."""
 
 _VOICE = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
@@ -147,20 +120,9 @@ class ElevenLabs:
 
     def find(self, lost: LostJob) -> Found | None:
         """Look in the history for a speech of the same text, voice and model, made when the job was charged."""
-        earliest, latest = lost.charged_at - MADE_WITHIN, lost.charged_at + MADE_WITHIN
-        asked = {
-            "voice_id": lost.input.get("voice_id"),
-            "model_id": lost.model,
-            "date_after_unix": int(earliest.timestamp()),
-            "date_before_unix": int(latest.timestamp()) + 1,
-        }
-        likeness = {"voice_id": asked["voice_id"], "model_id": lost.model, "text": lost.input.get("text")}
-        for item in self._history(asked):
-            job_id = fields.job_id(item.get("request_id")) or fields.job_id(item.get("history_item_id"))
-            made = _made_at(item)
-            if job_id is None or made is None or not earliest <= made <= latest:
-                continue
-            if likeness.items() <= item.items() and item.get("state") != "deleted":
+        for item in self._history(history.like(lost)):
+            job_id = history.job_id(item)
+            if job_id is not None and history.is_like(item, lost):
                 return Found(self._report(job_id, item), certain=False)
         return None
 
@@ -198,7 +160,7 @@ class ElevenLabs:
         speech = _speech(answer)
         if speech is None:
             raise FetchFailed(f"no speech, but HTTP {answer.status}")
-        return Report(Outcome.SUCCEEDED, job_id, status=state, usage=_change(item), files=(speech,))
+        return Report(Outcome.SUCCEEDED, job_id, status=state, usage=history.usage(item), files=(speech,))
 
     def _get(self, path: str) -> Mapping[str, Any]:
         answer = self.door.fetch(f"{self.base_url}/v1/{path}", self._auth(self._key()))
@@ -231,7 +193,7 @@ def _checked(input: Mapping[str, Any]) -> tuple[str, str]:
         problem = "input.voice_id is required: the id of a voice, made of letters and digits."
     elif not isinstance(output_format, str) or output_format not in OUTPUT_FORMATS:
         problem = f"input.output_format must be one of {', '.join(OUTPUT_FORMATS)}."
-    elif len(text) > (longest := MAX_BYTES * CHARACTERS_PER_SECOND // OUTPUT_FORMATS[output_format]):
+    elif len(text) > (longest := longest_text(output_format, MAX_BYTES)):
         problem = f"input.text is longer than {longest} characters, too long for {output_format}: divide it."
     else:
         return voice, output_format
@@ -264,17 +226,3 @@ def _speech(answer: Answer) -> File | None:
     content_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
     sound = content_type.startswith("audio/") or content_type == "application/octet-stream"
     return File(content_type, answer.content) if answer.status == 200 and sound and answer.content else None
-
-
-def _change(item: Mapping[str, Any]) -> Units | None:
-    """What the account's count went up by."""
-    before = fields.integer(item.get("character_count_change_from"))
-    after = fields.integer(item.get("character_count_change_to"))
-    if before is None or after is None or after < before:
-        return None
-    return Units("character", Decimal(after - before))
-
-
-def _made_at(item: Mapping[str, Any]) -> datetime | None:
-    seconds = fields.integer(item.get("date_unix"))
-    return datetime.fromtimestamp(seconds, UTC) if seconds is not None and 0 <= seconds < 2**33 else None
