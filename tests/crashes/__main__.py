@@ -18,7 +18,6 @@ from tests.conftest import environment
 from tests.crashes import world
 
 KILLS = 300
-MOST_SECONDS = 7200.0
 
 
 def main() -> int:
@@ -37,9 +36,7 @@ def main() -> int:
             upgrade()
             db.engine.dispose()
         database = app.config["SETTINGS"].database_url
-        verdict = world.run(
-            database, environ, Path(logs), kills=options.kills, seconds=MOST_SECONDS, seed=seed, patient=True
-        )
+        verdict = world.run(database, environ, Path(logs), world.long(options.kills), seed)
     print(f"crash test with seed {seed}, {time.monotonic() - began:.0f} seconds\n{verdict}")  # noqa: T201
     return 1 if verdict.problems else 0
 

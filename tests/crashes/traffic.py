@@ -59,9 +59,11 @@ class Traffic:
                 self._generate(client, chance)
 
     def _generate(self, client: httpx.Client, chance: random.Random) -> None:
-        provider = chance.choice(self.providers)
+        with self._lock:
+            provider = self.providers[len(self.asked) % len(self.providers)]
+            mark = f"#{chance.getrandbits(64):016x}"
+            self.asked[mark] = provider
         (wish,) = chance.choices([*WISHES], [*WISHES.values()])
-        mark = f"#{chance.getrandbits(64):016x}"
         offer = OFFERS[provider]
         body = {
             "customer_id": chance.choice(self.customers),
@@ -71,8 +73,6 @@ class Traffic:
             "credits": CREDITS,
             "input": offer.input(f"a red mug {mark} [simulate:{wish}]"),
         }
-        with self._lock:
-            self.asked[mark] = provider
         answer = self._send(client, chance, "generations", body, mark)
         if answer is not None and answer.status_code == 202 and chance.random() < CANCELS:
             self._send(client, chance, f"generations/{answer.json()['id']}/cancel", None, None)

@@ -39,16 +39,23 @@ class Victim:
     def live(self) -> None:
         """Look whether it is up, or its time has come."""
         now = time.monotonic()
-        if self.child.died():  # Granian gives up when its child dies too often
-            self.child.kill()
-            self.start()
-        elif self.dies_at is None:
+        if self.revive():
+            return
+        if self.dies_at is None:
             if self.is_up():
                 self.dies_at = now + self.chance.uniform(0, self.longest_life)
             elif now - self.started_at > START_SECONDS:
                 raise AssertionError(f"the {self.child.name} did not start: {self.child.log.read_text()[-2000:]}")
         elif now >= self.dies_at:
             self.kill()
+
+    def revive(self) -> bool:
+        """Start it again if it ended by itself, as Granian does when its child dies too often."""
+        if not self.child.died():
+            return False
+        self.child.kill()
+        self.start()
+        return True
 
     def kill(self) -> None:
         """Kill it and start it again."""

@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -19,17 +20,14 @@ from simulator.several import lines, several
 from tests.crashes import victims
 from tests.crashes.traffic import Traffic
 from tests.crashes.verdict import Verdict, judge
+from tests.crashes.victims import Victim
 from tests.loopback import free_port
 from tests.making import TERMS
 
 CUSTOMERS = 20
 SPEED = 40.0
-CHECK_AFTER, DEADLINE = 1, 8
-LATE = SPEED * (DEADLINE + 2)
-"""A late callback comes when its generation has been refunded already."""
+CHECK_AFTER = 1
 HANG_SECONDS = 1.5
-LIVES, SHORT_LIVES = (2.0, 5.0), (1.0, 2.0)
-"""How many seconds web process and worker live at most once they are up."""
 TROUBLE = 0.1
 TICK_SECONDS = 0.02
 SETTLING_SECONDS = 240.0
@@ -42,16 +40,36 @@ UNSETTLED = """
 END_LEASES = "UPDATE generations SET check_at = now() WHERE check_at > now() + interval '20 seconds'"
 
 
-def run(
-    database: str, environ: Mapping[str, str], logs: Path, *, kills: int, seconds: float, seed: int, patient: bool
-) -> Verdict:
-    """Kill so many times with traffic (or for so many seconds), let everything settle, and judge.
+@dataclass(frozen=True)
+class Pace:
+    """How often to kill, for how many seconds at most, how many seconds web process and worker live at most once
+    they are up, when a generation is given up, and whether the leases of killed workers have to pass."""
 
-    Without `patient`, lives are short and leases of killed workers do not have to pass.
-    """
+    kills: int
+    seconds: float
+    web_life: float
+    worker_life: float
+    deadline: int
+    leases: bool
+
+
+def short(kills: int, seconds: float) -> Pace:
+    """For every run of the tests."""
+    return Pace(kills, seconds, web_life=1.0, worker_life=2.0, deadline=8, leases=False)
+
+
+def long(kills: int) -> Pace:
+    """For `make crash`."""
+    return Pace(kills, 8 * 3600.0, web_life=2.0, worker_life=5.0, deadline=20, leases=True)
+
+
+def run(database: str, environ: Mapping[str, str], logs: Path, pace: Pace, seed: int) -> Verdict:
+    """Kill with traffic, let everything settle, and judge."""
     chance = random.Random(seed)
     with ExitStack() as stack:
-        options = {"seed": seed, "speed": SPEED, "late_seconds": LATE, "hang_seconds": HANG_SECONDS}
+        options = {"seed": seed, "speed": SPEED, "hang_seconds": HANG_SECONDS}
+        # A late callback comes when its generation has been refunded already.
+        options["late_seconds"] = SPEED * (pace.deadline + 2)
         ports = dict.fromkeys(DIALECTS, 0)
         simulators = stack.enter_context(several(ports, {}, trouble=TROUBLE, **options))
         engine = create_engine(database)
@@ -59,26 +77,25 @@ def run(
         address = make_url(database).set(drivername="postgresql").render_as_string(hide_password=False)
         watching = stack.enter_context(psycopg.connect(address, autocommit=True))
         port = free_port()
-        given = _environ(environ, database, port, [line for one in simulators for line in lines(one)])
+        given = _environ(environ, database, port, pace, [line for one in simulators for line in lines(one)])
         traffic = _traffic(engine, f"http://127.0.0.1:{port}", [one.name for one in simulators], seed)
-        web_life, worker_life = LIVES if patient else SHORT_LIVES
         killed = [
-            victims.web(given, port, logs, chance, web_life),
-            victims.worker(given, watching, logs, chance, worker_life),
+            victims.web(given, port, logs, chance, pace.web_life),
+            victims.worker(given, watching, logs, chance, pace.worker_life),
         ]
         for victim in killed:
             stack.callback(victim.child.kill)
             victim.start()
         traffic.start()
-        end = time.monotonic() + seconds
+        end = time.monotonic() + pace.seconds
         try:
-            while sum(victim.kills for victim in killed) < kills and time.monotonic() < end:
+            while not _is_enough([victim.kills for victim in killed], pace.kills, time.monotonic() > end):
                 for victim in killed:
                     victim.live()
                 time.sleep(TICK_SECONDS)
         finally:
             traffic.stop()
-        left = _settle(engine, patient)
+        left = _settle(engine, killed, pace)
         with Session(engine) as session:
             verdict = judge(session, simulators, {victim.child.name: victim.kills for victim in killed})
         if left:
@@ -86,14 +103,16 @@ def run(
         return verdict
 
 
-def _environ(environ: Mapping[str, str], database: str, port: int, provided: list[str]) -> dict[str, str]:
+def _environ(
+    environ: Mapping[str, str], database: str, port: int, pace: Pace, provided: list[str]
+) -> dict[str, str]:
     return {
         **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
         **environ,
         "DATABASE_URL": database,
         "PUBLIC_URL": f"http://127.0.0.1:{port}",
         "CHECK_AFTER_SECONDS": str(CHECK_AFTER),
-        "DEADLINE_SECONDS": str(DEADLINE),
+        "DEADLINE_SECONDS": str(pace.deadline),
         **dict(line.split("=", 1) for line in provided),
     }
 
@@ -109,7 +128,7 @@ def _traffic(engine: Engine, url: str, providers: list[str], seed: int) -> Traff
     return Traffic(url, key, ids, providers, seed)
 
 
-def _settle(engine: Engine, patient: bool) -> int:
+def _settle(engine: Engine, killed: list[Victim], pace: Pace) -> int:
     """Wait until nothing is under way. Returns how many generations still are when time is up."""
     give_up = time.monotonic() + SETTLING_SECONDS
     while True:
@@ -117,6 +136,8 @@ def _settle(engine: Engine, patient: bool) -> int:
             left = int(connection.execute(text(UNSETTLED)).scalar_one())
             if left == 0 or time.monotonic() > give_up:
                 return left
-            if not patient:
+            if not pace.leases:
                 connection.execute(text(END_LEASES))
+        for victim in killed:
+            victim.revive()
         time.sleep(0.2)
