@@ -200,7 +200,7 @@ def test_the_page_says_what_the_cost_rests_on(app: Flask, operator: FlaskClient,
         costs.set_usage(db.session(), unmeasured, Units("unit", None))
         db.session.commit()
     page = operator.get(f"/admin/generations/{unknown}").text
-    for text in ("Cost is unknown", "The price book has no price for it", "2.5 × unit", "rests on no price"):
+    for text in ("Cost is unknown", "The price book had no price for it", "2.5 × unit", "rests on no price"):
         assert text in page
     assert "$0.00" not in page
     page = operator.get(f"/admin/generations/{unmeasured}").text
