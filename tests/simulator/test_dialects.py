@@ -3,87 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from datetime import UTC, datetime
+from collections.abc import Callable
 from typing import Any
-from uuid import UUID
 
 import httpx
 import pytest
 
-from makegood.ids import uuid7
-from makegood.providers import registry
-from makegood.providers.http import Limits
-from makegood.providers.protocol import (
-    FetchFailed,
-    Job,
-    JobGone,
-    Outcome,
-    Provider,
-    Report,
-    SubmitRefused,
-    SubmitUnknown,
-)
-from settings import ProviderSettings
+from makegood.providers.protocol import FetchFailed, JobGone, Outcome, SubmitRefused, SubmitUnknown
 from simulator.dialect import Dialect
 from simulator.dialects import DIALECTS
 from simulator.jobs import State
-from simulator.server import API_KEY, API_SECRET, WEBHOOK_SECRET, Simulator, start
-from tests.loopback import Loopback
-from tests.offers import OFFERS
+from simulator.server import API_KEY
+from tests.simulator.bench import Bench
 
 CALLING = tuple(name for name, dialect in DIALECTS.items() if dialect.message is not Dialect.message)
 """Dialects that call back."""
 LATER = tuple(name for name, dialect in DIALECTS.items() if not dialect.synchronous)
 """Dialects whose submit is answered before its job has ended."""
-
-
-class Bench:
-    """A provider's adapter in front of its simulator, and the inbox for its callbacks."""
-
-    def __init__(self, name: str, simulator: Simulator, inbox: Loopback) -> None:
-        self.name, self.simulator, self.inbox = name, simulator, inbox
-        self.offer = OFFERS[name]
-        self.model = self.offer.model
-        reach = ProviderSettings(API_KEY, API_SECRET, WEBHOOK_SECRET, simulator.base_url)
-        self.provider: Provider = registry.build({name: reach}, Limits(submit_seconds=1.0))[name]
-
-    def submit(self, wish: str, generation_id: UUID | None = None) -> str:
-        """Submit a job with this fate, for which its prompt has a marker. Returns the provider's id of it."""
-        asked = self.offer.input(f"a red mug [simulate:{wish}]")
-        url = f"{self.inbox.url}/callbacks/{self.name}/token"
-        job = Job(generation_id or uuid7(), self.model, self.offer.kind, asked, url)
-        return self.provider.submit(job).provider_job_id
-
-    def read(self, count: int) -> list[Report]:
-        """What the first `count` callbacks say, verified where they are signed."""
-        now = datetime.now(UTC)
-        requests = self.inbox.wait_for(count)[:count]
-        return [self.provider.parse_callback(one.headers, one.body, now, "token") for one in requests]
-
-
-@pytest.fixture
-def bench() -> Iterator[Callable[..., Bench]]:
-    """Makes benches: `bench("kling", trouble=0.5)`."""
-    with ExitStack() as stack:
-
-        def make(name: str, **options: Any) -> Bench:
-            inbox = stack.enter_context(Loopback())
-            simulator = stack.enter_context(
-                start(dialect=name, **{"seed": 1, "speed": 200.0, "late_seconds": 30, **options})
-            )
-            return Bench(name, simulator, inbox)
-
-        yield make
-
-
-def ended(bench: Bench) -> None:
-    """Wait until the one job has ended."""
-    give_up = time.monotonic() + 5
-    while not all(job.ended for job in bench.simulator.accepted):
-        assert time.monotonic() < give_up
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("name", CALLING)
@@ -124,7 +60,7 @@ def test_a_job_can_be_stuck(bench: Callable[..., Bench], name: str) -> None:
 def test_a_job_can_be_gone(bench: Callable[..., Bench], name: str) -> None:
     at = bench(name)
     job_id = at.submit("gone")
-    ended(at)
+    at.ended()
     with pytest.raises((JobGone, FetchFailed)):  # not every provider says so that it can be told from trouble
         at.provider.fetch(job_id, at.model)
 
@@ -163,7 +99,7 @@ def test_every_refusal_leaves_no_job(bench: Callable[..., Bench], name: str) -> 
 def test_wavespeed_bills_each_job_and_refunds_what_failed(bench: Callable[..., Bench]) -> None:
     at = bench("wavespeed")
     ids = [at.submit("succeed"), at.submit("fail:timeout")]
-    ended(at)
+    at.ended()
     headers = {"Authorization": f"Bearer {API_KEY}"}
     with httpx.Client(base_url=at.simulator.base_url, headers=headers, trust_env=False) as client:
 
