@@ -3,45 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-import worker
-from makegood import reconcile
-from makegood.providers import registry
-from makegood.providers.http import Limits
-from settings import ProviderSettings
 from simulator.dialects.elevenlabs import SECOND_OF_SILENCE
-from simulator.server import API_KEY, Simulator, start
+from simulator.server import Simulator
 from tests.backend import Platform
 
 SPEECH = {"text": "Hello, world!", "voice_id": "21m00Tcm4TlvDq8ikWAM"}
-
-
-@pytest.fixture
-def simulate(platform: Platform) -> Iterator[Callable[[str], Simulator]]:
-    """Puts a simulated provider behind the application."""
-    with ExitStack() as stack:
-
-        def do(name: str) -> Simulator:
-            simulator = stack.enter_context(start(dialect=name, seed=1, speed=200.0))
-            reach = ProviderSettings(API_KEY, None, None, simulator.base_url)
-            provider = registry.build({name: reach}, Limits(submit_seconds=1.0))[name]
-            platform.app.extensions["providers"][name] = provider
-            return simulator
-
-        yield do
-
-
-def reconcile_at(platform: Platform, at: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the worker does with what is due then."""
-    claim = reconcile.claim
-    with monkeypatch.context() as patch, platform.app.app_context():
-        patch.setattr(reconcile, "claim", lambda session, *, limit: claim(session, limit=limit, at=at))
-        worker.reconcile_due(platform.app)
 
 
 def test_a_speech_is_settled_and_served_at_once(platform: Platform, simulate: Callable[[str], Simulator]) -> None:
@@ -81,14 +52,14 @@ def test_a_speech_that_is_refused_is_refunded_in_the_answer(
 
 
 def test_a_speech_whose_answer_was_lost_is_found_with_its_sound(
-    platform: Platform, simulate: Callable[[str], Simulator], monkeypatch: pytest.MonkeyPatch
+    platform: Platform, simulate: Callable[[str], Simulator], reconcile_at: Callable[[datetime], None]
 ) -> None:
     simulator = simulate("elevenlabs")
     customer = platform.make_customer()
     fields = {"provider": "elevenlabs", "model": "eleven_flash_v2_5", "kind": "audio"}
     answer = platform.start(customer, credits=3, input={**SPEECH, "simulate": "cut"}, **fields)
     assert (answer.status_code, answer.json["status"], answer.json["balance"]) == (202, "unknown", 2)
-    reconcile_at(platform, datetime.now(UTC) + timedelta(minutes=3), monkeypatch)
+    reconcile_at(datetime.now(UTC) + timedelta(minutes=3))
     shown = platform.send("GET", f"/generations/{answer.json['id']}").json
     assert (shown["status"], shown["balance"]) == ("succeeded", 2)
     assert shown["provider_job_id"] == simulator.accepted[0].id
@@ -105,7 +76,7 @@ def test_a_speech_whose_answer_was_lost_is_found_with_its_sound(
 def test_a_task_is_settled_by_polling(
     platform: Platform,
     simulate: Callable[[str], Simulator],
-    monkeypatch: pytest.MonkeyPatch,
+    reconcile_at: Callable[[datetime], None],
     fate: str,
     status: str,
     balance: int,
@@ -117,8 +88,8 @@ def test_a_task_is_settled_by_polling(
     assert (answer.status_code, answer.json["status"]) == (202, "submitted")
     while not simulator.accepted[0].ended:
         time.sleep(0.01)
-    reconcile_at(platform, datetime.now(UTC) + timedelta(seconds=9), monkeypatch)
+    reconcile_at(datetime.now(UTC) + timedelta(seconds=9))
     assert platform.sql("SELECT status FROM generations") == "submitted", "it is not due yet"
-    reconcile_at(platform, datetime.now(UTC) + timedelta(seconds=11), monkeypatch)
+    reconcile_at(datetime.now(UTC) + timedelta(seconds=11))
     assert platform.sql("SELECT status FROM generations") == status
     assert platform.balance(customer) == balance
