@@ -1,6 +1,7 @@
 """fal, the queue: https://fal.ai/docs/documentation/model-apis/inference/queue
 
-Its callbacks do not say what a job cost, and not always what came out: a success counts once it was fetched.
+Its callbacks do not say what a job cost, and not always what came out: a success counts once it was fetched. They
+are signed with the same keys for all of its customers: that one is ours, the token in its address says.
 """
 
 from __future__ import annotations
@@ -106,9 +107,10 @@ class Fal:
         if told.get("status") != "ERROR":
             return Report(Outcome.PENDING, job_id, delivery=delivery, status=status)
         problem = fields.message(told.get("error"))
+        http_status = fal_errors.status_in(problem)
         text = fastapi_errors.text(payload) or problem
-        error_class = fal_errors.classify(payload, text, fal_errors.status_in(problem), retryable=False)
-        return _failure(job_id, error_class, text, delivery=delivery, status=status)
+        error_class = fal_errors.classify(payload, text, http_status, retryable=False)
+        return _failure(job_id, error_class, text, http_status, delivery=delivery, status=status)
 
     def fetch(self, provider_job_id: str, model: str) -> Report:
         """Ask for a job's status, and once it is over for its result, whose header says what was billed.
@@ -206,9 +208,9 @@ def _accepted(answer: Answer) -> Accepted:
 
 def _result(job_id: str, state: Mapping[str, Any], answer: Answer) -> Report:
     body = answer.body or {}
+    billed = fields.quantity(answer.headers.get("x-fal-billable-units"))
+    usage = Units("unit", billed) if billed is not None else None
     if answer.status == 200:
-        billed = fields.quantity(answer.headers.get("x-fal-billable-units"))
-        usage = Units("unit", billed) if billed is not None else None
         return Report(Outcome.SUCCEEDED, job_id, output_links.files(body), status="COMPLETED", usage=usage)
     text = fastapi_errors.text(body) or fields.message(state.get("error"))
     failed = bool(
@@ -221,17 +223,27 @@ def _result(job_id: str, state: Mapping[str, Any], answer: Answer) -> Report:
     error = {"error_type": answer.headers.get("x-fal-error-type"), **state, **body}
     retryable = answer.headers.get("x-fal-retryable") == "true"
     error_class = fal_errors.classify(error, text, answer.status, retryable=retryable)
-    return _failure(job_id, error_class, text, status="COMPLETED")
+    return _failure(job_id, error_class, text, answer.status, status="COMPLETED", usage=usage)
 
 
 def _failure(
-    job_id: str, error_class: ErrorClass, text: str | None, *, status: str, delivery: str | None = None
+    job_id: str,
+    error_class: ErrorClass,
+    text: str | None,
+    http_status: int | None,
+    *,
+    status: str,
+    delivery: str | None = None,
+    usage: Units | None = None,
 ) -> Report:
     return Report(
         Outcome.FAILED,
         job_id,
         error_class=error_class,
         message=text or f"The provider ended the job as {status}.",
+        # "Server errors (HTTP 500+) are never charged": https://fal.ai/docs/documentation/model-apis/faq
+        cost_micros=0 if http_status is not None and http_status >= 500 else None,
         delivery=delivery,
         status=status,
+        usage=usage,
     )

@@ -34,7 +34,6 @@ ERRORS = {
     "bad_request": ErrorClass.INVALID_INPUT,
 }
 
-
 # What the HTTP status says that a model's answer had, where nothing else does: .../serverless/reliability/retries
 STATUSES = {
     400: ErrorClass.INVALID_INPUT,

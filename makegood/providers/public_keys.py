@@ -29,7 +29,7 @@ log = structlog.get_logger()
 
 
 class PublicKeys:
-    """The keys at one address. Threads may share it: one fetches, the others wait for what it finds."""
+    """The keys at one address. Threads may share it: one fetches, and those without any key wait for it."""
 
     def __init__(self, door: Door, url: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._door = door
@@ -50,12 +50,17 @@ class PublicKeys:
         keys = self._fresh()
         if _fits(keys, signature, message):
             return True
-        with self._fetching:
+        # Who has keys does not wait for another thread's: strangers could keep all threads waiting.
+        if not self._fetching.acquire(blocking=not keys):
+            return False
+        try:
             newer = self._fresh()
             # Another thread may have fetched them while this one waited.
             if newer == keys and self._clock() - self._asked_at >= PAUSE_SECONDS:
                 self._fetch()
                 newer = self._fresh()
+        finally:
+            self._fetching.release()
         return newer != keys and _fits(newer, signature, message)
 
     def _fresh(self) -> tuple[Ed25519PublicKey, ...]:

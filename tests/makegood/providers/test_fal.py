@@ -235,6 +235,17 @@ def test_a_failed_job_is_known_by_its_result(loopback: Loopback) -> None:
         assert report.message
 
 
+def test_a_server_error_is_never_charged_and_any_other_may_be(loopback: Loopback) -> None:
+    """https://fal.ai/docs/documentation/model-apis/faq"""
+    for status, micros in ((500, 0), (503, 0), (504, 0), (422, None), (400, None)):
+        assert failed("x", error=f"Invalid status code: {status}").cost_micros == micros
+        detail = {"detail": [{"type": "no_media_generated", "msg": "x"}]}
+        report = ask(loopback, status, detail, {"X-Fal-Billable-Units": "1.5"})
+        assert (report.outcome, report.cost_micros) == (Outcome.FAILED, micros)
+        assert report.usage == Units("unit", Decimal("1.5"))
+    assert failed("x", error="Worker 17 gave up").cost_micros is None
+
+
 def test_a_status_may_say_itself_that_the_job_failed(loopback: Loopback) -> None:
     told = {"status": "COMPLETED", "request_id": JOB, "error": "It timed out", "error_type": "request_timeout"}
     loopback.first = [(200, json.dumps(told).encode()), (500, b"{}")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -157,6 +158,26 @@ def test_many_threads_at_once_fetch_once_and_all_are_served(keys: PublicKeys, lo
         thread.join()
     assert found == [True] * 30
     assert len(loopback.requests) == 1
+
+
+def test_while_one_thread_fetches_those_that_have_keys_do_not_wait(
+    keys: PublicKeys, loopback: Loopback, clock: Clock
+) -> None:
+    assert fits(keys, FIRST)
+    clock.seconds += 60
+    go_on, found = threading.Event(), []
+    loopback.answer = lambda connection: go_on.wait(5) and connection.close()
+    waiting = threading.Thread(target=lambda: found.append(fits(keys, SECOND)))
+    waiting.start()
+    loopback.wait_for(2)
+    started = time.monotonic()
+    assert fits(keys, FIRST)
+    assert not any(fits(keys, SECOND) for _ in range(10))
+    assert time.monotonic() - started < 0.5
+    go_on.set()
+    waiting.join()
+    assert found == [False]
+    assert len(loopback.requests) == 2
 
 
 def test_what_is_no_ed25519_key_is_left_out() -> None:
