@@ -120,6 +120,8 @@ class Life:
                 if not self.chance.happens(BUYS[self.tier]):
                     return at
                 at = self._buy(at)
+                if self.wallet.balance(at) < credits:  # a clip costs more than the smallest pack
+                    return at
             self._generate(at, offer, credits)
             at += self.chance.seconds(25, 260)
             if not self.chance.happens(MORE_IN_A_SESSION[self.tier]):
