@@ -20,6 +20,10 @@ from tests.crashes import world
 KILLS = 300
 
 
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+
 def main() -> int:
     """Run it on a throw-away PostgreSQL. Returns the exit status: 1 if anything is wrong."""
     parser = argparse.ArgumentParser(prog="python -m tests.crashes", description=__doc__)
@@ -36,7 +40,7 @@ def main() -> int:
             upgrade()
             db.engine.dispose()
         database = app.config["SETTINGS"].database_url
-        verdict = world.run(database, environ, Path(logs), world.long(options.kills), seed)
+        verdict = world.run(database, environ, Path(logs), world.long(options.kills), seed, _say)
     print(f"crash test with seed {seed}, {time.monotonic() - began:.0f} seconds\n{verdict}")  # noqa: T201
     return 1 if verdict.problems else 0
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,8 +65,15 @@ def long(kills: int) -> Pace:
     return Pace(kills, 8 * 3600.0, web_life=2.0, worker_life=5.0, deadline=20, leases=True)
 
 
-def run(database: str, environ: Mapping[str, str], logs: Path, pace: Pace, seed: int) -> Verdict:
-    """Kill with traffic, let everything settle, and judge."""
+def run(
+    database: str,
+    environ: Mapping[str, str],
+    logs: Path,
+    pace: Pace,
+    seed: int,
+    say: Callable[[str], object] = lambda line: None,
+) -> Verdict:
+    """Kill with traffic, let everything settle, and judge. Ctrl-C ends the killing. `say` hears how far it is."""
     chance = random.Random(seed)
     with ExitStack() as stack:
         options = {"seed": seed, "speed": SPEED, "hang_seconds": HANG_SECONDS}
@@ -89,20 +96,29 @@ def run(database: str, environ: Mapping[str, str], logs: Path, pace: Pace, seed:
             stack.callback(victim.child.kill)
             victim.start()
         traffic.start()
-        end = time.monotonic() + pace.seconds
         try:
-            while not _is_enough([victim.kills for victim in killed], pace.kills, time.monotonic() > end):
-                for victim in killed:
-                    victim.live()
-                time.sleep(TICK_SECONDS)
+            with suppress(KeyboardInterrupt):
+                _kill(killed, pace, say)
         finally:
             traffic.stop()
+        say("waiting until everything has settled")
         left = _settle(engine, killed, pace)
         with Session(engine) as session:
             verdict = judge(session, simulators, {victim.child.name: victim.kills for victim in killed})
         if left:
             verdict.problems.append(f"{left} generations had not settled after {SETTLING_SECONDS:.0f} seconds")
         return verdict
+
+
+def _kill(killed: list[Victim], pace: Pace, say: Callable[[str], object]) -> None:
+    end, said = time.monotonic() + pace.seconds, 0
+    while not _is_enough(kills := [victim.kills for victim in killed], pace.kills, time.monotonic() > end):
+        if sum(kills) // 25 > said:
+            said = sum(kills) // 25
+            say(f"{sum(kills)} kills")
+        for victim in killed:
+            victim.live()
+        time.sleep(TICK_SECONDS)
 
 
 def _is_enough(kills: list[int], wanted: int, late: bool) -> bool:
