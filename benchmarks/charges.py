@@ -12,6 +12,7 @@ TABLES = (
     "tiers",
     "prices",
     "credit_prices",
+    "provider_switches",
     "customers",
     "balances",
     "grants",
@@ -36,9 +37,13 @@ WITH request AS MATERIALIZED (
            'customer-' || :customer AS customer_id, price.credits, cost.id AS price_id, cost.unit_price_micros
       FROM (SELECT credits FROM credit_prices WHERE provider = 'wavespeed' AND model = 'bytedance/seedream-v4'
                AND effective_from <= now() ORDER BY effective_from DESC LIMIT 1) AS price,
-           (SELECT id, unit_price_micros FROM prices WHERE provider = 'wavespeed'
-               AND model = 'bytedance/seedream-v4' AND unit = 'image' AND effective_from <= now()
-             ORDER BY effective_from DESC LIMIT 1) AS cost
+           (SELECT id, round(unit_price_micros * 1::numeric / per)::bigint AS unit_price_micros FROM prices
+             WHERE provider = 'wavespeed' AND model IN ('bytedance/seedream-v4', '*') AND unit = 'image'
+               AND qualifier = '' AND effective_from <= now() AND (effective_to IS NULL OR effective_to > now())
+               AND withdrawn_at IS NULL
+             ORDER BY model = '*' LIMIT 1) AS cost
+     WHERE NOT EXISTS (SELECT FROM provider_switches WHERE provider = 'wavespeed'
+                          AND model IN ('bytedance/seedream-v4', '*'))
 ), key AS (
     INSERT INTO idempotency_keys (key, fingerprint, resource_id)
     SELECT key, sha256('request'), generation_id FROM request ON CONFLICT DO NOTHING RETURNING key
@@ -57,10 +62,10 @@ WITH request AS MATERIALIZED (
     RETURNING grants.id
 ), generation AS (
     INSERT INTO generations (id, customer_id, tier, provider, model, kind, input, status, credits_charged,
-                             callback_token_hash, unit, quantity, price_id, cost_micros, cost_source, actor,
-                             charged_at, check_at)
+                             callback_token_hash, unit, quantity, qualifier, price_id, cost_micros, cost_source,
+                             actor, charged_at, check_at)
     SELECT generation_id, customers.id, tier, 'wavespeed', 'bytedance/seedream-v4', 'image',
-           '{"prompt": "a lighthouse at dawn"}', 'charged', credits, sha256(uuid_send(uuidv7())), 'image', 1,
+           '{"prompt": "a lighthouse at dawn"}', 'charged', credits, sha256(uuid_send(uuidv7())), 'image', 1, '',
            price_id, unit_price_micros, 'price_book', 'platform', at, at + interval '2 minutes'
       FROM request JOIN balance USING (customer_id) JOIN customers ON customers.id = customer_id
     RETURNING tier
