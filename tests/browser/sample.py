@@ -13,8 +13,9 @@ from sqlalchemy.orm import Session
 from makegood import alerts, customers, generations, grants, refunds
 from makegood.generations import NewGeneration
 from makegood.models import Callback
-from makegood.providers.protocol import Accepted, ErrorClass, Outcome, Provider, Report
+from makegood.providers.protocol import Accepted, ErrorClass, File, Outcome, Provider, Report
 from makegood.terms import Terms
+from simulator import pictures
 
 MODELS = ("google/nano-banana/text-to-image", "bytedance/seedream-v4/edit", "bytedance/seedream-v4/sequential")
 FAILURES = {
@@ -78,10 +79,12 @@ class Maker:
         )
         return reservation.generation_id
 
-    def succeed(self, generation_id: UUID, at: datetime) -> None:
-        """The provider delivers, and its callback is in the inbox."""
+    def succeed(self, generation_id: UUID, at: datetime, *, kept: bool = False) -> None:
+        """The provider delivers, and its callback is in the inbox. A `kept` result is a file, not a link."""
         output = f"https://cdn.example.com/results/{generation_id}/0.png"
         report = Report(Outcome.SUCCEEDED, outputs=(output,))
+        if kept:
+            report = Report(Outcome.SUCCEEDED, files=(File("image/svg+xml", pictures.draw("sample", 1)),))
         self.callback(generation_id, at, {"status": "completed", "outputs": [output], "error": ""})
         generations.settle(self.session, generation_id, report, TERMS, at=at)
 
@@ -128,7 +131,7 @@ def make(session: Session, provider: Provider, *, per_day: int = 4, now: datetim
                 maker.succeed(generation_id, at + timedelta(seconds=9, milliseconds=180 * number))
     succeeded = maker.charged(RICH, now - timedelta(minutes=9), MODELS[2])
     maker.callback(succeeded, now - timedelta(minutes=8, seconds=50), {"status": "completed"}, "rejected")
-    maker.succeed(succeeded, now - timedelta(minutes=8, seconds=47))
+    maker.succeed(succeeded, now - timedelta(minutes=8, seconds=47), kept=True)
     failed = maker.charged(RICH, now - timedelta(minutes=6))
     maker.fail(failed, now - timedelta(minutes=5), ErrorClass.CONTENT_POLICY_VIOLATION)
     partly = maker.charged(names[1], now - timedelta(hours=2), MODELS[2])
