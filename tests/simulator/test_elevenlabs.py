@@ -40,7 +40,7 @@ class Bench:
     def __init__(self, simulator: Simulator, api_key: str = API_KEY) -> None:
         self.simulator = simulator
         reach = ProviderSettings(api_key, None, None, simulator.base_url)
-        limits = Limits(submit_seconds=1.0)
+        limits = Limits(submit_seconds=2.0)
         self.provider: Provider = registry.build({"elevenlabs": reach}, limits)["elevenlabs"]
 
 

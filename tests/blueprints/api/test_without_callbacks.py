@@ -88,8 +88,9 @@ def test_a_task_is_settled_by_polling(
     assert (answer.status_code, answer.json["status"]) == (202, "submitted")
     while not simulator.accepted[0].ended:
         time.sleep(0.01)
-    reconcile_at(datetime.now(UTC) + timedelta(seconds=9))
+    charged_at = platform.sql("SELECT charged_at FROM generations")
+    reconcile_at(charged_at + timedelta(seconds=9))
     assert platform.sql("SELECT status FROM generations") == "submitted", "it is not due yet"
-    reconcile_at(datetime.now(UTC) + timedelta(seconds=11))
+    reconcile_at(charged_at + timedelta(seconds=10))
     assert platform.sql("SELECT status FROM generations") == status
     assert platform.balance(customer) == balance
