@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from makegood.json_body import NotJSON, loads
-from makegood.providers import failures, fastapi_errors, fields
+from makegood.providers import failures, fastapi_errors, fields, refusals
 from makegood.providers.http import Answer, Door, Limits, bearer
 from makegood.providers.protocol import (
     Accepted,
@@ -29,7 +29,6 @@ from makegood.providers.protocol import (
     Outcome,
     Report,
     SubmitRefused,
-    SubmitUnknown,
     Units,
 )
 
@@ -72,24 +71,6 @@ REASONS = {
 
 # `queued` and `dreaming` end nothing: src/lumaai/types/generation.py
 ENDS = {"completed": Outcome.SUCCEEDED, "failed": Outcome.FAILED}
-
-# Statuses of an answer to a submit that say that no job was made. The documented ones are 400, 401, 403 and 429
-# (https://docs.lumalabs.ai/docs/errors); which one an empty balance gets is not.
-REFUSALS = {
-    400: ErrorClass.INVALID_INPUT,
-    401: ErrorClass.PROVIDER_ACCOUNT,
-    402: ErrorClass.PROVIDER_ACCOUNT,
-    403: ErrorClass.PROVIDER_ACCOUNT,
-    404: ErrorClass.INVALID_INPUT,
-    405: ErrorClass.UNKNOWN_ERROR,
-    413: ErrorClass.INVALID_INPUT,
-    415: ErrorClass.UNKNOWN_ERROR,
-    422: ErrorClass.INVALID_INPUT,
-    429: ErrorClass.PROVIDER_UNAVAILABLE,
-}
-
-# In a refusal, only these texts say more than the status does.
-TELLING_TEXTS = (ErrorClass.CONTENT_POLICY_VIOLATION, ErrorClass.PROVIDER_ACCOUNT)
 
 PAGE_SIZE = 100
 MAX_PAGES = 5
@@ -212,16 +193,12 @@ def _tier(input: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _accepted(answer: Answer) -> Accepted:
-    if answer.status in REFUSALS:
-        text = fastapi_errors.text(answer.body or {})
-        error_class = REFUSALS[answer.status]
-        said = _by_reason(text) or failures.from_text(text)
-        if said in TELLING_TEXTS:
-            error_class = said
-        raise SubmitRefused(error_class, text or f"The provider refused with HTTP {answer.status}.")
+    """Luma documents 400, 401, 403 and 429 (https://docs.lumalabs.ai/docs/errors), but not which status an empty
+    balance gets: the text tells."""
     job_id = fields.job_id((answer.body or {}).get("id")) if 200 <= answer.status < 300 else None
     if job_id is None:
-        raise SubmitUnknown(f"The provider's answer with HTTP {answer.status} names no generation.")
+        text = fastapi_errors.text(answer.body or {})
+        raise refusals.error(answer, text, _by_reason(text))
     return Accepted(job_id)
 
 
