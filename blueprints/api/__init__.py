@@ -10,7 +10,7 @@ from flask.blueprints import BlueprintSetupState
 from werkzeug.routing import BaseConverter
 
 from blueprints import access
-from blueprints.api import contract, fields
+from blueprints.api import contract, fields, webhooks
 from extensions import csrf
 
 blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
@@ -44,8 +44,8 @@ def check_request() -> None:
 
 @blueprint.get("/openapi.json")
 def openapi() -> Response:
-    """The OpenAPI 3.1 document of this API."""
-    return jsonify(contract.spec.spec)
+    """The OpenAPI 3.1 document of this API, and of the notifications that it sends."""
+    return jsonify(contract.spec.spec | {"webhooks": webhooks.described()})
 
 
 from blueprints.api import customers, generations, outputs  # noqa: E402, F401 (their routes belong to the blueprint)

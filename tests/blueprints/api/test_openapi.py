@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from makegood.ids import uuid7
+from makegood.models import Notification
 from makegood.providers.protocol import Accepted, File, Outcome, Report
 from tests.backend import Platform
 from tests.making import MODEL
@@ -64,6 +66,17 @@ def test_the_document_is_public_and_says_what_it_must(client: Any) -> None:
     for operation in operations:
         assert {"401", "403", "422", "429", "503"} <= set(operation["responses"])
         assert operation["summary"]
+
+
+def test_the_document_describes_the_notifications_that_are_sent(client: Any) -> None:
+    document = client.get("/api/v1/openapi.json").json
+    [check] = [rule for rule in Notification.__table__.constraints if rule.name == "ck_notifications_event"]
+    events = re.findall("'([a-z_]+)'", str(check.sqltext))
+    assert document["webhooks"].keys() == {f"generation.{event}" for event in events}
+    for name, webhook in document["webhooks"].items():
+        message = webhook["post"]["requestBody"]["content"]["application/json"]["schema"]
+        assert message["properties"]["type"] == {"const": name}
+        assert message["properties"]["data"]["$ref"].rpartition("/")[2] in document["components"]["schemas"]
 
 
 def test_there_are_no_pages_with_foreign_scripts(app: Flask) -> None:
