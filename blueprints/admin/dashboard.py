@@ -65,6 +65,8 @@ def _chart(view: stats.Overview) -> str:
             "days": [formats.day(row.day) for row in view.days],
             "generations": [usage.generations for usage in usages],
             "failed": [usage.failed for usage in usages],
-            "cost": [usage.cost_micros / formats.MICROS for usage in usages],
+            "cost": [
+                None if (cost := usage.known_cost_micros) is None else cost / formats.MICROS for usage in usages
+            ],
         }
     )

@@ -59,6 +59,7 @@ def _body(overview: Overview) -> dict[str, Any]:
                 "failed": row.usage.failed,
                 "successRate": _rate(row.usage),
                 "totalCost": _cost(row.usage),
+                "unknownCosts": row.usage.unknown_costs,
             }
             for row in overview.providers
         ],
@@ -84,15 +85,14 @@ def _usage(usage: Usage) -> dict[str, Any]:
         "generations": usage.generations,
         "successful": usage.succeeded,
         "failed": usage.failed,
-        "cost": usage.cost_micros / MICROS,
+        "cost": None if usage.known_cost_micros is None else usage.known_cost_micros / MICROS,
+        "unknownCosts": usage.unknown_costs,
     }
 
 
 def _cost(usage: Usage) -> str | None:
     """US dollars; None when there were generations and the cost of every one is unknown."""
-    if usage.generations and usage.unknown_costs == usage.generations:
-        return None
-    return dollars(usage.cost_micros)
+    return None if usage.known_cost_micros is None else dollars(usage.known_cost_micros)
 
 
 def _rate(usage: Usage) -> str | None:

@@ -46,6 +46,11 @@ class Usage:
         return self.credits_charged - self.credits_refunded
 
     @property
+    def known_cost_micros(self) -> int | None:
+        """The sum of the known costs; None when there were generations and the cost of every one is unknown."""
+        return None if self.generations and self.unknown_costs == self.generations else self.cost_micros
+
+    @property
     def average_cost_micros(self) -> int | None:
         """Per generation with a known cost; None when there is none."""
         known = self.generations - self.unknown_costs

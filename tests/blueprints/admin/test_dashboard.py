@@ -58,6 +58,26 @@ def test_figures_have_denominators_and_totals_are_gross_refunded_and_net(
     assert "Cost $0.11 Average cost per generation $0.027 Platform loss $0.03" in month
 
 
+def test_an_unknown_cost_is_never_nothing(app: Flask, operator: FlaskClient) -> None:
+    with app.app_context():
+        customer = make_customer(db.session())
+        for _ in range(2):
+            make_generation(db.session(), customer, model="brand/new", credits=1)
+        db.session.commit()
+    page = operator.get("/admin/").text
+    shown = {
+        name: words(html) for name, html in panels(operator.get("/admin/pulse", headers=FRAGMENT).text).items()
+    }
+    assert "Cost Unknown without 2 of unknown cost" in shown["month"]
+    assert "Unknown + 2 unknown" in shown["providers"]
+    assert "Unknown" in shown["cards"]
+    assert "2 with unknown cost not included" in shown["cards"]
+    assert "Unknown + 2 unknown" in shown["chart"]
+    assert "$0.00" not in shown["providers"]
+    assert '"cost": [0.0' in page.replace("&#34;", '"')
+    assert "null]" in page
+
+
 def test_no_panel_asks_a_query_for_each_row(app: Flask, operator: FlaskClient) -> None:
     def queries() -> int:
         seen: list[str] = []

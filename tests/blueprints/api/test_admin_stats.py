@@ -23,8 +23,15 @@ def read(platform: Platform) -> Any:
 
 def test_an_empty_account_has_zeros_and_no_rate(platform: Platform) -> None:
     assert read(platform) == {
-        "todayStats": {"activeUsers": 0, "generations": 0, "successful": 0, "failed": 0, "cost": 0},
-        "monthStats": {"generations": 0, "successful": 0, "failed": 0, "cost": 0},
+        "todayStats": {
+            "activeUsers": 0,
+            "generations": 0,
+            "successful": 0,
+            "failed": 0,
+            "cost": 0,
+            "unknownCosts": 0,
+        },
+        "monthStats": {"generations": 0, "successful": 0, "failed": 0, "cost": 0, "unknownCosts": 0},
         "successRate": None,
         "refundsLast7Days": 0,
         "userStats": {
@@ -55,8 +62,15 @@ def test_the_figures_are_those_of_the_account(platform: Platform) -> None:
         "successful": 3,
         "failed": 1,
         "cost": 0.1155,
+        "unknownCosts": 0,
     }
-    assert figures["monthStats"] == {"generations": 4, "successful": 3, "failed": 1, "cost": 0.1155}
+    assert figures["monthStats"] == {
+        "generations": 4,
+        "successful": 3,
+        "failed": 1,
+        "cost": 0.1155,
+        "unknownCosts": 0,
+    }
     assert (figures["successRate"], figures["refundsLast7Days"]) == ("75.0", 1)
     assert figures["userStats"]["usersWithCredits"] == 1
     assert figures["userStats"]["totalCreditsInCirculation"] == 95
@@ -69,6 +83,7 @@ def test_the_figures_are_those_of_the_account(platform: Platform) -> None:
             "failed": 0,
             "successRate": "100.0",
             "totalCost": "0.1155",
+            "unknownCosts": 0,
         },
         {
             "name": "wavespeed",
@@ -77,12 +92,27 @@ def test_the_figures_are_those_of_the_account(platform: Platform) -> None:
             "failed": 1,
             "successRate": "0.0",
             "totalCost": "0.00",
+            "unknownCosts": 0,
         },
     ]
     [failure] = figures["recentFailures"]
     assert (failure["id"], failure["provider"], failure["error"]) == (failed, "wavespeed", "internal_error")
     assert datetime.fromisoformat(failure["time"]).tzinfo is not None
     assert figures["systemHealth"] == {"status": "healthy", "tasksLast24h": 4, "failureLast24h": 1}
+
+
+def test_a_cost_that_is_wholly_unknown_is_null_and_counted(platform: Platform) -> None:
+    customer = platform.make_customer(100)
+    for _ in range(2):
+        platform.start(customer, provider="external", model="own", credits=5)
+    figures = read(platform)
+    for stats in (figures["todayStats"], figures["monthStats"]):
+        assert (stats["generations"], stats["cost"], stats["unknownCosts"]) == (2, None, 2)
+    [provider] = figures["providers"]
+    assert (provider["totalCost"], provider["unknownCosts"]) == (None, 2)
+    platform.start(customer)
+    figures = read(platform)
+    assert (figures["todayStats"]["cost"], figures["todayStats"]["unknownCosts"]) == (0.027, 2)
 
 
 def test_an_operator_reads_them_in_the_browser(operator: FlaskClient) -> None:
