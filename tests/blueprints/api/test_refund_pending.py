@@ -7,9 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from flask import Flask
 
-from blueprints.api import start
-from makegood.providers.protocol import Accepted, ErrorClass, Job, SubmitRefused
+from blueprints.api import start, unrecorded
+from makegood.ids import uuid7
+from makegood.providers.protocol import Accepted, ErrorClass, File, Job, Outcome, Report, SubmitRefused
 from tests.backend import Platform, plugged_in_again, unplug
 from tests.making import FakeProvider
 
@@ -155,3 +157,33 @@ def test_a_mistake_of_ours_after_the_refusal_claims_nothing(
     assert (answer.status_code, answer.json["error"]["code"]) == (500, "refund_pending")
     assert platform.balance(customer) == 3
     assert len(alerts(platform)) == 1
+
+
+def test_a_result_in_the_answer_is_written_as_soon_as_the_database_is_back(platform: Platform) -> None:
+    customer = platform.make_customer()
+    files = (File("audio/mpeg", b"ID3 hello"),)
+    accepted = Accepted("req-1", report=Report(Outcome.SUCCEEDED, files=files))
+    platform.sql(FAIL)
+    platform.sql("CREATE TRIGGER fail BEFORE INSERT ON output_files FOR EACH ROW EXECUTE FUNCTION fail()")
+    platform.provider.answer = accepted
+    answer = platform.start(customer)
+    assert (answer.status_code, answer.json["status"]) == (202, "unknown")
+    platform.sql("DROP TRIGGER fail ON output_files")
+    path = f"/generations/{answer.json['id']}"
+    wait_until(lambda: platform.send("GET", path).json["status"] == "succeeded")
+    assert platform.send("GET", f"{path}/outputs/1").data == b"ID3 hello"
+    assert platform.balance(customer) == 3
+    assert len(platform.provider.submitted) == 1
+
+
+def test_files_that_wait_for_the_database_are_bounded(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unrecorded, "MOST_BYTES", 25)
+    monkeypatch.setattr(unrecorded, "FIRST_WAIT", 60.0)
+    waiting = unrecorded.Unrecorded(app)
+    report = Report(Outcome.SUCCEEDED, files=(File("audio/mpeg", b"x" * 10),))
+    for number in range(4):
+        waiting.keep(uuid7(), Accepted(f"job-{number}", report=report))
+    kept = [result for _, result in waiting._waiting if isinstance(result, Accepted)]
+    assert [result.report is not None for result in kept] == [True, True, False, False]
+    assert [result.provider_job_id for result in kept] == ["job-0", "job-1", "job-2", "job-3"]
+    waiting.stop()
