@@ -58,11 +58,13 @@ MARK = text(
 
 @dataclass(frozen=True)
 class Accepted:
-    """What was accepted: how many generations, and their cost before and after in micro-dollars."""
+    """What was accepted: how many generations, their cost before and after in micro-dollars, and the line that the
+    first adjustment refers to."""
 
     rows: int
     before: int
     after: int
+    reference: UUID
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def accept(
         action="bill.accepted",
         subject=f"generation:{generation_id}",
         details={
-            "line": str(_reference(row)),
+            "line": str(done.reference),
             "cost_before": recorded,
             "cost_after": net,
             "category": row.category,
@@ -175,21 +177,17 @@ def _lock(session: Session, generation_ids: Sequence[UUID]) -> int:
 
 
 def _apply(session: Session, rows: Sequence[Row], actor: str) -> Accepted:
-    lines = [line for row in rows for line in row.open_lines or ()]
-    marked = session.execute(MARK, {"lines": lines, "at": datetime.now(UTC), "actor": actor})
-    if marked.rowcount != len(lines):  # type: ignore[attr-defined]
-        raise Conflict(CHANGED)  # the import was withdrawn this moment
     generations, nets = [row.id for row in rows], [row.net for row in rows]
+    open_lines = comparison.open_lines(session, generations)
+    lines = [line for one in open_lines.values() for line in one]
+    marked = session.execute(MARK, {"lines": lines, "at": datetime.now(UTC), "actor": actor})
+    if marked.rowcount != len(lines) or len(open_lines) != len(rows):  # type: ignore[attr-defined]
+        raise Conflict(CHANGED)  # the import was withdrawn this moment
+    references = [open_lines[generation_id][-1] for generation_id in generations]
     given = {"generations": generations, "nets": nets}
-    session.execute(ADJUST, given | {"references": [_reference(row) for row in rows], "actor": actor})
+    session.execute(ADJUST, given | {"references": references, "actor": actor})
     session.execute(SET_COSTS, given)
-    return Accepted(len(rows), sum(row.recorded or 0 for row in rows), sum(nets))
-
-
-def _reference(row: Row) -> UUID:
-    """The line that an adjustment refers to: the newest of those it follows from."""
-    assert row.open_lines
-    return row.open_lines[-1]
+    return Accepted(len(rows), sum(row.recorded or 0 for row in rows), sum(nets), references[0])
 
 
 def _summed(rows: Sequence[Row]) -> Preview:
@@ -199,5 +197,5 @@ def _summed(rows: Sequence[Row]) -> Preview:
 
 
 def _fingerprint(rows: Sequence[Row]) -> str:
-    told = "\n".join(f"{row.id} {row.net} {row.recorded} {row.open_lines}" for row in rows)
+    told = "\n".join(f"{row.id} {row.net} {row.recorded}" for row in rows)
     return hashlib.sha256(told.encode()).hexdigest()

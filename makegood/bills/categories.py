@@ -69,10 +69,8 @@ JOBS = """
                 ELSE 'less' END AS category,
            b.first_at AS at, g.id, g.id AS generation_id, g.provider_job_id AS job, g.model, g.status,
            b.charged, b.refunded, b.net, g.cost_micros AS recorded, g.cost_source AS source,
-           b.net >= 0 AND b.net IS DISTINCT FROM g.cost_micros AND b.open_lines IS NOT NULL AS acceptable,
-           b.open_lines, false AS reviewed
-      FROM (SELECT l.generation_id, min(l.billed_at) AS first_at,
-                   array_agg(l.id ORDER BY l.id) FILTER (WHERE l.accepted_at IS NULL) AS open_lines,
+           b.net >= 0 AND b.net IS DISTINCT FROM g.cost_micros AND b.waits AS acceptable, false AS reviewed
+      FROM (SELECT l.generation_id, min(l.billed_at) AS first_at, bool_or(l.accepted_at IS NULL) AS waits,
                    coalesce(sum(l.amount_micros) FILTER (WHERE l.kind = 'charge'), 0)::bigint AS charged,
                    coalesce(sum(l.amount_micros) FILTER (WHERE l.kind = 'refund'), 0)::bigint AS refunded,
                    sum(CASE l.kind WHEN 'charge' THEN l.amount_micros ELSE -l.amount_micros END)::bigint AS net
@@ -89,8 +87,7 @@ UNKNOWN = """
            NULL AS status, CASE kind WHEN 'charge' THEN amount_micros ELSE 0 END AS charged,
            CASE kind WHEN 'refund' THEN amount_micros ELSE 0 END AS refunded,
            CASE kind WHEN 'charge' THEN amount_micros ELSE -amount_micros END AS net, NULL::bigint AS recorded,
-           NULL AS source, reviewed_at IS NULL AS acceptable, ARRAY[id] AS open_lines,
-           reviewed_at IS NOT NULL AS reviewed
+           NULL AS source, reviewed_at IS NULL AS acceptable, reviewed_at IS NOT NULL AS reviewed
       FROM bill_lines
      WHERE provider = :provider AND billed_at >= :start AND billed_at < :end AND generation_id IS NULL
 """
@@ -98,7 +95,7 @@ NOT_BILLED = """
     SELECT 'not_billed' AS category, g.charged_at AS at, g.id, g.id AS generation_id, g.provider_job_id AS job,
            g.model, g.status, 0::bigint AS charged, 0::bigint AS refunded, 0::bigint AS net,
            g.cost_micros AS recorded, g.cost_source AS source, false AS acceptable,
-           NULL::uuid[] AS open_lines, false AS reviewed
+           false AS reviewed
       FROM generations g
      WHERE g.provider = :provider AND g.charged_at >= :start AND g.charged_at < :end AND g.cost_micros > 0
        AND NOT EXISTS (SELECT FROM bill_lines l WHERE l.generation_id = g.id)

@@ -52,7 +52,7 @@ class Sums:
 @dataclass(frozen=True)
 class Row:
     """One job (of unknown ones, one line): what was billed, net, and what is recorded (None: unknown), in
-    micro-dollars. `open_lines` are those that nobody has accepted, the newest last."""
+    micro-dollars."""
 
     category: str
     at: datetime
@@ -67,7 +67,6 @@ class Row:
     recorded: int | None
     source: str | None
     acceptable: bool
-    open_lines: list[UUID] | None
     reviewed: bool
 
     @property
@@ -86,7 +85,6 @@ _TYPES: dict[str, Any] = {
     "net": BigInteger(),
     "recorded": BigInteger(),
     "acceptable": Boolean(),
-    "open_lines": ARRAY(_UUID),
     "reviewed": Boolean(),
 }
 _COLUMNS = [column(name, _TYPES.get(name, Text())) for name in Row.__dataclass_fields__]
@@ -100,8 +98,21 @@ AMONG = text(JOBS.format(named="SELECT unnest(:ids) AS generation_id")).bindpara
 )
 
 
+OPEN_LINES = text(
+    """
+    SELECT generation_id, array_agg(id ORDER BY id) FROM bill_lines
+     WHERE generation_id = ANY(:ids) AND accepted_at IS NULL GROUP BY generation_id
+    """
+).bindparams(bindparam("ids", type_=ARRAY(_UUID)))
+
+# A day is looked up, a month is read as a whole: the planner finds where one becomes cheaper than the other, once
+# it knows that these tables are in memory.
+PLAN = text("SELECT set_config('random_page_cost', '1.1', true), set_config('work_mem', '64MB', true)")
+
+
 def summary(session: Session, scope: Scope) -> dict[str, Sums]:
     """Every category with its sums."""
+    session.execute(PLAN)
     found = {
         row.category: Sums(row.rows, int(row.net), int(row.recorded), row.acceptable)
         for row in session.execute(SUMMARY, vars(scope))
@@ -119,6 +130,7 @@ def rows(
     limit: int = pages.SIZE,
 ) -> pages.Page[Row]:
     """A category's rows, the newest first."""
+    session.execute(PLAN)
     found = _selected(scope, category)
     return pages.read(
         session,
@@ -135,6 +147,7 @@ def rows(
 
 def everything(session: Session, scope: Scope, category: str) -> Iterator[Row]:
     """All rows of a category, the oldest first, read as they are asked for."""
+    session.execute(PLAN)
     found = _selected(scope, category)
     query = select(found).where(found.c.category == category).order_by(found.c.at, found.c.id)
     for row in session.execute(query, execution_options={"yield_per": 1000}):
@@ -143,6 +156,7 @@ def everything(session: Session, scope: Scope, category: str) -> Iterator[Row]:
 
 def waiting(session: Session, scope: Scope, category: str, limit: int) -> list[Row]:
     """The first `limit` rows of a category that wait for an operator, by their ids."""
+    session.execute(PLAN)
     found = _selected(scope, category)
     query = select(found).where(found.c.category == category, found.c.acceptable).order_by(found.c.id).limit(limit)
     return [Row(**row._mapping) for row in session.execute(query)]
@@ -150,8 +164,14 @@ def waiting(session: Session, scope: Scope, category: str, limit: int) -> list[R
 
 def among(session: Session, generation_ids: Sequence[UUID]) -> list[Row]:
     """How these generations stand now, by their ids."""
+    session.execute(PLAN)
     found = session.execute(AMONG, {"ids": list(generation_ids)})
     return sorted((Row(**row._mapping) for row in found), key=lambda row: row.id)
+
+
+def open_lines(session: Session, generation_ids: Sequence[UUID]) -> dict[UUID, list[UUID]]:
+    """For each generation its lines that nobody has accepted, the newest last."""
+    return {row[0]: row[1] for row in session.execute(OPEN_LINES, {"ids": list(generation_ids)})}
 
 
 def _selected(scope: Scope, category: str) -> Any:

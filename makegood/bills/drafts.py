@@ -130,7 +130,6 @@ def import_draft(
     lines.store(session, bill, draft.reading.lines)
     bill.state, bill.content, bill.finished_at = "done", None, datetime.now(UTC)
     session.flush()
-    lines.match(session, bill.provider)
     imports.record(session, bill, "bill.imported", actor, address)
     return draft
 

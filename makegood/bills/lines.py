@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from makegood.models import Bill
 from makegood.providers.billing import BilledLine
 
 BATCH = 5_000
+BECOMES_KNOWN_WITHIN = timedelta(days=30)
 
 _COLUMNS: dict[str, Any] = {
     "ids": PGUUID(as_uuid=True),
@@ -34,9 +36,13 @@ _GIVEN = ", ".join(f":{name}" for name in _COLUMNS)
 ADD = text(
     f"""
     INSERT INTO bill_lines (id, bill_id, provider, line_id, provider_job_id, model, kind, amount_micros, quantity,
-                            unit, billed_at, raw)
-    SELECT l.id, :bill, :provider, l.line_id, l.job, l.model, l.kind, l.amount, l.quantity, l.unit, l.at, l.raw
+                            unit, billed_at, raw, generation_id)
+    SELECT l.id, :bill, :provider, l.line_id, l.job, l.model, l.kind, l.amount, l.quantity, l.unit, l.at, l.raw,
+           ours.generation_id
       FROM unnest({_GIVEN}) AS l (id, line_id, job, model, kind, amount, quantity, unit, at, raw)
+      LEFT JOIN LATERAL (
+            SELECT (array_agg(g.id))[1] AS generation_id FROM generations g
+             WHERE g.provider_job_id = l.job AND g.provider = :provider HAVING count(*) = 1) AS ours ON true
      ORDER BY l.line_id
     ON CONFLICT (provider, line_id) DO NOTHING
     """  # noqa: S608 (names of parameters)
@@ -52,14 +58,14 @@ KNOWN = text(
     """
 ).bindparams(*(bindparam(name, type_=ARRAY(_COLUMNS[name])) for name in ("line_ids", "jobs", "kinds", "amounts")))
 
-# A job that two generations claim is matched to neither.
+# As there, a job that two generations claim is matched to neither.
 MATCH = text(
     """
     WITH found AS (
         SELECT l.id, (array_agg(g.id))[1] AS generation_id
           FROM bill_lines l
           JOIN generations g ON g.provider_job_id = l.provider_job_id AND g.provider = l.provider
-         WHERE l.generation_id IS NULL AND (CAST(:provider AS text) IS NULL OR l.provider = :provider)
+         WHERE l.generation_id IS NULL AND l.billed_at >= :since
          GROUP BY l.id HAVING count(*) = 1
     )
     UPDATE bill_lines l SET generation_id = found.generation_id
@@ -95,9 +101,11 @@ def store(session: Session, bill: Bill, lines: Sequence[BilledLine]) -> Stored:
     return Stored(added, known, differing)
 
 
-def match(session: Session, provider: str | None = None) -> int:
-    """Match lines to generations by provider and job, of one provider or of all; returns how many were."""
-    matched: int = session.execute(MATCH, {"provider": provider}).rowcount  # type: ignore[attr-defined]
+def match(session: Session, *, at: datetime | None = None) -> int:
+    """Match lines whose job was not known when they came, by provider and job; returns how many were. A job
+    becomes known within days or never."""
+    since = (at or datetime.now(UTC)) - BECOMES_KNOWN_WITHIN
+    matched: int = session.execute(MATCH, {"since": since}).rowcount  # type: ignore[attr-defined]
     return matched
 
 

@@ -117,7 +117,6 @@ def _postpone(session: Session, bill: Bill, unread: Unread, at: datetime) -> Non
 
 
 def _finish(session: Session, bill: Bill, at: datetime, problem: str | None = None) -> None:
-    lines.match(session, bill.provider)
     bill.state, bill.problem, bill.finished_at = ("failed" if problem else "done"), problem, at
     bill.leased_until = bill.cursor = None
     session.flush()
