@@ -229,5 +229,5 @@ def _from_seconds(value: Any) -> datetime | None:
 
 
 def _near(time: datetime | None, now: datetime) -> datetime:
-    """When a job ended, if that makes sense; else now, which is the latest that it can have been."""
-    return time if time is not None and abs(time - now) < timedelta(days=1) else now
+    """When a job ended, if that makes sense: not after now, which is the latest that it can have been."""
+    return min(time, now) if time is not None and now - time < timedelta(days=1) else now

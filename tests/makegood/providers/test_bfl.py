@@ -117,6 +117,7 @@ def test_a_copy_sent_again_is_the_same_delivery_and_another_end_another() -> Non
 
 def test_the_link_dies_ten_minutes_after_the_end() -> None:
     assert read(**READY, timestamp="2026-11-21T08:59:00Z").outputs_expire_at == NOW + timedelta(minutes=9)
+    assert read(**READY, timestamp="2026-11-21T09:00:07Z").outputs_expire_at == NOW + timedelta(minutes=10)
     for unusable in (None, "yesterday", 7, "2026-11-21T08:59:00", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"):
         assert read(**READY, timestamp=unusable).outputs_expire_at == NOW + timedelta(minutes=10)
     assert read(id=JOB, status="Ready", result=None).outputs_expire_at is None
