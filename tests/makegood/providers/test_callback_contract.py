@@ -96,12 +96,14 @@ def test_a_replayed_callback_is_recognisable(sample: Sample) -> None:
     assert first.delivery is None or part_of(sample.adapter, "callback")["proof"] == "signature"
 
 
+UNKNOWN = ("no-such-status", "", " ", None, [], {}, ["completed"], 4096, -1, True, 1.5, "COMPLETED!", "9")
+"""Statuses that no provider has."""
+
+
 @pytest.mark.parametrize("sample", GENUINE)
-@pytest.mark.parametrize(
-    "status", ["no-such-status", "", " ", None, [], {}, ["completed"], 4096, -1, True, 1.5, "COMPLETED!", "9"]
-)
-def test_a_status_that_nobody_knows_ends_nothing(sample: Sample, status: object) -> None:
-    _ends_nothing(sample, status)
+def test_a_status_that_nobody_knows_ends_nothing(sample: Sample) -> None:
+    for status in UNKNOWN:
+        _ends_nothing(sample, status)
 
 
 @pytest.mark.parametrize("sample", GENUINE)
@@ -166,9 +168,9 @@ def test_another_signature_version_is_rejected(sample: Sample) -> None:
 
 
 @pytest.mark.parametrize("sample", proven("signature", "static", secret="account"))
-@pytest.mark.parametrize("secret", [None, "", " ", ",", "whsec_", " , whsec_"])
-def test_without_a_secret_nothing_is_genuine(sample: Sample, secret: str | None) -> None:
-    _reject(make(sample.adapter, webhook_secret=secret), sample.headers, sample.body, "no webhook secret")
+def test_without_a_secret_nothing_is_genuine(sample: Sample) -> None:
+    for secret in (None, "", " ", ",", "whsec_", " , whsec_"):
+        _reject(make(sample.adapter, webhook_secret=secret), sample.headers, sample.body, "no webhook secret")
 
 
 @pytest.mark.parametrize("sample", proven("signature", "static", secret="account"))
@@ -247,9 +249,7 @@ def _ends_nothing(sample: Sample, status: object) -> None:
     assert dig(value, path) is not None, "the manifest names where the status stands"
     body = json.dumps(changed(value, path, status)).encode()
     report = PROVIDERS[sample.adapter].parse_callback(sign(sample, body), body, NOW, TOKEN)
-    assert report.outcome == Outcome.PENDING
-    assert report.error_class is None
-    assert report.outputs == ()
+    assert (report.outcome, report.error_class, report.outputs) == (Outcome.PENDING, None, ()), status
 
 
 def _reject(adapter: Provider, headers: dict[str, str], body: bytes, reason: str, now: datetime = NOW) -> None:
