@@ -273,6 +273,19 @@ def test_a_lost_task_is_asked_for_by_our_own_id(loopback: Loopback) -> None:
     assert loopback.requests[0].path == f"/v1/videos/text2video/{GENERATION}"
 
 
+@pytest.mark.parametrize("said", [answer(404, 1203), answer(400, 1201), answer(200, 0, None), answer(200, 0, [])])
+def test_a_task_that_was_never_taken_is_not_found(said: tuple[int, bytes], loopback: Loopback) -> None:
+    loopback.answer = said
+    assert make("kling", base_url=loopback.url).find(lost_for("kling")) is None
+
+
+@pytest.mark.parametrize("said", [answer(503, 1203), answer(504, 5002), answer(404, 1202), answer(401, 1002)])
+def test_trouble_does_not_mean_that_a_task_was_never_taken(said: tuple[int, bytes], loopback: Loopback) -> None:
+    loopback.answer = said
+    with pytest.raises(FetchFailed):
+        make("kling", base_url=loopback.url).find(lost_for("kling"))
+
+
 @pytest.mark.parametrize("info", [None, {}, {"external_task_id": None}, {"external_task_id": TASK}, []])
 def test_a_task_that_does_not_carry_our_id_is_not_ours(info: object, loopback: Loopback) -> None:
     loopback.answer = answer(200, 0, {"task_id": TASK, "task_status": "succeed", "task_info": info})
