@@ -120,7 +120,7 @@ def _reported(chance: Chance, offer: Offer, ran: Ran) -> Fate:
 def _cancelled(chance: Chance, offer: Offer, ran: Ran) -> Fate:
     """The customer gave up half-way. Providers cannot be stopped: most results come all the same."""
     cancelled_at = ran.submitted_at + (ran.done_at - ran.submitted_at) * chance.uniform(0.3, 0.9)
-    fate = Fate("cancelled", cancelled_at, ran.submitted_at, ran.job)
+    fate = Fate("cancelled", cancelled_at, ran.submitted_at, ran.job, usage=BILLED.get(offer.provider))
     return _too_late(chance, offer, ran, fate) if chance.happens(0.7) else fate
 
 
@@ -128,6 +128,7 @@ def _overdue(chance: Chance, offer: Offer, ran: Ran, ended_at: datetime, deadlin
     """Nothing came before the deadline; sometimes it comes after it."""
     message = f"no result within {deadline.total_seconds():.0f} seconds"
     fate = Fate("failed", ended_at, ran.submitted_at, ran.job, ErrorClass.TIMEOUT, message, checks=LOOKS)
+    fate = replace(fate, usage=BILLED.get(offer.provider))
     if chance.happens(0.5):
         return fate
     return _too_late(chance, offer, replace(ran, done_at=ended_at + chance.seconds(40, 900)), fate)

@@ -15,7 +15,7 @@ from sqlalchemy import Engine, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 from sqlalchemy.orm import Session
 
-from demo import people, writing
+from demo import billing, people, writing
 from demo.chance import Chance
 from demo.lives import Life, Rules
 from demo.people import Person
@@ -79,6 +79,7 @@ def seed(
     # Reconcile has long looked at what was cancelled.
     session.execute(update(Generation).where(Generation.status == "cancelled").values(check_at=None))
     _check(session, generations)
+    billing.check(session, terms, now, number)
     return Account(count, generations)
 
 

@@ -20,7 +20,7 @@ from demo.lives import Life, Rules
 from demo.rhythm import INCIDENT_DAYS_AGO, Rhythm
 from demo.steps import Charge, Step
 from demo.wallet import Wallet
-from makegood import books, stats, stories
+from makegood import bills, books, stats, stories
 from makegood.models import Callback, CreditPrice, Customer, Event, Generation, Operator
 from makegood.providers.protocol import ErrorClass
 from makegood.stats import begin_snapshot
@@ -174,6 +174,13 @@ def test_callbacks_are_kept_as_the_inbox_keeps_them(rows: Session) -> None:
         assert callback.parsed["provider_job_id"] == generation.provider_job_id
         if callback.state == "applied":
             assert callback.parsed["outcome"] in (generation.status, generation.late_outcome)
+
+
+def test_a_bill_of_last_week_was_imported_and_leaves_something_to_look_at(rows: Session) -> None:
+    [bill] = bills.history(rows).rows
+    assert (bill.provider, bill.state) == ("wavespeed", "done")
+    sums = bills.summary(rows, bills.Scope.of(bill))
+    assert sum(one.rows for one in sums.values()) > 20
 
 
 def test_refunds_by_hand_have_their_operators(rows: Session) -> None:
