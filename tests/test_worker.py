@@ -10,6 +10,7 @@ import sys
 import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,8 @@ from sqlalchemy.orm import Session
 import worker
 from extensions import db
 from makegood import alerts, generations, ledger, rollups
-from makegood.models import Alert
+from makegood.models import Alert, ProviderBalance
+from makegood.providers.protocol import Account, FetchFailed
 from tests.backend import Platform, plugged_in_again, unplug
 from tests.conftest import environment
 from tests.making import FAILURE, TERMS, FakeProvider, make_customer, make_generation
@@ -34,6 +36,8 @@ TASKS = (
     "expire_grants",
     "give_allowances",
     "resolve_alerts",
+    "ask_balances",
+    "recompute_costs",
     "clean_up",
     "retry_stalled",
     "start_bills",
@@ -66,6 +70,27 @@ def test_every_task_is_scheduled_and_runs(app: Flask) -> None:
     statuses = run(app, *TASKS)
     assert len(statuses) >= len(TASKS)
     assert set(statuses) == {"succeeded"}
+
+
+def test_balances_are_asked_for_though_one_provider_fails(app: Flask) -> None:
+    class Answering(FakeProvider):
+        def account(self) -> Account:
+            if self.name == "wavespeed":
+                raise FetchFailed("no answer (ReadTimeout)")
+            return Account(Decimal(0), "credits")
+
+    names = ("wavespeed", "nanobanana", "luma")
+    app.extensions["providers"] = {name: Answering(name) for name in names}
+    assert run(app, "ask_balances") == ["succeeded"]
+    with app.app_context():
+        rows = db.session.execute(select(ProviderBalance.provider, ProviderBalance.problem)).all()
+        assert dict(map(tuple, rows)) == {
+            "wavespeed": "no answer (ReadTimeout)",
+            "nanobanana": None,
+            "luma": None,
+        }
+        low = [alert.subject for alert in alerts.open_alerts(db.session) if alert.kind == "provider_balance_low"]
+        assert sorted(low) == ["luma", "nanobanana"]
 
 
 def test_a_late_generation_is_settled_by_the_worker(app: Flask) -> None:
