@@ -24,10 +24,12 @@ LATER = tuple(name for name, dialect in DIALECTS.items() if not dialect.synchron
 
 @pytest.mark.parametrize("name", CALLING)
 def test_a_message_after_the_end_changes_nothing(bench: Callable[..., Bench], name: str) -> None:
-    at = bench(name, speed=20.0)  # slow enough for messages to keep their order on the way
+    at = bench(name)
     at.submit("disorder")
-    reports = at.read(len(DIALECTS[name].announces) + 2)
-    assert [report.outcome for report in reports[-2:]] == [Outcome.SUCCEEDED, Outcome.PENDING]
+    pending = len(DIALECTS[name].announces) + 1
+    # They are sent side by side: on a busy machine they may overtake each other.
+    outcomes = sorted(report.outcome for report in at.read(pending + 1))
+    assert outcomes == [Outcome.PENDING] * pending + [Outcome.SUCCEEDED]
 
 
 @pytest.mark.parametrize("name", CALLING)
