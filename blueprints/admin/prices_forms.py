@@ -31,7 +31,6 @@ class PriceForm:
     """The form as it is shown: what it is for, what was typed, and what is wrong with it."""
 
     mode: str
-    action: str
     values: dict[str, str]
     state: str
     price: Price | None = None
@@ -39,6 +38,13 @@ class PriceForm:
     summary: str = ""
     changed: bool = False
     leap: str = ""
+
+    @property
+    def action(self) -> str:
+        """Where the form is sent."""
+        if self.price is None:
+            return url_for("admin.add_price")
+        return url_for(f"admin.{self.mode}_price", price_id=self.price.id)
 
     @property
     def title(self) -> str:
@@ -53,41 +59,72 @@ def add_price_form() -> ResponseReturnValue:
     given = {name: request.args.get(name, "")[:200] for name in NAMES if request.args.get(name)}
     values = EMPTY | given
     state = book.line(db.session(), _line(values)).state
-    return _shown(PriceForm("add", url_for("admin.add_price"), values, state))
+    return _shown(PriceForm("add", values, state))
 
 
 @blueprint.post("/prices/add")
 @access.requires("edit_prices")
 def add_price() -> ResponseReturnValue:
     """Add a line's price."""
-    return _saved("add", url_for("admin.add_price"), None)
+    return _saved("add", None)
 
 
-@blueprint.get("/prices/<uuid:price_id>/<any(change, correct, end):mode>")
+@blueprint.get("/prices/<uuid:price_id>/change")
 @access.requires("edit_prices")
-def price_form(price_id: UUID, mode: str) -> ResponseReturnValue:
-    """The form for what happens to a version: it shows what the version says."""
+def change_price_form(price_id: UUID) -> ResponseReturnValue:
+    """The form for a new price from a date on."""
+    return _begun("change", price_id)
+
+
+@blueprint.post("/prices/<uuid:price_id>/change")
+@access.requires("edit_prices")
+def change_price(price_id: UUID) -> ResponseReturnValue:
+    """Let a new price hold from a date on."""
+    return _saved("change", book.get(db.session(), price_id))
+
+
+@blueprint.get("/prices/<uuid:price_id>/correct")
+@access.requires("edit_prices")
+def correct_price_form(price_id: UUID) -> ResponseReturnValue:
+    """The form for what a version should have said."""
+    return _begun("correct", price_id)
+
+
+@blueprint.post("/prices/<uuid:price_id>/correct")
+@access.requires("edit_prices")
+def correct_price(price_id: UUID) -> ResponseReturnValue:
+    """Put another version in the place of one that was wrong."""
+    return _saved("correct", book.get(db.session(), price_id))
+
+
+@blueprint.get("/prices/<uuid:price_id>/end")
+@access.requires("edit_prices")
+def end_price_form(price_id: UUID) -> ResponseReturnValue:
+    """The form for when a version ends."""
+    return _begun("end", price_id)
+
+
+@blueprint.post("/prices/<uuid:price_id>/end")
+@access.requires("edit_prices")
+def end_price(price_id: UUID) -> ResponseReturnValue:
+    """Let a version end."""
+    return _saved("end", book.get(db.session(), price_id))
+
+
+def _begun(mode: str, price_id: UUID) -> ResponseReturnValue:
+    """The form with what the version says."""
     price = book.get(db.session(), price_id)
     values = fields_of(entry_of(price)) | {"effective_from": "", "effective_to": ""}
     state = book.line(db.session(), line_of(price)).state
-    action = url_for("admin.save_price", price_id=price_id, mode=mode)
-    return _shown(PriceForm(mode, action, values, state, price))
+    return _shown(PriceForm(mode, values, state, price))
 
 
-@blueprint.post("/prices/<uuid:price_id>/<any(change, correct, end):mode>")
-@access.requires("edit_prices")
-def save_price(price_id: UUID, mode: str) -> ResponseReturnValue:
-    """Change, correct or end a version."""
-    price = book.get(db.session(), price_id)
-    return _saved(mode, url_for("admin.save_price", price_id=price_id, mode=mode), price)
-
-
-def _saved(mode: str, action: str, price: Price | None) -> ResponseReturnValue:
+def _saved(mode: str, price: Price | None) -> ResponseReturnValue:
     values = {name: request.form.get(name, "")[:LONGEST] for name in FIELDS}
     if price is not None:
         values |= {name: getattr(price, name) for name in NAMES}
     state = request.form.get("state", "")
-    form = PriceForm(mode, action, values, state, price)
+    form = PriceForm(mode, values, state, price)
     try:
         line = _save(form)
     except changes.Unconfirmed as unconfirmed:
@@ -137,7 +174,7 @@ def _again(
     if changed or form.mode == "add":
         state = book.line(db.session(), _line(form.values)).state
     price = book.get(db.session(), form.price.id) if form.price is not None else None
-    shown = PriceForm(form.mode, form.action, form.values, state, price, problems or {}, summary, changed, leap)
+    shown = PriceForm(form.mode, form.values, state, price, problems or {}, summary, changed, leap)
     return _shown(shown, status)
 
 
