@@ -67,6 +67,7 @@ class Claimed:
     callback_token_hash: bytes = field(default=b"", repr=False)
     submitted_at: datetime | None = None
     gone_since: datetime | None = None
+    job_by_likeness: bool = False
 
 
 Answer = Report | Found | JobGone | None
@@ -101,6 +102,7 @@ def claim(session: Session, *, limit: int = 50, at: datetime | None = None) -> l
             Generation.callback_token_hash,
             Generation.submitted_at,
             Generation.gone_since,
+            Generation.job_by_likeness,
         )
         .execution_options(synchronize_session=False)
     )
@@ -131,8 +133,7 @@ def decide(session: Session, claimed: Claimed, answer: Answer, terms: Terms, *, 
     """Settle by the provider's answer. Without an end, fail as a timeout past the deadline, else look again.
 
     A job that is gone for good fails before the deadline. Neither happens to one whose result a genuine callback
-    has brought: that settles it. Returns settled, gone, timeout, later, or over (it had
-    ended already).
+    has brought: that settles it. Returns settled, gone, timeout, later, or over (it had ended already).
     """
     at = at or datetime.now(UTC)
     deadline = claimed.charged_at + terms.deadline
@@ -198,6 +199,8 @@ def _end_of(answer: Answer) -> Report | None:
 def _learn(session: Session, claimed: Claimed, answer: Answer) -> tuple[Claimed, Report | None]:
     """The generation with the job that was found, and how that job ended, if it did."""
     if not isinstance(answer, Found):
+        if claimed.job_by_likeness and not _carries(session, claimed):
+            return replace(claimed, provider_job_id=None), None  # meanwhile it was proven to be another's
         return claimed, _end_of(answer)
     job = answer.report.provider_job_id
     hints.hold(session, claimed.id)
@@ -207,6 +210,13 @@ def _learn(session: Session, claimed: Claimed, answer: Answer) -> tuple[Claimed,
     alerts.resolve(session, alerts.REFUND_FAILED, str(claimed.id))
     status = "submitted" if claimed.status in IN_FLIGHT else claimed.status
     return replace(claimed, status=status, provider_job_id=job), _end_of(answer)
+
+
+def _carries(session: Session, claimed: Claimed) -> bool:
+    """Whether the generation still carries the job that was asked about. Nobody takes it away from now on."""
+    hints.hold(session, claimed.id)
+    job = select(Generation.provider_job_id).where(Generation.id == claimed.id).with_for_update(key_share=True)
+    return session.scalar(job) == claimed.provider_job_id
 
 
 def _is_gone(claimed: Claimed, at: datetime) -> bool:

@@ -223,6 +223,24 @@ def test_a_callback_with_the_token_takes_a_job_that_another_was_only_likely_to_h
     assert books.violations(session) == []
 
 
+def test_a_job_that_is_taken_back_while_it_is_fetched_settles_only_its_owner(session: Session) -> None:
+    customer_id = make_customer(session, at=START)
+    likely = lose(session, customer_id)
+    run(session, FakeProvider(found=Found(RUNNING, certain=False)), DUE)
+    at = generations.get(session, likely.generation_id).check_at or DUE
+    [claimed] = reconcile.claim(session, at=at)
+    answer = reconcile.look_up({"wavespeed": FakeProvider(fetched=DONE)}, claimed)
+    owner = reserve(session, make_customer(session, at=START), at=START).generation_id
+    generations.record_submit(session, owner, Accepted("their-job"), TERMS, at=at)
+    assert reconcile.decide(session, claimed, answer, TERMS, at=at) == "later"
+    assert state(session, likely.generation_id) == ("unknown", None, False)
+    assert state(session, owner) == ("submitted", "their-job", False)
+    soon = datetime.now(UTC) + timedelta(seconds=1)
+    [again] = [one for one in reconcile.claim(session, at=soon) if one.id == likely.generation_id]
+    assert reconcile.decide(session, again, None, TERMS, at=soon) == "timeout"
+    assert ledger.balance(session, customer_id) == 105
+
+
 def test_a_callback_about_another_job_than_the_likely_one_is_believed(session: Session) -> None:
     lost = lose(session, make_customer(session, at=START))
     run(session, FakeProvider(found=Found(RUNNING, certain=False)), DUE)
