@@ -16,6 +16,7 @@ import procrastinate.exceptions
 import psycopg
 import structlog
 from flask import Flask
+from procrastinate.jobs import Status
 from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError
 
@@ -195,7 +196,11 @@ def create_queue(app: Flask) -> procrastinate.App:
     async def retry_stalled(timestamp: int) -> None:
         """Start the jobs of killed workers again, and forget failed jobs after a week."""
         for job in await queue.job_manager.get_stalled_jobs():
-            await queue.job_manager.retry_job(job)
+            try:
+                await queue.job_manager.retry_job(job)
+            except procrastinate.exceptions.UniqueViolation:
+                # The next run of its task waits already, and does the same work.
+                await queue.job_manager.finish_job(job, Status.FAILED, delete_job=True)
         await queue.job_manager.delete_old_jobs(nb_hours=7 * 24, include_failed=True)
 
     return queue

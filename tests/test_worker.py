@@ -93,6 +93,35 @@ def test_balances_are_asked_for_though_one_provider_fails(app: Flask) -> None:
         assert sorted(low) == ["luma", "nanobanana"]
 
 
+def test_what_a_killed_worker_left_behind_holds_nothing_up(app: Flask) -> None:
+    """Its task has been put into the queue again meanwhile, so the job itself cannot go back there."""
+    queue = worker.create_queue(app)
+
+    async def defer(name: str) -> None:
+        async with queue.open_async():
+            await queue.configure_task(name).defer_async(timestamp=0)
+
+    def left() -> list[tuple[str, str]]:
+        rows = db.session.execute(
+            text("SELECT task_name, status::text FROM procrastinate_jobs WHERE status = 'doing'")
+        )
+        found = [tuple(row) for row in rows]
+        db.session.rollback()
+        return found
+
+    for name in ("reconcile_due", "fold_rollups"):
+        asyncio.run(defer(name))
+    with app.app_context():
+        db.session.execute(text("UPDATE procrastinate_jobs SET status = 'doing'"))
+        db.session.commit()
+        assert len(left()) == 2
+    asyncio.run(defer("reconcile_due"))
+    statuses = run(app, "retry_stalled")
+    assert statuses[0] == "succeeded"
+    with app.app_context():
+        assert left() == []
+
+
 def test_a_late_generation_is_settled_by_the_worker(app: Flask) -> None:
     provider = FakeProvider(fetched=FAILURE)
     app.extensions["providers"] = {provider.name: provider}
