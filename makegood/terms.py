@@ -15,8 +15,8 @@ class Terms:
     looked up at its provider, and past `deadline` it fails as a timeout. `stuck_after` and
     `failures_per_hour` (more than that many) decide the health banner. Credits returned to a grant that has
     expired live on for `returned_credits_live`. Results that we keep ourselves are kept for `outputs_live`. With
-    `notify` the platform is told of every generation's end. A provider's balance that lasts less than `balance_days`
-    days is worth an alert.
+    `notify` the platform is told of every generation's end. A provider's balance that lasts less than
+    `balance_days` days is worth an alert.
     """
 
     timezone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))

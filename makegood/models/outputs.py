@@ -33,7 +33,8 @@ class OutputFile(Base):
 class Notification(Base):
     """What the platform is told of one generation: that it ended, or what was reported after that.
 
-    `next_at` is when it is sent next; null once it was delivered, or given up. `answer` is what came of the last try.
+    `next_at` is when it is sent next; null once it was delivered, or given up. `answer` is what came of the last
+    try.
     """
 
     __tablename__ = "notifications"
