@@ -23,8 +23,8 @@ class Generation(Base):
     `qualifier`, at the price version `price_id`; `quantity` is null while only its answer can tell. `cost_micros`
     is null while the cost is unknown, `outputs_expire_at` where nobody knows when the links die.
     `late_outcome` is what the provider reported after the generation had already ended otherwise.
-    `check_at` is when reconcile looks at it next; null once it ended. `job_by_likeness` says that the job was found
-    in the provider's list and nothing of ours proves it; `gone_since` since when the provider does not know it.
+    `check_at` is when reconcile looks at it next; null once it ended. `job_by_likeness` says that the job was
+    found in the provider's list and nothing of ours proves it, `gone_since` since when it is unknown there.
     """
 
     __tablename__ = "generations"
