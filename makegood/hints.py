@@ -39,6 +39,14 @@ def waits(session: Session, generation_id: UUID, *, since: datetime) -> bool:
     return bool(session.scalar(select(waiting)))
 
 
+def asks(session: Session, generation_id: UUID) -> bool:
+    """Whether a delivery waits whose job nobody has looked up since it came."""
+    asking = exists().where(
+        Callback.generation_id == generation_id, Callback.state == "waiting", Callback.attempts == 0
+    )
+    return bool(session.scalar(select(asking)))
+
+
 def hold(session: Session, generation_id: UUID) -> None:
     """Lock the deliveries that wait, for who is about to lock their generation: callbacks come first."""
     session.execute(

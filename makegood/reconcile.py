@@ -167,6 +167,9 @@ def decide(session: Session, claimed: Claimed, answer: Answer, terms: Terms, *, 
         hints.give_up(session, claimed.id, before=claimed.leased_until - LEASE)
         outcome = "over"
     _schedule(session, claimed, None)
+    if hints.asks(session, claimed.id):
+        # It came during this look, and ending the generation has taken the look away that it had asked for.
+        session.execute(update(Generation).where(Generation.id == claimed.id).values(check_at=at))
     alerts.resolve(session, alerts.REFUND_FAILED, str(claimed.id))
     return outcome
 

@@ -246,6 +246,21 @@ def test_a_hint_that_comes_during_the_look_up_is_not_forgotten(session: Session)
     assert generations.get(session, reservation.generation_id).check_at == asked
 
 
+def test_a_hint_that_comes_during_the_last_look_up_still_hands_over_the_late_result(session: Session) -> None:
+    customer_id = make_customer(session, at=START)
+    reservation = submitted(session, customer_id, credits=40)
+    [claimed] = reconcile.claim(session, at=PAST_DEADLINE)
+    hint(session, reservation, b'{"outcome": "succeeded"}', PAST_DEADLINE + timedelta(seconds=1))
+    soon = PAST_DEADLINE + timedelta(seconds=2)
+    assert reconcile.decide(session, claimed, None, TERMS, at=soon) == "timeout"
+    assert ledger.balance(session, customer_id) == 105
+    assert run(session, FakeProvider(name="nanobanana", signed=False, fetched=SUCCESS), soon) == ["settled"]
+    generation = generations.get(session, reservation.generation_id)
+    assert (generation.status, generation.late_outcome, generation.check_at) == ("failed", "succeeded", None)
+    assert session.scalars(select(Callback.state)).all() == ["applied"]
+    assert ledger.balance(session, customer_id) == 105
+
+
 def test_a_hint_after_the_end_is_followed_until_the_provider_answers(session: Session) -> None:
     customer_id = make_customer(session, at=START)
     reservation = submitted(session, customer_id, credits=40)
