@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -78,7 +78,10 @@ def receive(
     provider = providers[provider_name]
     report, problem = _read(provider, headers, body, now, token)
     addressee = _addressee(session, provider_name, token)
-    kept = _masked(body, token, provider.job_secret(token), *(headers.get(name) for name in SECRET_HEADERS))
+    secrets = (token, provider.job_secret(token), *(headers.get(name) for name in SECRET_HEADERS))
+    kept = _masked(body, *secrets)
+    if report and report.message:
+        report = replace(report, message=_masked(report.message.encode(errors="replace"), *secrets).decode())
     if report and addressee.provider_job_id not in (None, report.provider_job_id or addressee.provider_job_id):
         report, problem = None, "it is about another job"
     if report is None:

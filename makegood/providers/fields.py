@@ -21,6 +21,7 @@ MICRO = Decimal("0.000001")
 MILLI = Decimal("0.001")
 LARGEST_AMOUNT = Decimal(10) ** 12
 
+_CALLBACK_TOKEN = re.compile(r"((?:/|%2F)callbacks(?:/|%2F)[a-z0-9_-]+(?:/|%2F))[\w-]{8,}", re.IGNORECASE)
 _JOB_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,199}")
 
 
@@ -71,7 +72,8 @@ def mapping(value: Any) -> Mapping[str, Any]:
 
 
 def message(value: Any) -> str | None:
-    """A provider's text in one line for operators: no control characters, at most 500 characters."""
+    """A provider's text in one line for operators: no control characters, at most 500 characters, and no token
+    where it repeats the callback address that we gave it."""
     if not isinstance(value, str):
         return None
     # A message is short; the cut keeps the cost of cleaning a long one low.
@@ -79,7 +81,8 @@ def message(value: Any) -> str | None:
         " " if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") else character
         for character in value[: 4 * MAX_MESSAGE_LENGTH]
     )
-    return " ".join("".join(readable).split())[:MAX_MESSAGE_LENGTH] or None
+    line = " ".join("".join(readable).split())
+    return _CALLBACK_TOKEN.sub(r"\1***", line)[:MAX_MESSAGE_LENGTH] or None
 
 
 def links(value: Any) -> tuple[str, ...]:

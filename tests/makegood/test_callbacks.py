@@ -303,6 +303,19 @@ def test_a_secret_that_a_header_brings_in_clear_is_masked_in_the_body_whatever_i
         assert reservation.callback_token.encode() not in kept
 
 
+def test_a_failure_that_repeats_a_secret_keeps_none_of_it_in_its_message(session: Session) -> None:
+    reservation = reserve(session, make_customer(session))
+    secret = "a-secret-of-this-delivery"
+    message = f"could not call /callbacks/wavespeed/{reservation.callback_token} with {secret}"
+    payload = FAILED | {"message": message}
+    receipt = receive(session, reservation, payload, headers={**GENUINE, "x-webhook-secret": secret})
+    parsed = session.get_one(Callback, receipt.callback_id).parsed
+    assert parsed is not None
+    masked = "could not call /callbacks/wavespeed/*** with ***"
+    assert (receipt.state, parsed["message"]) == ("applied", masked)
+    assert generations.get(session, reservation.generation_id).error_message == masked
+
+
 def test_what_is_too_short_for_a_secret_does_not_spoil_the_body(session: Session) -> None:
     reservation = reserve(session, make_customer(session))
     receipt = receive(session, reservation, SUCCEEDED, headers={**GENUINE, "x-webhook-secret": "e"})

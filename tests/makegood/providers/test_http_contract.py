@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from decimal import Decimal
 from functools import cache
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import pytest
 from hypothesis import given
@@ -375,6 +375,19 @@ def test_a_page_that_refuses_our_account_is_a_refusal(adapter: str, loopback: Lo
     for status in part_of(adapter, "submit").get("account_statuses", [401, 402, 403]):
         loopback.answer = (status, b"<html>no</html>")
         _refused(make(adapter, base_url=loopback.url), adapter, ErrorClass.PROVIDER_ACCOUNT)
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_a_refusal_that_repeats_our_callback_address_does_not_pass_its_token_on(
+    adapter: str, loopback: Loopback
+) -> None:
+    address = job_for(adapter).callback_url
+    said = f"cannot call {address} (as {quote(address, safe='')})"
+    loopback.answer = (400, json.dumps({"code": 1201, "message": said, "msg": said, "detail": said}).encode())
+    with pytest.raises(SubmitRefused, match="cannot call") as refused:
+        make(adapter, base_url=loopback.url).submit(job_for(adapter))
+    assert TOKEN not in refused.value.message
+    assert refused.value.message.count("***") == 2
 
 
 @pytest.mark.parametrize("adapter", ADAPTERS)
