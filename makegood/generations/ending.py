@@ -139,7 +139,9 @@ def fail(
     """
     at = at or datetime.now(UTC)
     if refused:
-        costs.set_cost(session, generation_id, 0, source="refused")
+        # A result that a callback brought meanwhile was no gift: the provider ran what it said it had refused.
+        if _status(session, generation_id, lock=True) != "succeeded":
+            costs.set_cost(session, generation_id, 0, source="refused")
     elif report is not None:
         costs.take(session, generation_id, report)
     change = "ended"
@@ -147,7 +149,7 @@ def fail(
         if report is None and not refused:
             return Ended("repeated")
         change = _late(session, generation_id, "failed", at, terms, report)
-        if change != "late" or not _was_cancelled(session, generation_id):
+        if change != "late" or _status(session, generation_id) != "cancelled":
             return Ended(change)
         # The customer gave up on a job that then failed: no failure is ever paid for.
     issued = refunds.issue_automatic(session, generation_id, error_class, terms, at=at)
@@ -239,5 +241,6 @@ def _alert_provider_account(session: Session, generation_id: UUID, message: str)
     alerts.raise_alert(session, alerts.PROVIDER_ACCOUNT, provider or "", f"{what} {effect}")
 
 
-def _was_cancelled(session: Session, generation_id: UUID) -> bool:
-    return session.scalar(select(Generation.status).where(Generation.id == generation_id)) == "cancelled"
+def _status(session: Session, generation_id: UUID, *, lock: bool = False) -> str | None:
+    query = select(Generation.status).where(Generation.id == generation_id)
+    return session.scalar(query.with_for_update(key_share=True) if lock else query)

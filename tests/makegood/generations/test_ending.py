@@ -200,6 +200,16 @@ def test_a_refusal_of_what_has_no_price_is_known_to_cost_nothing(session: Sessio
     assert figures(session, generation_id) == (0, 0, 0)
 
 
+def test_a_refusal_after_a_result_does_not_make_that_result_free(session: Session) -> None:
+    generation_id = make(session, "charged")
+    settle(session, generation_id, SUCCESS)
+    generations.fail(session, generation_id, ErrorClass.PROVIDER_UNAVAILABLE, "no", TERMS, refused=True, at=LATER)
+    generation = generations.get(session, generation_id)
+    assert (generation.cost_micros, generation.cost_source) == (27_000, "price_book")
+    assert figures(session, generation_id) == (27_000, 0, 0)
+    assert state(session, generation_id) == ("succeeded", 90, "failed")
+
+
 def test_the_cost_of_a_failed_job_stays_as_the_platforms_loss(session: Session) -> None:
     generation_id = make(session)
     settle(session, generation_id, FAILURE)
