@@ -37,10 +37,11 @@ PER_MODEL = text(
 LOCK_BATCH = text(
     f"""
     SELECT g.id, g.charged_at FROM generations g
-      JOIN (SELECT generation_id FROM {OFF_BOOK}) AS due ON due.generation_id = g.id
-     WHERE NOT EXISTS (SELECT FROM cost_adjustments a WHERE a.reason = 'recompute' AND a.reference = :id
-                          AND a.generation_id = g.id)
-     ORDER BY g.charged_at, g.id LIMIT :batch FOR NO KEY UPDATE OF g
+      JOIN (SELECT generation_id FROM {OFF_BOOK} AS f
+             WHERE NOT EXISTS (SELECT FROM cost_adjustments a WHERE a.reason = 'recompute' AND a.reference = :id
+                                  AND a.generation_id = f.generation_id)
+             ORDER BY charged_at, generation_id LIMIT :batch) AS due ON due.generation_id = g.id
+     ORDER BY g.charged_at, g.id FOR NO KEY UPDATE OF g
     """  # noqa: S608
 ).bindparams(bindparam("model", type_=Text))
 ADJUST = text(
