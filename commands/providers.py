@@ -15,13 +15,19 @@ from sqlalchemy.exc import SQLAlchemyError
 from commands import one_sentence
 from embedded import EmbeddedError
 from extensions import db
-from makegood import switches
+from makegood import provider_health, switches
 from makegood.providers.external import EXTERNAL
 from makegood.providers.protocol import Provider
 from makegood.switches import ALL_MODELS
 
 FIRST_PORT = 8901
 LAST_PORT = 65535
+HEARD = {
+    "signed": "signed callbacks",
+    "unsigned": "unsigned callbacks",
+    "polled": "polled",
+    "at_once": "answered at once",
+}
 
 group = AppGroup("providers", help="Which providers there are, and their protocols on this machine.")
 
@@ -89,9 +95,7 @@ def _switched_off() -> dict[str, list[str]] | None:
 
 def _reports(provider: Provider) -> str:
     """How a job's end becomes known."""
-    if getattr(provider, "polled", False):
-        return "polled"
-    return "signed callbacks" if provider.signed else "unsigned callbacks"
+    return HEARD[provider_health.describe(provider.name, provider, None).callbacks]
 
 
 def _ports(names: tuple[str, ...], first: int) -> dict[str, int]:

@@ -10,11 +10,11 @@ from itertools import combinations
 from makegood.providers.external import EXTERNAL
 from makegood.providers.http import Limits
 from makegood.providers.protocol import Connection, Provider
-from makegood.providers.registry import ADAPTERS, POLLED
+from makegood.providers.registry import ADAPTERS, ANSWERED_AT_ONCE, POLLED
 
 SETTINGS = ("api_key", "api_secret", "webhook_secret", "base_url")
 PLACEHOLDER = "http://127.0.0.1:9"
-SIGNED, UNSIGNED, POLLS, REPORTED = "signed", "unsigned", "polled", "reported"
+SIGNED, UNSIGNED, POLLS, AT_ONCE, REPORTED = "signed", "unsigned", "polled", "at_once", "reported"
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,8 @@ def _callbacks(name: str, provider: Provider) -> str:
         return REPORTED
     if name in POLLED:
         return POLLS
+    if name in ANSWERED_AT_ONCE:
+        return AT_ONCE
     return SIGNED if provider.signed else UNSIGNED
 
 

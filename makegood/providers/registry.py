@@ -39,6 +39,9 @@ ADAPTERS: Mapping[str, Callable[[str, protocol.Connection, Limits], protocol.Pro
 POLLED: Mapping[str, timedelta] = {"newport": timedelta(seconds=10)}
 """Providers that call nobody back, and how soon after its charge a job there is first looked at."""
 
+ANSWERED_AT_ONCE = frozenset({"elevenlabs"})
+"""Providers whose answer to a submit is the result: they call nobody back either."""
+
 WITH_API_SECRET = frozenset({"kling"})
 """Providers that give out a secret beside the key."""
 

@@ -45,6 +45,8 @@ def test_every_provider_is_listed_without_its_key(app: Flask) -> None:
     words = listed["wavespeed"].split(maxsplit=1)[1]
     assert words == f"configured      signed callbacks    switched off: all models, {MODEL}"
     assert listed["nanobanana"].split(maxsplit=1)[1] == "not configured  unsigned callbacks"
+    assert listed["newport"].split(maxsplit=1)[1] == "not configured  polled"
+    assert listed["elevenlabs"].split(maxsplit=1)[1] == "not configured  answered at once"
     assert "test-wavespeed-key" not in output
     assert "whsec_" not in output
 

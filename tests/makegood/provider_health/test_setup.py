@@ -54,6 +54,7 @@ def test_it_is_said_how_we_hear_of_a_providers_jobs() -> None:
     assert kinds["wavespeed"] == kinds["replicate"] == "signed"
     assert kinds["nanobanana"] == kinds["luma"] == "unsigned"
     assert kinds["newport"] == "polled"
+    assert kinds["elevenlabs"] == "at_once"
     assert kinds["external"] == "reported"
     assert found["external"].configured
     assert not found["gone"].configured
