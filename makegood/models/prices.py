@@ -12,7 +12,6 @@ from makegood.models.base import Base, Count, UUIDKey, Written, foreign_text
 
 CERTAINTIES = ("agreed", "documented", "reported", "inferred", "unverified")
 """How sure a price is: in our contract, on the provider's own page, at third parties, concluded, a guess."""
-ANY_MODEL = "*"
 
 
 class Price(Base):
