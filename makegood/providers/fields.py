@@ -92,12 +92,12 @@ def links(value: Any) -> tuple[str, ...]:
 
 
 def instant(value: Any) -> datetime | None:
-    """A time in ISO 8601, with its zone."""
+    """A time of this century in ISO 8601, with its zone."""
     try:
         time = datetime.fromisoformat(value) if isinstance(value, str) and len(value) <= 50 else None
     except ValueError:
         return None
-    return time if time is not None and time.tzinfo is not None else None
+    return time if time is not None and time.tzinfo is not None and 2000 <= time.year < 2100 else None
 
 
 def calls_back(value: Any, token_hash: bytes) -> bool:

@@ -199,7 +199,7 @@ def test_what_never_started_was_not_billed() -> None:
 def test_the_files_die_an_hour_after_the_end() -> None:
     ended = "2026-11-21T08:59:44.400123456Z"
     assert read(completed_at=ended).outputs_expire_at == datetime(2026, 11, 21, 9, 59, 44, 400123, UTC)
-    for nothing in (None, "", "yesterday", 7, "2026-11-21T08:59:44"):
+    for nothing in (None, "", "yesterday", 7, "2026-11-21T08:59:44", "9999-12-31T23:59:59Z"):
         assert read(completed_at=nothing).outputs_expire_at is None
 
 
