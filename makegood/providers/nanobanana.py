@@ -57,7 +57,6 @@ REFUSALS = {
     422: ErrorClass.INVALID_INPUT,
     429: ErrorClass.PROVIDER_UNAVAILABLE,
     455: ErrorClass.PROVIDER_UNAVAILABLE,
-    503: ErrorClass.PROVIDER_UNAVAILABLE,
     505: ErrorClass.PROVIDER_UNAVAILABLE,
 }
 
@@ -165,7 +164,7 @@ def _accepted(answer: Answer) -> Accepted:
             raise SubmitUnknown("The provider's answer names no task.")
         return Accepted(job_id)
     # A page of a proxy with 5xx does not say whether the provider has the task.
-    if code not in REFUSALS or (answer.body is None and code >= 500):
+    if code not in REFUSALS or answer.status >= 500:
         raise SubmitUnknown(f"The provider answered with the code {code}.")
     text = fields.message(body.get("msg"))
     error_class = REFUSALS[code]

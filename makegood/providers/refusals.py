@@ -16,7 +16,6 @@ STATUSES = {
     413: ErrorClass.INVALID_INPUT,
     422: ErrorClass.INVALID_INPUT,
     429: ErrorClass.PROVIDER_UNAVAILABLE,
-    503: ErrorClass.PROVIDER_UNAVAILABLE,
 }
 
 # Only these texts say more than the status does.
@@ -26,8 +25,8 @@ TELLING_TEXTS = (ErrorClass.CONTENT_POLICY_VIOLATION, ErrorClass.PROVIDER_ACCOUN
 def error(answer: Answer, text: str | None, told: ErrorClass | None = None) -> SubmitRefused | SubmitUnknown:
     """What to raise for an answer that names no job. `text` is the provider's, `told` what its own code means."""
     code = answer.code
-    # A page of a proxy with 5xx does not say whether the provider has the job.
-    if code not in STATUSES or (answer.body is None and code >= 500):
+    # No answer with 5xx is here: whoever gives it does not say whether the provider has the job.
+    if code not in STATUSES:
         return SubmitUnknown(f"The provider answered with the code {code}.")
     by_text = failures.from_text(text)
     by_status = by_text if by_text in TELLING_TEXTS else STATUSES[code]

@@ -70,7 +70,6 @@ REFUSALS = {
     415: ErrorClass.UNKNOWN_ERROR,
     422: ErrorClass.INVALID_INPUT,
     429: ErrorClass.PROVIDER_UNAVAILABLE,
-    503: ErrorClass.PROVIDER_UNAVAILABLE,
 }
 
 # In a refusal, only these texts say more than the code does.
@@ -198,7 +197,7 @@ def build_simulated(name: str, connection: Connection, limits: Limits) -> WaveSp
 def _accepted(answer: Answer) -> Accepted:
     if answer.body is None:
         # 4xx is about the request itself. Any other page may be a proxy's, and the provider may have the job.
-        if answer.status in REFUSALS and answer.status < 500:
+        if answer.status in REFUSALS:
             raise SubmitRefused(REFUSALS[answer.status], f"The provider refused with HTTP {answer.status}.")
         raise SubmitUnknown(f"The provider's answer with HTTP {answer.status} is not readable.")
     code = answer.code

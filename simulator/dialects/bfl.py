@@ -36,7 +36,6 @@ REFUSALS = {
         {"error": "rate_limit_exceeded", "message": "Too many concurrent requests", "retry_after": 5},
         {"Retry-After": "5"},
     ),
-    "maintenance": Reply(503, {"detail": "Service unavailable"}),
 }
 WORDS = {State.QUEUED: "Pending", State.RUNNING: "Pending", State.SUCCEEDED: "Ready"}
 

@@ -34,7 +34,7 @@ WORDS = {
 TOKEN_SECONDS = 1800
 
 _ROUTE = re.compile(r"/v1/((?:videos|images)/[a-z0-9-]+)(?:/([A-Za-z0-9-]{1,64}))?")
-_TASKS = itertools.count(829413077246210087)
+_TASKS = itertools.count(time.time_ns())  # no id comes twice, not after a restart either
 
 
 def _problem(status: int, code: int, message: str) -> Reply:

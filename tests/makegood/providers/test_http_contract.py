@@ -363,7 +363,7 @@ def test_an_unreadable_answer_is_no_refusal(adapter: str, status: int, loopback:
 
 
 @pytest.mark.parametrize("adapter", ADAPTERS)
-@pytest.mark.parametrize("status", [500, 502, 504])
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
 def test_a_server_error_is_no_refusal(adapter: str, status: int, loopback: Loopback) -> None:
     loopback.answer = (status, json.dumps({"code": status, "message": "x", "msg": "x", "detail": "x"}).encode())
     with pytest.raises(SubmitUnknown):
