@@ -83,7 +83,7 @@ def receive(
     if report and report.message:
         report = replace(report, message=_masked(report.message.encode(errors="replace"), *secrets).decode())
     if report and addressee.provider_job_id not in (None, report.provider_job_id or addressee.provider_job_id):
-        report, problem = None, "it is about another job"
+        report, problem = None, hints.OTHER_JOB
     if report is None:
         return _store(session, addressee, provider_name, headers, kept, "rejected", detail=problem)
     if report.outcome is Outcome.PENDING:
@@ -93,9 +93,7 @@ def receive(
     if receipt.state == "duplicate":
         return receipt
     if not provider.signed or report.incomplete:
-        hints.follow(session, addressee.id, report, now=now)
-        why = "incomplete" if provider.signed else "unsigned"
-        return Receipt(receipt.callback_id, "waiting", f"{why}: the job is fetched before it counts")
+        return _follow(session, receipt.callback_id, addressee.id, provider, report, now)
     return apply(session, receipt.callback_id, addressee.id, report, terms, now)
 
 
@@ -148,6 +146,18 @@ def _addressee(session: Session, provider_name: str, token: str) -> _Addressee:
     if row is None:
         raise NotFound("No generation waits for this callback.")
     return _Addressee(*row)
+
+
+def _follow(
+    session: Session, callback_id: UUID, generation_id: UUID, provider: Provider, report: Report, now: datetime
+) -> Receipt:
+    """Let the job be fetched. Where it is not this generation's, the inbox says so beside the delivery."""
+    problem = hints.follow(session, generation_id, report, now=now)
+    if problem:
+        session.execute(update(Callback).where(Callback.id == callback_id).values(detail=problem))
+        return Receipt(callback_id, "waiting", problem)
+    why = "incomplete" if provider.signed else "unsigned"
+    return Receipt(callback_id, "waiting", f"{why}: the job is fetched before it counts")
 
 
 def _masked(body: bytes, *secrets: str | None) -> bytes:

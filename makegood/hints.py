@@ -6,29 +6,47 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, case, exists, func, or_, select, update
+from sqlalchemy import exists, func, select, update
 from sqlalchemy.orm import Session
 
 from makegood import reports
 from makegood.models import Callback, Generation
 from makegood.providers.protocol import Report
 
+OTHER_JOB = "it is about another job"
+ANOTHERS = "it names a job that another generation carries"
+"""Why nothing comes of a delivery: the job that it names is never fetched for the generation that it came for."""
 
-def follow(session: Session, generation_id: UUID, report: Report, *, now: datetime) -> None:
+
+def follow(session: Session, generation_id: UUID, report: Report, *, now: datetime) -> str | None:
     """Ask reconcile to fetch the job at once. Nothing else of the report counts before.
 
     Where the submit's answer was lost, or is still on its way, only the hint says which job that is. The token in
-    its address vouches for that, more than a job's likeness does; but another generation's job it cannot be.
+    its address vouches for that, more than a job's likeness does; but a job that is proven it cannot replace, and
+    another generation's job it cannot be. It returns which of these (OTHER_JOB, ANOTHERS) stands in the way, or
+    None; the generation keeps what job it has then.
     """
     values: dict[str, Any] = {"check_at": now}
+    problem = None
     if report.provider_job_id is not None:
-        proven = and_(Generation.provider_job_id.is_not(None), ~Generation.job_by_likeness)
-        known = or_(proven, Generation.provider_job_id == report.provider_job_id)
-        named = func.take_job(Generation.id, Generation.provider, report.provider_job_id)
-        job = func.coalesce(named, Generation.provider_job_id)
-        values["provider_job_id"] = case((known, Generation.provider_job_id), else_=job)
-        values["job_by_likeness"] = False
+        held = session.execute(
+            select(Generation.provider, Generation.provider_job_id, Generation.job_by_likeness)
+            .where(Generation.id == generation_id)
+            .with_for_update(key_share=True)
+        ).one()
+        if held.provider_job_id is None or held.job_by_likeness:
+            taken = session.scalar(select(func.take_job(generation_id, held.provider, report.provider_job_id)))
+            if taken is None:
+                problem = ANOTHERS
+            else:
+                values |= {"provider_job_id": taken, "job_by_likeness": False}
+        elif held.provider_job_id != report.provider_job_id:
+            carried = exists().where(
+                Generation.provider == held.provider, Generation.provider_job_id == report.provider_job_id
+            )
+            problem = ANOTHERS if session.scalar(select(carried)) else OTHER_JOB
     session.execute(update(Generation).where(Generation.id == generation_id).values(values))
+    return problem
 
 
 def waits(session: Session, generation_id: UUID, *, since: datetime) -> bool:
@@ -78,7 +96,7 @@ def give_up(session: Session, generation_id: UUID, *, before: datetime) -> None:
         update(Callback)
         .where(Callback.generation_id == generation_id, Callback.state == "waiting", Callback.attempts == 0)
         .where(Callback.received_at <= before)
-        .values(state="ignored", detail="the provider did not confirm it")
+        .values(state="ignored", detail=func.coalesce(Callback.detail, "the provider did not confirm it"))
     )
 
 

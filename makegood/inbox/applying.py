@@ -40,7 +40,8 @@ def apply_again(
     """Apply a delivery that waits, exactly once, whoever else applies it at this moment; the message says what
     came of it. One that proves nothing has its job fetched by reconcile at once instead.
 
-    Raises NotFound; Conflict for a delivery that can never be applied (rejected, a duplicate, no end of a job).
+    Raises NotFound; Conflict for a delivery that can never be applied (rejected, a duplicate, no end of a job,
+    a job that is not its generation's).
     """
     now = now or datetime.now(UTC)
     callback = session.get(Callback, callback_id, with_for_update=True, populate_existing=True)
@@ -106,13 +107,18 @@ def _fetch(session: Session, callback: Callback, provider: Provider, report: Rep
             f"The job would have to be fetched, and {provider.name} is not configured. No credits moved. "
             "Set its key, then try again."
         )
-    waits = update(Callback).where(Callback.id == callback.id).values(state="waiting")
+    waits = update(Callback).where(Callback.id == callback.id).values(state="waiting", detail=None)
     try:
         with session.begin_nested():
             session.execute(waits)
+            problem = hints.follow(session, callback.generation_id, report, now=now)
+            if problem:
+                raise Conflict(
+                    f"Nothing was fetched for it: {problem}. No credits moved. "
+                    f"Search for job {report.provider_job_id} to see which generation carries it."
+                )
     except IntegrityError:
         raise Conflict("The same delivery came again, and that one counts. No credits moved.") from None
-    hints.follow(session, callback.generation_id, report, now=now)
     return Applied(
         "waiting",
         f"This delivery does not prove its job's end, so the worker asks {provider.name} for it now. No credits "

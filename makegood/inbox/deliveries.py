@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from makegood import pages, reports
+from makegood import hints, pages, reports
 from makegood.errors import NotFound
 from makegood.models import Callback, Generation
 from makegood.pages import Cursor, Page
@@ -74,6 +74,11 @@ class Delivery:
     callback: Callback
     generation: Generation
     again: str | None
+
+    @property
+    def misdirected(self) -> bool:
+        """Whether it names a job that is not its generation's, so that nothing is fetched for it."""
+        return self.callback.detail in (hints.ANOTHERS, hints.OTHER_JOB)
 
 
 def listed(

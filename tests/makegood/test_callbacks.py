@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, select, text
+from sqlalchemy import event, select, text, update
 from sqlalchemy.orm import Session
 
-from makegood import alerts, callbacks, generations, ledger, reconcile
+from makegood import alerts, callbacks, generations, hints, ledger, reconcile
 from makegood.callbacks import Receipt
 from makegood.errors import NotFound
 from makegood.generations import Reservation
-from makegood.models import Callback
+from makegood.models import Callback, Generation
 from makegood.providers.protocol import Accepted, FetchFailed, JobGone, Report
 from tests.making import FAILURE, TERMS, FakeProvider, make_customer, reserve
 
@@ -212,6 +212,35 @@ def test_an_unsigned_hint_is_not_retried_as_if_it_were_proven(session: Session) 
     receive(session, reservation, FAILED, provider=provider, headers={})
     assert callbacks.retry_next(session, {provider.name: provider}, TERMS) is None
     assert status(session, reservation) == "charged"
+
+
+@pytest.mark.parametrize("likely", [False, True])
+def test_an_unsigned_callback_about_another_generations_job_waits_and_says_so(
+    session: Session, likely: bool
+) -> None:
+    customer_id = make_customer(session)
+    provider = FakeProvider(name="nanobanana", signed=False)
+    other = reserve(session, customer_id, provider=provider)
+    generations.record_submit(session, other.generation_id, Accepted("job-1"))
+    reservation = reserve(session, customer_id, provider=provider, credits=30)
+    if likely:
+        session.execute(
+            update(Generation)
+            .where(Generation.id == reservation.generation_id)
+            .values(provider_job_id="job-2", job_by_likeness=True)
+        )
+    balance = ledger.balance(session, customer_id)
+    receipt = receive(session, reservation, FAILED | {"job": "job-1"}, provider=provider, headers={})
+    assert (receipt.state, receipt.detail) == ("waiting", "it names a job that another generation carries")
+    stored = session.get_one(Callback, receipt.callback_id, populate_existing=True)
+    assert (stored.state, stored.detail) == (receipt.state, receipt.detail)
+    generation = generations.get(session, reservation.generation_id)
+    assert (generation.provider_job_id, generation.job_by_likeness) == ("job-2" if likely else None, likely)
+    assert generations.get(session, other.generation_id).provider_job_id == "job-1"
+    assert ledger.balance(session, customer_id) == balance
+    hints.give_up(session, reservation.generation_id, before=datetime.now(UTC) + timedelta(minutes=1))
+    session.refresh(stored)
+    assert (stored.state, stored.detail) == ("ignored", receipt.detail), "the reason stays"
 
 
 @pytest.mark.parametrize("payload", [SUCCEEDED, FAILED])

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -191,6 +192,30 @@ def test_one_that_proves_nothing_has_its_job_fetched(
     assert state(session, callback) == "waiting"
     assert ledger.balance(session, customer) == 15
     assert [claimed.id for claimed in reconcile.claim(session)] == [generation]
+
+
+@pytest.mark.parametrize("before", ["waiting", "ignored"])
+@pytest.mark.parametrize("status", ["unknown", "submitted"])
+def test_nothing_is_fetched_for_one_whose_job_another_generation_carries(
+    session: Session, customer: str, status: str, before: str
+) -> None:
+    make_generation(session, customer, credits=5, job="job-9")
+    generation = make_generation(session, customer, status=status, credits=5)
+    balance, check_at = ledger.balance(session, customer), generations.get(session, generation).check_at
+    callback = deliver(session, generation, replace(FAILURE, provider_job_id="job-9"), state=before)
+    with pytest.raises(Conflict, match=r"it names a job that another generation carries.*No credits moved"):
+        again(session, callback, UNSIGNED)
+    assert state(session, callback) == before
+    assert generations.get(session, generation).check_at == check_at
+    assert ledger.balance(session, customer) == balance
+
+
+def test_nothing_is_fetched_for_one_that_names_another_job_than_its_generations(
+    session: Session, generation: UUID
+) -> None:
+    callback = deliver(session, generation, replace(FAILURE, provider_job_id="job-9"))
+    with pytest.raises(Conflict, match=r"it is about another job\. No credits moved"):
+        again(session, callback, UNSIGNED)
 
 
 def test_one_that_was_delivered_again_is_not_taken_up_a_second_time(session: Session, generation: UUID) -> None:
