@@ -34,6 +34,17 @@ PER_MODEL = text(
       FROM {OFF_BOOK} GROUP BY model ORDER BY model
     """  # noqa: S608 (made of our own text)
 ).bindparams(bindparam("model", type_=Text))
+UNKNOWN = text(
+    """
+    SELECT count(*) FILTER (WHERE quantity IS NOT NULL) AS unpriced,
+           count(*) FILTER (WHERE quantity IS NULL) AS unmeasured
+      FROM generations g
+     WHERE provider = :provider AND (:model IS NULL OR model = :model)
+       AND charged_at >= :since AND charged_at < :until AND cost_micros IS NULL
+       AND NOT EXISTS (SELECT FROM find_price(g.provider, g.model, g.unit, g.qualifier, g.charged_at) p
+                        WHERE cost_at(p, g.quantity) IS NOT NULL)
+    """
+).bindparams(bindparam("model", type_=Text))
 LOCK_BATCH = text(
     f"""
     SELECT g.id, g.charged_at FROM generations g
@@ -87,11 +98,17 @@ class ModelChange:
 
 @dataclass(frozen=True)
 class Preview:
-    """What a recompute would do. `fingerprint` stands for exactly these generations and their costs."""
+    """What a recompute would do. `fingerprint` stands for exactly these generations and their costs.
+
+    Costs that are unknown and stay so: `unpriced` ones, for which no price held when they were charged, and
+    `unmeasured` ones, of which the provider has not said how much they used.
+    """
 
     scope: Scope
     models: list[ModelChange]
     fingerprint: str
+    unpriced: int
+    unmeasured: int
 
     @property
     def generations(self) -> int:
@@ -123,7 +140,8 @@ def preview(session: Session, scope: Scope) -> Preview:
     for row in session.execute(PER_MODEL, vars(scope)):
         models.append(ModelChange(row.model, row.generations, row.change_micros, row.known, row.unknown))
         digest.update(f"{row.model} {row.generations} {row.digest}\n".encode())
-    return Preview(scope, models, digest.hexdigest())
+    stay = session.execute(UNKNOWN, vars(scope)).one()
+    return Preview(scope, models, digest.hexdigest(), stay.unpriced, stay.unmeasured)
 
 
 def start(
@@ -146,7 +164,7 @@ def start(
     if found.fingerprint != fingerprint:
         raise Changed(found)
     if not found.generations:
-        raise Invalid("Nothing was recomputed: every cost is what the price book says.")
+        raise Invalid("Nothing was recomputed: no cost would change.")
     if count != found.generations:
         problem = f"must be {found.generations}, the number of generations that change"
         raise Invalid("Nothing was recomputed. Type the number of generations.", fields={"count": problem})

@@ -9,12 +9,14 @@ from uuid import UUID
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import update
 from werkzeug.test import TestResponse
 
 import worker
 from extensions import db
 from makegood import books, generations
 from makegood.generations import costs
+from makegood.models import Generation
 from makegood.prices import book, changes
 from makegood.prices.lines import Line
 from tests.makegood.prices.making import quote
@@ -78,6 +80,45 @@ def test_a_recompute_is_previewed_typed_and_done_by_the_worker(
     assert "hx-trigger" not in progress
     assert costs_of(app, made) == [30_000] * 3
     assert "Every cost is what" in operator.get(f"{PATH}?provider=wavespeed").text
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (1, "1 stays unknown: no price held when it was charged."),
+        (3, "3 stay unknown: no price held when they were charged."),
+    ],
+)
+def test_a_preview_that_changes_nothing_says_what_stays_unknown_and_what_to_do(
+    app: Flask, operator: FlaskClient, count: int, said: str
+) -> None:
+    with app.app_context():
+        customer = make_customer(db.session(), 100)
+        for _ in range(count):
+            make_generation(db.session(), customer, model="brand/new", credits=2)
+        db.session.commit()
+    page = operator.get(f"{PATH}?provider=wavespeed").text
+    assert said in page
+    assert f"Enter a price that begins before {'it' if count == 1 else 'them'}, then recompute." in page
+    assert "No cost would change." in page
+    assert "Every cost is what" not in page
+
+
+def test_a_preview_says_that_no_price_settles_what_the_provider_has_not_measured(
+    app: Flask, operator: FlaskClient
+) -> None:
+    with app.app_context():
+        customer = make_customer(db.session(), 100)
+        made = make_generation(db.session(), customer)
+        db.session.execute(
+            update(Generation)
+            .where(Generation.id == made)
+            .values(quantity=None, cost_micros=None, cost_source="unknown", price_id=None)
+        )
+        db.session.commit()
+    page = operator.get(f"{PATH}?provider=wavespeed").text
+    assert "1 stays unknown: the provider has not said how much it used." in page
+    assert "Every cost is what" not in page
 
 
 @pytest.mark.parametrize("count", ["", "2", "three", "-3", "9" * 30])

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, func, select, update
 from sqlalchemy.orm import Session
 
 from makegood import books, generations, stats
@@ -92,6 +92,20 @@ def made(session: Session, balanced_books: None) -> dict[str, UUID]:
     return made
 
 
+def test_what_stays_unknown_is_told_apart_from_what_the_book_knows(
+    session: Session, made: dict[str, UUID]
+) -> None:
+    seen = recompute.preview(session, SCOPE)
+    assert (seen.generations, seen.unpriced, seen.unmeasured) == (0, 2, 0)
+    place(session, AT - timedelta(days=2), 10_000, line=Line("wavespeed", NEW, "image"))
+    seen = recompute.preview(session, SCOPE)
+    assert (seen.generations, seen.unpriced) == (1, 1), "the other was charged by the second"
+    session.execute(update(Generation).where(Generation.id == made["unmeasured"]).values(quantity=None))
+    seen = recompute.preview(session, SCOPE)
+    assert (seen.unpriced, seen.unmeasured) == (0, 1)
+    assert recompute.preview(session, Scope("wavespeed", NEW, SCOPE.since, NOW)).unmeasured == 0
+
+
 def test_only_costs_that_rest_on_the_book_or_are_unknown_follow(session: Session, made: dict[str, UUID]) -> None:
     correct(session, 30_000)
     place(session, AT - timedelta(days=2), 10_000, line=Line("wavespeed", NEW, "image"))
@@ -158,7 +172,7 @@ def test_model_and_period_bound_it(session: Session, made: dict[str, UUID]) -> N
         Scope("wavespeed", None, AT + timedelta(microseconds=1), SCOPE.until),
     ):
         assert recompute.preview(session, scope).generations == 0
-    with pytest.raises(Invalid, match="every cost is what"):
+    with pytest.raises(Invalid, match="no cost would change"):
         start(session, recompute.preview(session, Scope("simulated", None, SCOPE.since, SCOPE.until)))
     with pytest.raises(Invalid, match="ends before"):
         recompute.preview(session, Scope("wavespeed", None, AT, AT))
