@@ -112,6 +112,18 @@ def test_a_signed_provider_without_its_secret_says_that_no_callback_counts(make_
     assert "WAVESPEED_WEBHOOK_SECRET" in page
 
 
+def test_a_provider_in_use_without_its_key_is_said_to_take_no_new_jobs_beside_its_figures(
+    make_app: MakeApp, used: dict[str, UUID]
+) -> None:
+    app = make_app(WAVESPEED_API_KEY="")
+    add_operator(app)
+    browser = app.test_client()
+    log_in(browser)
+    shown = row(browser.get("/admin/providers").text, "wavespeed")
+    assert "No key set: takes no new jobs" in shown
+    assert "75.0% 3 of 4" in shown
+
+
 def test_unused_providers_stand_at_the_end(operator: FlaskClient, used: dict[str, UUID]) -> None:
     page = operator.get("/admin/providers").text
     assert (
