@@ -423,7 +423,7 @@ def test_no_answer_at_all_raises_anything_else(adapter: str) -> None:
             value=answers_of(adapter),
             then=answers_of(adapter),
         )
-        @hypothesis_settings(deadline=None, max_examples=100)
+        @hypothesis_settings(deadline=None, max_examples=40)
         def check(status: int, value: object, then: object) -> None:
             bodies = [json.dumps(one).encode() for one in (value, then)]
             with _answering(loopback, status, bodies), suppress(SubmitRefused, SubmitUnknown):
