@@ -186,7 +186,7 @@ def _report(job_id: str, task: Mapping[str, Any]) -> Report:
     status = (fields.message(said) or "")[:50]
     error = fields.mapping(task.get("error"))
     code = fields.integer(error.get("code") or 0)
-    if said not in (SUCCEEDED, FAILED) or (said == SUCCEEDED and code is None):
+    if said not in (SUCCEEDED, FAILED):
         return Report(Outcome.PENDING, job_id, status=status)
     consumed = fields.quantity(fields.mapping(fields.mapping(task.get("meta")).get("usage")).get("consume"))
     usage = Units("point", consumed) if consumed is not None else None
