@@ -17,6 +17,7 @@ from makegood import generations, reconcile
 from makegood.ids import hash_token
 from makegood.models import Callback
 from makegood.providers.protocol import Accepted, ErrorClass, Job, SubmitRefused, SubmitUnknown
+from settings import PROVIDER_NAMES
 from tests.backend import Platform
 from tests.making import MODEL, TERMS, FakeProvider
 
@@ -134,7 +135,7 @@ def test_every_invalid_field_is_named_at_once(platform: Platform) -> None:
     assert answer.json["error"]["fields"] == {
         "x": "is not a field of this request",
         "customer_id": "must not be empty",
-        "provider": "must be one of external, nanobanana, simulated, wavespeed",
+        "provider": f"must be one of {', '.join(sorted([*PROVIDER_NAMES, 'external']))}",
         "model": "must be a text",
         "kind": "is required",
         "input": "must be a JSON object",
