@@ -264,7 +264,7 @@ STATUSES = st.lists(st.sampled_from(["succeeded", "failed", "submitted"]), min_s
 
 
 @given(statuses=STATUSES, imports=st.lists(LINES, min_size=1, max_size=3), free=st.sets(JOBS))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_after_accepting_all_the_recorded_costs_are_what_was_billed(
     session: Session, statuses: list[str], imports: list[list[tuple[int, int, str]]], free: set[int]
 ) -> None:
