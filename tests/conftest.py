@@ -80,7 +80,8 @@ def server() -> Iterator[str]:
 def fresh_database(server: str) -> Iterator[str]:
     """The URL of a clone of the template database, dropped afterwards."""
     name = f"makegood_test_{os.getpid()}_{next(_numbers)}"
-    _execute(server, f"CREATE DATABASE {name} TEMPLATE makegood_template_{os.getpid()}")
+    # Copying files is several times as fast as logging every page, where nothing waits for the disk.
+    _execute(server, f"CREATE DATABASE {name} TEMPLATE makegood_template_{os.getpid()} STRATEGY file_copy")
     try:
         yield _url(server, name)
     finally:
