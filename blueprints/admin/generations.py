@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from flask import current_app, flash, redirect, render_template, request, url_for
+from flask import current_app, flash, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
 
 from blueprints import access, formats
 from blueprints.admin import blueprint
+from blueprints.admin.dialogs import in_place, leave
 from extensions import db
 from makegood import ids, refunds, stories
 from makegood.errors import Conflict, Invalid
@@ -55,7 +56,7 @@ def refund_form(generation_id: UUID) -> ResponseReturnValue:
     """The refund form: a dialog for htmx, else a page. It proposes all that is left."""
     begin_snapshot(db.session())
     story = stories.tell(db.session(), generation_id)
-    template = "admin/refund_dialog.html" if _in_place() else "admin/refund.html"
+    template = "admin/refund_dialog.html" if in_place() else "admin/refund.html"
     form = RefundForm(credits=str(story.refundable))
     return render_template(template, story=story, form=form, reasons=refunds.REASONS)
 
@@ -88,7 +89,7 @@ def refund(generation_id: UUID) -> ResponseReturnValue:
     db.session.commit()
     flash(message, "ok")
     target = url_for("admin.generation", generation_id=generation_id)
-    return ("", 200, {"HX-Redirect": target}) if _in_place() else redirect(target, 303)
+    return leave(target)
 
 
 def _sent(sent: MultiDict[str, str]) -> tuple[RefundForm, int | None]:
@@ -122,13 +123,8 @@ def _again(
         summary,
         changed,
     )
-    template = "admin/_refund_form.html" if _in_place() else "admin/refund.html"
+    template = "admin/_refund_form.html" if in_place() else "admin/refund.html"
     return render_template(template, story=story, form=shown, reasons=refunds.REASONS), status
-
-
-def _in_place() -> bool:
-    """Whether htmx asks for a fragment rather than the browser for a page."""
-    return request.headers.get("HX-Request") == "true" and request.headers.get("HX-Request-Type") != "full"
 
 
 def _key(text: str) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from flask import flash, redirect, render_template, request, url_for
+from flask import flash, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from blueprints import access, formats
 from blueprints.admin import blueprint, filters
-from blueprints.admin.prices_forms import in_place, instant
+from blueprints.admin.dialogs import in_place, leave
+from blueprints.admin.prices_forms import instant
 from extensions import db
 from makegood.errors import Conflict, Invalid
 from makegood.prices import credits
@@ -77,7 +78,7 @@ def add_credit_price() -> ResponseReturnValue:
     db.session.commit()
     flash(message, "ok")
     target = url_for("admin.credit_prices")
-    return ("", 200, {"HX-Redirect": target}) if in_place() else redirect(target, 303)
+    return leave(target)
 
 
 def _start(text: str, now: datetime) -> datetime:

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
-from flask import current_app, flash, redirect, render_template, request, url_for
+from flask import current_app, flash, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from blueprints import access
 from blueprints.admin import blueprint
+from blueprints.admin.dialogs import in_place, leave
 from extensions import db
 from makegood.errors import Conflict, Invalid
 from makegood.models import Price
@@ -137,7 +138,7 @@ def _saved(mode: str, price: Price | None) -> ResponseReturnValue:
     db.session.commit()
     flash(f"{SAVED[mode]}: {line}. Costs of the past stay as they are until they are recomputed.", "ok")
     target = url_for("admin.price_line", **vars(line))
-    return ("", 200, {"HX-Redirect": target}) if in_place() else redirect(target, 303)
+    return leave(target)
 
 
 def _save(form: PriceForm) -> Line:
@@ -202,8 +203,3 @@ def instant(text: str, now: datetime) -> str:
         return (at if at.tzinfo else at.replace(tzinfo=zone)).astimezone(UTC).isoformat()
     except (ValueError, OverflowError):
         return text
-
-
-def in_place() -> bool:
-    """Whether htmx asks for a fragment rather than the browser for a page."""
-    return request.headers.get("HX-Request") == "true" and request.headers.get("HX-Request-Type") != "full"

@@ -13,6 +13,7 @@ from flask.typing import ResponseReturnValue
 
 from blueprints import access
 from blueprints.admin import blueprint
+from blueprints.admin.dialogs import in_place, leave
 from extensions import db
 from makegood import switches
 from makegood.errors import Conflict, Invalid, NotFound
@@ -33,7 +34,7 @@ class SwitchForm:
 def switch_off_form(name: str) -> ResponseReturnValue:
     """The form: a dialog for htmx, else a page. `model` in the URL proposes one."""
     form = SwitchForm(request.args.get("model", switches.ALL_MODELS)[: switches.MAX_MODEL])
-    return _show(name, form, "admin/switch_dialog.html" if _in_place() else "admin/switch.html")
+    return _show(name, form, "admin/switch_dialog.html" if in_place() else "admin/switch.html")
 
 
 @blueprint.post("/providers/<name>/switch-off")
@@ -41,7 +42,7 @@ def switch_off_form(name: str) -> ResponseReturnValue:
 def switch_off(name: str) -> ResponseReturnValue:
     """Switch off: back to the provider's page, or the form again with what is wrong."""
     form = SwitchForm(request.form.get("model", ""), request.form.get("reason", "").replace("\r\n", "\n"))
-    again = "admin/_switch_form.html" if _in_place() else "admin/switch.html"
+    again = "admin/_switch_form.html" if in_place() else "admin/switch.html"
     try:
         switches.switch_off(
             db.session(),
@@ -61,7 +62,7 @@ def switch_off(name: str) -> ResponseReturnValue:
     db.session.commit()
     flash(f"{switches.described(name, form.model)} takes no new generations. What is under way goes on.", "ok")
     target = url_for("admin.provider", name=name)
-    return ("", 200, {"HX-Redirect": target}) if _in_place() else redirect(target, 303)
+    return leave(target)
 
 
 @blueprint.post("/providers/<name>/switch-on")
@@ -87,8 +88,3 @@ def _show(name: str, form: SwitchForm, template: str) -> str:
     return render_template(
         template, name=name, form=form, models=[*models, *proposed], off=off, all_models=switches.ALL_MODELS
     )
-
-
-def _in_place() -> bool:
-    """Whether htmx asks for a fragment rather than the browser for a page."""
-    return request.headers.get("HX-Request") == "true" and request.headers.get("HX-Request-Type") != "full"

@@ -30,6 +30,4 @@ def error(answer: Answer, text: str | None, told: ErrorClass | None = None) -> S
         return SubmitUnknown(f"The provider answered with the code {code}.")
     by_text = failures.from_text(text)
     by_status = by_text if by_text in TELLING_TEXTS else STATUSES[code]
-    return SubmitRefused(
-        told or by_status or STATUSES[code], text or f"The provider refused with the code {code}."
-    )
+    return SubmitRefused(told or by_status, text or f"The provider refused with the code {code}.")

@@ -30,6 +30,7 @@ from makegood.providers.protocol import (
     SubmitUnknown,
     Units,
 )
+from makegood.providers.refusals import TELLING_TEXTS
 from makegood.providers.signatures import verify_v3
 
 BASE_URL = "https://api.wavespeed.ai"
@@ -71,9 +72,6 @@ REFUSALS = {
     422: ErrorClass.INVALID_INPUT,
     429: ErrorClass.PROVIDER_UNAVAILABLE,
 }
-
-# In a refusal, only these texts say more than the code does.
-TELLING_TEXTS = (ErrorClass.CONTENT_POLICY_VIOLATION, ErrorClass.PROVIDER_ACCOUNT)
 
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
 

@@ -1,0 +1,16 @@
+"""Forms that open as a dialog over a page, and as a page of their own without JavaScript."""
+
+from __future__ import annotations
+
+from flask import redirect, request
+from flask.typing import ResponseReturnValue
+
+
+def in_place() -> bool:
+    """Whether htmx asks for a fragment rather than the browser for a page."""
+    return request.headers.get("HX-Request") == "true" and request.headers.get("HX-Request-Type") != "full"
+
+
+def leave(target: str) -> ResponseReturnValue:
+    """On to that page, from the dialog as from the page: a redirect alone would land inside the dialog."""
+    return ("", 200, {"HX-Redirect": target}) if in_place() else redirect(target, 303)
