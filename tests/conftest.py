@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -61,11 +61,14 @@ def _url(server: str, database: str) -> str:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
-    """A PostgreSQL with a migrated template database: TEST_DATABASE_URL's, else an embedded one."""
-    with ExitStack() as stack:
-        address = os.environ.get("TEST_DATABASE_URL")
-        if address is None:
-            address = stack.enter_context(embedded.temporary(durable=False)).url("postgres")
+    """A PostgreSQL with a migrated template database, of the version in TEST_POSTGRES when that is set.
+
+    Each process of the tests has one to itself: what is open in any database of a server holds back what
+    another's rollups may count.
+    """
+    major = os.environ.get("TEST_POSTGRES")
+    with embedded.temporary(durable=False, major=int(major) if major else None) as postgres:
+        address = postgres.url("postgres")
         template = f"makegood_template_{os.getpid()}"
         _execute(address, f"CREATE DATABASE {template} TEMPLATE template0")
         app = create_app(environment(_url(address, template)))

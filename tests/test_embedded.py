@@ -324,6 +324,11 @@ def test_the_installed_version_that_made_the_data_is_chosen(state: Path, monkeyp
     again.stop()
 
 
+def test_a_version_that_is_asked_for_and_not_installed_is_named(state: Path) -> None:
+    with pytest.raises(embedded.EmbeddedError, match=r"PostgreSQL 99 is asked for, and only 18\.\d+"):
+        embedded.start(state, major=99)
+
+
 def test_a_data_directory_that_is_not_ours_is_left_alone(state: Path) -> None:
     server = embedded.start(state, durable=False)
     server.stop()

@@ -151,7 +151,12 @@ def test_pages_of_a_category_show_every_row_once_and_the_export_all(session: Ses
 
 
 def test_the_queries_use_their_indexes(session: Session) -> None:
+    customer = make_customer(session, at=NOON - timedelta(days=3))
+    other = FakeProvider("simulated")
+    for _ in range(50):
+        make_generation(session, customer, provider=other, credits=1, at=NOON - timedelta(days=2))
     session.execute(text("SET LOCAL enable_seqscan = off"))
+    session.execute(text("ANALYZE generations"))
     scope = vars(Scope.of(make_bill(session)))
     plan = "\n".join(session.scalars(text(f"EXPLAIN {comparison.SUMMARY.text}"), scope))
     for index in ("ix_bill_lines_billed", "ix_bill_lines_generation", "ix_generations_provider"):
