@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from makegood import pages
@@ -78,17 +79,9 @@ def log(
     limit: int = pages.SIZE,
 ) -> Page[LoggedFailure]:
     """One page of failed generations, by the time when they ended."""
-    query = select(*COLUMNS).where(Generation.status == "failed")
-    equal = {
-        Generation.provider: filters.provider,
-        Generation.error_class: filters.error_class,
-        Generation.customer_id: filters.customer_id,
-        Generation.late_outcome: filters.late_outcome,
-    }
-    query = pages.narrowed(query, equal, Generation.ended_at, filters.start, filters.end)
     return pages.read(
         session,
-        query,
+        _selected(filters),
         Generation.ended_at.expression,  # type: ignore[arg-type]
         Generation.id.expression,
         lambda row: LoggedFailure(*row),
@@ -97,6 +90,11 @@ def log(
         after=after,
         limit=limit,
     )
+
+
+def every(filters: FailureFilters) -> Select[*tuple[Any, ...]]:
+    """All of them, newest first."""
+    return _selected(filters).order_by(Generation.ended_at.desc(), Generation.id.desc())
 
 
 def late_results(session: Session, *, since: datetime) -> LateResults:
@@ -109,3 +107,14 @@ def late_results(session: Session, *, since: datetime) -> LateResults:
         ).where(Generation.late_outcome == "succeeded", Generation.late_at >= since, Generation.status == "failed")
     ).one()
     return LateResults(row[0], int(row[1] or 0), row[2])
+
+
+def _selected(filters: FailureFilters) -> Select[*tuple[Any, ...]]:
+    query = select(*COLUMNS).where(Generation.status == "failed")
+    equal = {
+        Generation.provider: filters.provider,
+        Generation.error_class: filters.error_class,
+        Generation.customer_id: filters.customer_id,
+        Generation.late_outcome: filters.late_outcome,
+    }
+    return pages.narrowed(query, equal, Generation.ended_at, filters.start, filters.end)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from makegood import pages
@@ -68,16 +69,9 @@ def history(
     limit: int = pages.SIZE,
 ) -> Page[LoggedRefund]:
     """One page of refunds, by the time when they were issued."""
-    query = select(*COLUMNS).join(Generation, Generation.id == Refund.generation_id)
-    equal = {
-        Generation.provider: filters.provider,
-        Refund.reason: filters.reason,
-        Refund.customer_id: filters.customer_id,
-    }
-    query = pages.narrowed(query, equal, Refund.issued_at, filters.start, filters.end)
     return pages.read(
         session,
-        query,
+        _selected(filters),
         Refund.issued_at.expression,
         Refund.id.expression,
         lambda row: LoggedRefund(*row),
@@ -86,3 +80,18 @@ def history(
         after=after,
         limit=limit,
     )
+
+
+def every(filters: RefundFilters) -> Select[*tuple[Any, ...]]:
+    """All of them, newest first."""
+    return _selected(filters).order_by(Refund.issued_at.desc(), Refund.id.desc())
+
+
+def _selected(filters: RefundFilters) -> Select[*tuple[Any, ...]]:
+    query = select(*COLUMNS).join(Generation, Generation.id == Refund.generation_id)
+    equal = {
+        Generation.provider: filters.provider,
+        Refund.reason: filters.reason,
+        Refund.customer_id: filters.customer_id,
+    }
+    return pages.narrowed(query, equal, Refund.issued_at, filters.start, filters.end)

@@ -63,6 +63,9 @@
       close.closest("dialog").close();
       return;
     }
+    // The link itself still works; its dialog has done its part.
+    const last = event.target.closest("[data-close-after]");
+    if (last) setTimeout(() => last.closest("dialog")?.close());
     const copy = event.target.closest("[data-copy]");
     if (copy) {
       navigator.clipboard?.writeText(copy.dataset.copy).then(() => {

@@ -108,9 +108,16 @@ SUCCESS = Report(Outcome.SUCCEEDED, outputs=("https://results.example/1.png",))
 FAILURE = Report(Outcome.FAILED, error_class=ErrorClass.GENERATION_FAILED, message="The task execution failed.")
 
 
-def make_customer(session: Session, credits: int = 100, *, tier: str = "free", at: datetime | None = None) -> str:
+def make_customer(
+    session: Session,
+    credits: int = 100,
+    *,
+    customer_id: str | None = None,
+    tier: str = "free",
+    at: datetime | None = None,
+) -> str:
     """A customer who holds exactly this many purchased credits beside the tier's allowance of 5 (free)."""
-    customer_id = f"cus_{uuid7().hex}"
+    customer_id = customer_id or f"cus_{uuid7().hex}"
     customers.upsert(session, customer_id, email=None, tier=tier, timezone=TERMS.timezone, at=at)
     if credits:
         grants.add(session, customer_id, credits, source="purchase", reason="order 1", actor="test", at=at)

@@ -7,13 +7,14 @@ from datetime import UTC, datetime, timedelta
 from flask import render_template
 
 from blueprints import formats
-from blueprints.admin import blueprint, filters
+from blueprints.admin import blueprint, exports, filters
 from extensions import db
 from makegood import failures as failure_log
 from makegood import pages
 from makegood.failures import FailureFilters
 from makegood.providers.protocol import ErrorClass
 
+NAMES = ("provider", "error", "customer", "late")
 LABELS = {
     "provider": "Provider",
     "error": "Error",
@@ -29,12 +30,10 @@ ERRORS = {code.value: formats.words(code) for code in ErrorClass}
 @blueprint.get("/failures")
 def failures() -> str:
     """Failed generations, newest first, as the filters in the URL say."""
-    asked = filters.read(("provider", "error", "customer", "late"))
+    asked = filters.read(NAMES)
     page = failure_log.log(
         db.session(),
-        FailureFilters(
-            asked["provider"], asked["error"], asked["customer"], asked.start, asked.end, asked["late"]
-        ),
+        _wanted(asked),
         before=asked.before,
         after=asked.after,
         limit=pages.SIZE,
@@ -49,3 +48,32 @@ def failures() -> str:
         providers=filters.provider_choices(),
         errors=ERRORS,
     )
+
+
+def _wanted(asked: filters.Filters) -> FailureFilters:
+    return FailureFilters(
+        asked["provider"], asked["error"], asked["customer"], asked.start, asked.end, asked["late"]
+    )
+
+
+exports.add(
+    exports.Table(
+        "failures",
+        "Failure log",
+        "admin.failures",
+        lambda: failure_log.every(_wanted(filters.read(NAMES))),
+        (
+            exports.column("ended_at"),
+            exports.column("generation_id", "id"),
+            exports.column("customer_id"),
+            exports.column("provider"),
+            exports.column("model"),
+            exports.column("error_class"),
+            exports.column("message", "error_message"),
+            exports.column("credits_charged"),
+            exports.column("credits_refunded"),
+            exports.usd("cost_usd", "cost_micros"),
+            exports.column("late_outcome"),
+        ),
+    )
+)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from flask import render_template
 
 from blueprints import formats
-from blueprints.admin import blueprint, filters
+from blueprints.admin import blueprint, exports, filters
 from extensions import db
 from makegood import pages, refund_history
 from makegood.providers.protocol import ErrorClass
 from makegood.refund_history import RefundFilters
 from makegood.refunds import CANCELLED, REASONS
 
+NAMES = ("provider", "reason", "customer")
 LABELS = {"provider": "Provider", "reason": "Reason", "customer": "Customer", "from": "From", "to": "Until"}
 MANUAL = dict(REASONS)
 AUTOMATIC = {code: formats.words(code) for code in (*ErrorClass, CANCELLED)}
@@ -20,10 +21,10 @@ AUTOMATIC = {code: formats.words(code) for code in (*ErrorClass, CANCELLED)}
 @blueprint.get("/refunds")
 def refunds() -> str:
     """Refunds, newest first, as the filters in the URL say."""
-    asked = filters.read(("provider", "reason", "customer"))
+    asked = filters.read(NAMES)
     page = refund_history.history(
         db.session(),
-        RefundFilters(asked["provider"], asked["reason"], asked["customer"], asked.start, asked.end),
+        _wanted(asked),
         before=asked.before,
         after=asked.after,
         limit=pages.SIZE,
@@ -38,3 +39,31 @@ def refunds() -> str:
         manual=MANUAL,
         automatic=AUTOMATIC,
     )
+
+
+def _wanted(asked: filters.Filters) -> RefundFilters:
+    return RefundFilters(asked["provider"], asked["reason"], asked["customer"], asked.start, asked.end)
+
+
+exports.add(
+    exports.Table(
+        "refunds",
+        "Refund history",
+        "admin.refunds",
+        lambda: refund_history.every(_wanted(filters.read(NAMES))),
+        (
+            exports.column("issued_at"),
+            exports.column("refund_id", "id"),
+            exports.column("generation_id"),
+            exports.column("customer_id"),
+            exports.column("provider"),
+            exports.column("model"),
+            exports.column("credits"),
+            exports.column("credits_charged"),
+            exports.column("origin"),
+            exports.column("reason"),
+            exports.column("note"),
+            exports.column("by", "actor"),
+        ),
+    )
+)

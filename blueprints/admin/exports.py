@@ -1,0 +1,123 @@
+"""Every table of the console as CSV: first a dialog that says how many rows there are, then the file.
+
+A module with a table adds it once, beside its route, and links to it with the macro `csv_link` of `_list.html`:
+
+    exports.add(
+        exports.Table(
+            "refunds", "Refund history", "admin.refunds",
+            lambda: refund_history.select_refunds(_filters(filters.read(NAMES))),
+            (exports.column("issued_at"), exports.usd("loss_usd", "loss_micros"), ...),
+        )
+    )
+
+The query is made of the request's own query string, as on the page, so that the file has the rows of the screen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Response, render_template, request, stream_with_context
+from sqlalchemy import Select
+from sqlalchemy.orm import Session
+from werkzeug.exceptions import NotFound
+
+from blueprints import access
+from blueprints.admin import blueprint
+from blueprints.admin.dialogs import in_place
+from extensions import db
+from makegood import audit
+from makegood.exports import Column, column, count, lines, usd
+from makegood.stats import begin_snapshot
+
+__all__ = ["Column", "Table", "add", "column", "usd"]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that can be exported.
+
+    `name` stands in the address and the file's name, `endpoint` is the page that shows it, `query` selects its
+    rows for the filters of this request, in an order that is stable. `action` is what the role must allow.
+    """
+
+    name: str
+    title: str
+    endpoint: str
+    query: Callable[[], Select[*tuple[Any, ...]]]
+    columns: Sequence[Column]
+    action: str = "view"
+
+
+LONGEST = 200
+PLACE = ("older", "newer", "before", "after", "sort")
+_tables: dict[str, Table] = {}
+
+
+def add(table: Table) -> None:
+    """Make a table known under its name."""
+    _tables[table.name] = table
+
+
+@blueprint.get("/exports/<name>")
+def export_table(name: str) -> str:
+    """How many rows the file will have, and the way to it: a dialog for htmx, else a page."""
+    table = _table(name)
+    begin_snapshot(db.session())
+    template = "admin/export_dialog.html" if in_place() else "admin/export.html"
+    asked = _asked()
+    rows = count(db.session(), table.query())
+    return render_template(template, table=table, rows=rows, asked=asked)
+
+
+@blueprint.get("/exports/<name>.csv")
+def export_csv(name: str) -> Response:
+    """The file, streamed. Who took it, with which filters and how many rows, is in the audit log."""
+    table = _table(name)
+    begin_snapshot(db.session())
+    query = table.query()
+    rows = count(db.session(), query)
+    with Session(db.engine) as session, session.begin():
+        audit.record(
+            session,
+            actor=access.actor(),
+            action="table.exported",
+            subject=f"table:{table.name}",
+            details={"rows": rows, "filters": _asked()},
+            address=access.client_address(),
+        )
+    return Response(
+        stream_with_context(_streamed(query, table.columns)),
+        mimetype="text/csv",
+        headers={"Content-Disposition": f'attachment; filename="{_file_name(table)}"', "X-Rows": str(rows)},
+    )
+
+
+def _streamed(query: Select[*tuple[Any, ...]], columns: Sequence[Column]) -> Iterator[str]:
+    """In the snapshot in which the rows were counted, whose connection is given back at the end."""
+    try:
+        yield from lines(db.session(), query, columns)
+    finally:
+        db.session.rollback()
+
+
+def _asked() -> dict[str, str]:
+    """The filters in the URL, for the page, the file and the audit log. The place in a list is none of them."""
+    given = {name: value.strip()[:LONGEST] for name, value in request.args.items()}
+    return {name: value for name, value in given.items() if value and "\0" not in value and name not in PLACE}
+
+
+def _table(name: str) -> Table:
+    table = _tables.get(name)
+    if table is None or not access.may(table.action):
+        raise NotFound
+    return table
+
+
+def _file_name(table: Table) -> str:
+    span = [request.args.get(end, "") for end in ("from", "to")]
+    dates = [text for text in span if len(text) == 10 and text.replace("-", "").isdigit()]
+    return "-".join(["makegood", table.name, *(dates or [f"{datetime.now(UTC):%Y-%m-%d}"])]) + ".csv"

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import csv
+import io
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import select
+
+from extensions import db
+from makegood.models import AuditEntry, Refund
+from tests.making import make_customer, make_generation
+
+
+@pytest.fixture
+def failed(app: Flask) -> None:
+    """Sixty failed and refunded generations, more than a page holds, of two customers."""
+    with app.app_context():
+        early = datetime.now(UTC) - timedelta(days=3)
+        names = ("=cmd|' /C calc'!A0", "c_2")
+        customers = [make_customer(db.session, customer_id=name, credits=500, at=early) for name in names]
+        for number in range(60):
+            at = early + timedelta(minutes=number)
+            make_generation(db.session, customers[number % 2], status="failed", credits=2, at=at)
+        db.session.commit()
+
+
+def rows(client: FlaskClient, address: str) -> list[dict[str, str]]:
+    response = client.get(address)
+    assert response.status_code == 200
+    assert response.mimetype == "text/csv"
+    return list(csv.DictReader(io.StringIO(response.text)))
+
+
+@pytest.mark.usefixtures("failed")
+def test_the_file_has_every_row_of_every_page_and_its_total(app: Flask, operator: FlaskClient) -> None:
+    found = rows(operator, "/admin/exports/refunds.csv")
+    with app.app_context():
+        kept = {str(refund.id): refund for refund in db.session.scalars(select(Refund))}
+    assert len(found) == 60
+    assert {row["refund_id"] for row in found} == set(kept)
+    assert sum(int(row["credits"]) for row in found) == sum(refund.credits for refund in kept.values()) == 120
+    assert all(datetime.fromisoformat(row["issued_at"]).utcoffset() == timedelta(0) for row in found)
+
+
+@pytest.mark.usefixtures("failed")
+def test_the_file_follows_the_filters_and_names_the_rows_before(operator: FlaskClient) -> None:
+    assert "<strong>30 rows</strong>" in operator.get("/admin/exports/failures?customer=c_2").text
+    assert {row["customer_id"] for row in rows(operator, "/admin/exports/failures.csv?customer=c_2")} == {"c_2"}
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    assert "<strong>No row</strong>" in operator.get(f"/admin/exports/failures?from={tomorrow}").text
+    assert rows(operator, f"/admin/exports/failures.csv?from={tomorrow}") == []
+
+
+@pytest.mark.usefixtures("failed")
+def test_a_customer_s_id_is_no_formula(operator: FlaskClient) -> None:
+    found = {row["customer_id"] for row in rows(operator, "/admin/exports/refunds.csv")}
+    assert found == {"'=cmd|' /C calc'!A0", "c_2"}
+
+
+@pytest.mark.usefixtures("failed")
+def test_who_took_what_is_in_the_audit_log(app: Flask, operator: FlaskClient) -> None:
+    operator.get("/admin/exports/refunds.csv?customer=c_2&older=x")
+    with app.app_context():
+        entry = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "table.exported")).one()
+        assert (entry.actor, entry.subject) == ("ana@example.com", "table:refunds")
+        assert entry.details == {"rows": 30, "filters": {"customer": "c_2"}}
+
+
+def test_a_table_that_does_not_exist_is_not_found(operator: FlaskClient) -> None:
+    assert operator.get("/admin/exports/operators_passwords").status_code == 404
+    assert operator.get("/admin/exports/operators_passwords.csv").status_code == 404
+
+
+def test_the_dialog_is_a_fragment_for_htmx_and_a_page_without(operator: FlaskClient) -> None:
+    assert "<html" in operator.get("/admin/exports/refunds").text
+    fragment = operator.get("/admin/exports/refunds", headers={"HX-Request": "true"}).text
+    assert "<html" not in fragment
+    assert "<dialog" in fragment
