@@ -1,0 +1,123 @@
+"""The console's navigation: its groups and entries, for this operator and this page.
+
+An entry appears as soon as its endpoint is registered, and only to roles that may open it: the view's own
+`@requires` decides. A number beside an entry comes from the function that `badge` registered for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from flask import Flask, current_app, g, request, url_for
+
+from blueprints import access
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One place of the console: where it is, its words, its symbol, and the key that `g` is followed by."""
+
+    endpoint: str
+    label: str
+    symbol: str
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class Link:
+    """An entry as this page shows it. `current` is the value of aria-current, "" elsewhere."""
+
+    entry: Entry
+    address: str
+    current: str
+    badge: int
+
+
+GROUPS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
+    ("", (Entry("admin.dashboard", "Overview", "overview", "o"),)),
+    (
+        "Monitoring",
+        (
+            Entry("admin.usage", "Usage", "usage", "u"),
+            Entry("admin.top_customers", "Top customers", "top", "t"),
+            Entry("admin.failure_report", "Failure report", "failure"),
+            Entry("admin.refund_report", "Refund report", "refund"),
+            Entry("admin.latency", "Latency", "latency", "l"),
+        ),
+    ),
+    (
+        "Work",
+        (
+            Entry("admin.customers", "Customers", "customers", "c"),
+            Entry("admin.generations", "Generations", "generations", "j"),
+            Entry("admin.failures", "Failures", "failure", "f"),
+            Entry("admin.refunds", "Refunds", "refund", "r"),
+            Entry("admin.bulk_refunds", "Bulk refunds", "bulk", "b"),
+            Entry("admin.approvals", "Approvals", "approval", "a"),
+            Entry("admin.callbacks", "Callbacks", "callback", "k"),
+            Entry("admin.notifications", "Notifications", "submit", "n"),
+        ),
+    ),
+    (
+        "Money",
+        (
+            Entry("admin.prices", "Prices", "price", "p"),
+            Entry("admin.bills", "Bills", "bill", "i"),
+            Entry("admin.policies", "Refund policy", "policy", "y"),
+            Entry("admin.limits", "Refund limits", "limit"),
+        ),
+    ),
+    (
+        "Administration",
+        (
+            Entry("admin.providers", "Providers", "provider", "v"),
+            Entry("admin.operators", "Operators", "operators", "w"),
+            Entry("admin.api_keys", "API keys", "key"),
+            Entry("admin.audit", "Audit log", "audit", "h"),
+            Entry("admin.settings", "Settings", "settings", "s"),
+        ),
+    ),
+)
+
+Counter = Callable[[], int]
+_badges: dict[str, Counter] = {}
+
+
+def badge(endpoint: str, count: Counter) -> None:
+    """Show a number beside an entry where it is above zero. `count` runs for every page: one cheap query."""
+    _badges[endpoint] = count
+
+
+def init_app(app: Flask) -> None:
+    """Give the templates `navigation()`."""
+    app.add_template_global(navigation)
+
+
+def navigation() -> list[tuple[str, list[Link]]]:
+    """The groups that have something for this operator, each with its links. The page's own is marked."""
+    shown = [(title, [entry for entry in entries if _open_to_operator(entry)]) for title, entries in GROUPS]
+    here = _nearest(url_for(entry.endpoint) for _, entries in shown for entry in entries)
+    return [(title, [_link(entry, here) for entry in entries]) for title, entries in shown if entries]
+
+
+def _link(entry: Entry, here: str) -> Link:
+    address = url_for(entry.endpoint)
+    current = "" if address != here else "page" if request.path == address else "true"
+    count = _badges.get(entry.endpoint)
+    return Link(entry, address, current, count() if count and not g.get("answering_error") else 0)
+
+
+def _open_to_operator(entry: Entry) -> bool:
+    if entry.endpoint == "admin.notifications" and not current_app.config["SETTINGS"].terms.notify:
+        return False
+    view = current_app.view_functions.get(entry.endpoint)
+    return view is not None and access.may(getattr(view, "required_action", "view"))
+
+
+def _nearest(addresses: Iterator[str]) -> str:
+    """The entry that this page is, or lies under: the longest address that its path begins with."""
+    path = request.path
+    above = [address for address in addresses if path == address or path.startswith(f"{address.rstrip('/')}/")]
+    home = url_for("admin.dashboard")
+    return max((address for address in above if address != home or path == home), key=len, default="")
