@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import Select, select, update
 from sqlalchemy.orm import Session
 
 from makegood import alerts, audit, connections, pages
@@ -189,7 +189,25 @@ def send_again(session: Session, notification_id: UUID, *, actor: str, address: 
 
 def failing(session: Session, *, before: Cursor | None = None, after: Cursor | None = None) -> Page[Failing]:
     """One page of the notifications that were tried and not taken, newest first."""
-    query = (
+    return pages.read(
+        session,
+        _not_taken(),
+        Notification.created_at.expression,
+        Notification.id.expression,
+        lambda row: Failing(*row),
+        lambda one: Cursor(one.created_at, one.id),
+        before=before,
+        after=after,
+    )
+
+
+def every() -> Select[*tuple[Any, ...]]:
+    """All of them, newest first."""
+    return _not_taken().order_by(Notification.created_at.desc(), Notification.id.desc())
+
+
+def _not_taken() -> Select[*tuple[Any, ...]]:
+    return (
         select(
             Notification.id,
             Notification.generation_id,
@@ -202,14 +220,4 @@ def failing(session: Session, *, before: Cursor | None = None, after: Cursor | N
         )
         .join(Generation, Generation.id == Notification.generation_id)
         .where(Notification.delivered_at.is_(None), Notification.attempts > 0)
-    )
-    return pages.read(
-        session,
-        query,
-        Notification.created_at.expression,
-        Notification.id.expression,
-        lambda row: Failing(*row),
-        lambda one: Cursor(one.created_at, one.id),
-        before=before,
-        after=after,
     )

@@ -10,7 +10,7 @@ from flask import current_app, flash, redirect, render_template, request, url_fo
 from flask.typing import ResponseReturnValue
 
 from blueprints import access
-from blueprints.admin import blueprint
+from blueprints.admin import blueprint, exports
 from extensions import db
 from makegood import bills, calendars
 from makegood.bills import imports
@@ -130,3 +130,28 @@ def _imports() -> dict[str, Any]:
     before, after = Cursor.parse(request.args.get("older")), Cursor.parse(request.args.get("newer"))
     page = bills.history(db.session(), before=before, after=after)
     return {"page": page, "under_way": any(one.state in UNDER_WAY for one in page.rows), "paged": before or after}
+
+
+exports.add(
+    exports.Table(
+        "bills",
+        "Imports of bills",
+        "admin.bills",
+        imports.every,
+        (
+            exports.column("created_at"),
+            exports.column("bill_id", "id"),
+            exports.column("provider"),
+            exports.column("period_start"),
+            exports.column("period_end"),
+            exports.column("origin"),
+            exports.column("file_name"),
+            exports.column("state"),
+            exports.column("lines_added"),
+            exports.column("lines_known"),
+            exports.column("lines_pending"),
+            exports.column("problem"),
+            exports.column("by", "actor"),
+        ),
+    )
+)

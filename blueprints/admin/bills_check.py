@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
-from flask import Response, render_template, request, stream_with_context
+from flask import render_template, request
+from sqlalchemy import Select
 
-from blueprints.admin import bills_upload, blueprint
+from blueprints.admin import bills_upload, blueprint, exports
 from extensions import db
 from makegood import bills, pages
 from makegood.bills import comparison
 from makegood.bills.categories import CATEGORIES, Category
-from makegood.bills.comparison import Row, Scope
+from makegood.bills.comparison import Scope
 from makegood.errors import NotFound
 from makegood.models import Bill
 from makegood.pages import Cursor
 from makegood.stats import begin_snapshot
-
-CSV_COLUMNS = (
-    "billed_at",
-    "provider_job_id",
-    "generation_id",
-    "model",
-    "status",
-    "charged_usd",
-    "refunded_usd",
-    "billed_usd",
-    "recorded_usd",
-    "recorded_from",
-    "difference_usd",
-)
 
 
 @blueprint.get("/bills/<uuid:bill_id>")
@@ -52,20 +37,6 @@ def bill_category(bill_id: UUID, category: str) -> str:
     """The rows of a category."""
     begin_snapshot(db.session())
     return category_page(bill_id, category)
-
-
-@blueprint.get("/bills/<uuid:bill_id>/<category>/csv")
-def bill_category_csv(bill_id: UUID, category: str) -> Response:
-    """All rows of a category as CSV."""
-    begin_snapshot(db.session())
-    found, kind = known(bill_id, category)
-    rows = comparison.everything(db.session(), Scope.of(found), kind.name)
-    name = f"bill-{found.provider}-{found.period_start:%Y-%m-%d}-{kind.name}.csv"
-    return Response(
-        stream_with_context(_csv(rows)),
-        mimetype="text/csv",
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )
 
 
 def category_page(bill_id: UUID, category: str, problem: str = "") -> str:
@@ -98,36 +69,38 @@ def known(bill_id: UUID, category: str) -> tuple[Bill, Category]:
     return bills.get(db.session(), bill_id), CATEGORIES[category]
 
 
-def _csv(rows: Iterator[Row]) -> Iterator[str]:
-    yield _written(CSV_COLUMNS)
-    for row in rows:
-        yield _written(
-            (
-                row.at.isoformat(),
-                _disarmed(row.job),
-                str(row.generation_id or ""),
-                _disarmed(row.model),
-                row.status or "",
-                _usd(row.charged),
-                _usd(row.refunded),
-                _usd(row.net),
-                _usd(row.recorded),
-                row.source or "",
-                _usd(row.difference),
-            )
-        )
+def _wanted() -> Select[*tuple[Any, ...]]:
+    """The rows of the category that the query string names. Raises NotFound."""
+    try:
+        bill_id = UUID(request.args.get("bill_id", ""))
+    except ValueError:
+        raise NotFound("There is no such import of a bill. The list of bills has all of them.") from None
+    found, kind = known(bill_id, request.args.get("category", ""))
+    return comparison.every(db.session(), Scope.of(found), kind.name)
 
 
-def _written(cells: tuple[str, ...]) -> str:
-    out = io.StringIO()
-    csv.writer(out).writerow(cells)
-    return out.getvalue()
+def _difference(row: Any) -> Decimal:
+    return Decimal(row.net - (row.recorded or 0)).scaleb(-6)
 
 
-def _usd(micros: int | None) -> str:
-    return "" if micros is None else f"{Decimal(micros) / 1_000_000:f}"
-
-
-def _disarmed(text: str | None) -> str:
-    """A text that a spreadsheet does not take for a formula."""
-    return f"'{text}" if text and text[0] in "=+-@\t\r" else text or ""
+exports.add(
+    exports.Table(
+        "bill_rows",
+        "Rows of a bill",
+        "admin.bill_category",
+        _wanted,
+        (
+            exports.column("billed_at", "at"),
+            exports.column("provider_job_id", "job"),
+            exports.column("generation_id"),
+            exports.column("model"),
+            exports.column("status"),
+            exports.usd("charged_usd", "charged"),
+            exports.usd("refunded_usd", "refunded"),
+            exports.usd("billed_usd", "net"),
+            exports.usd("recorded_usd", "recorded"),
+            exports.column("recorded_from", "source"),
+            exports.Column("difference_usd", _difference),
+        ),
+    )
+)

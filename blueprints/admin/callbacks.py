@@ -8,7 +8,7 @@ from flask import current_app, flash, redirect, render_template, url_for
 from werkzeug import Response
 
 from blueprints import access, formats
-from blueprints.admin import blueprint, filters
+from blueprints.admin import blueprint, exports, filters
 from extensions import db
 from makegood import inbox, pages
 from makegood.errors import Conflict
@@ -16,6 +16,7 @@ from makegood.inbox import InboxFilters
 from makegood.models.callbacks import CALLBACK_STATES
 from makegood.stats import begin_snapshot
 
+NAMES = ("provider", "state", "generation")
 LABELS = {
     "provider": "Provider",
     "state": "State",
@@ -31,12 +32,12 @@ MOST_TEXT = 100_000
 @blueprint.get("/callbacks")
 def callbacks() -> str:
     """Deliveries, newest first, as the filters in the URL say."""
-    asked = filters.read(("provider", "state", "generation"))
-    generation_id = _generation(asked)
+    asked = filters.read(NAMES)
+    wanted = _wanted(asked)
     begin_snapshot(db.session())
     page = inbox.listed(
         db.session(),
-        InboxFilters(asked["provider"], asked["state"], generation_id, asked.start, asked.end),
+        wanted,
         before=asked.before,
         after=asked.after,
         limit=pages.SIZE,
@@ -86,6 +87,11 @@ def apply_callback(callback_id: UUID) -> Response:
     return redirect(url_for("admin.callback", callback_id=callback_id), 303)
 
 
+def _wanted(asked: filters.Filters) -> InboxFilters:
+    generation_id = _generation(asked)  # first: what is no id is taken out of the filters
+    return InboxFilters(asked["provider"], asked["state"], generation_id, asked.start, asked.end)
+
+
 def _generation(asked: filters.Filters) -> UUID | None:
     """The generation to list the deliveries of. What is no id is left out of the filters and said so."""
     text = asked["generation"]
@@ -97,3 +103,14 @@ def _generation(asked: filters.Filters) -> UUID | None:
         del asked.values["generation"]
         asked.problems.append(f"“{text[:40]}” is no generation's id. It looks like 01931a2b-….")
         return None
+
+
+exports.add(
+    exports.Table(
+        "callbacks",
+        "Callbacks",
+        "admin.callbacks",
+        lambda: inbox.every(_wanted(filters.read(NAMES))),
+        tuple(exports.column(name) for name in inbox.Listed.__annotations__),
+    )
+)

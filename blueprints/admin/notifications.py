@@ -8,7 +8,7 @@ from flask import current_app, flash, redirect, render_template, url_for
 from werkzeug import Response
 
 from blueprints import access
-from blueprints.admin import blueprint, filters
+from blueprints.admin import blueprint, exports, filters
 from extensions import db
 from makegood import notifications as rules
 from makegood.errors import Conflict
@@ -39,3 +39,14 @@ def send_again(notification_id: UUID) -> Response:
             "ok",
         )
     return redirect(url_for("admin.notifications"), 303)  # type: ignore[return-value]
+
+
+exports.add(
+    exports.Table(
+        "notifications",
+        "Notifications",
+        "admin.notifications",
+        rules.every,
+        tuple(exports.column(name) for name in rules.Failing.__annotations__),
+    )
+)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from flask import Response, render_template, request
 
 from blueprints import formats
-from blueprints.admin import blueprint, filters
+from blueprints.admin import blueprint, exports, filters
 from extensions import db
 from makegood.errors import NotFound
 from makegood.models.prices import CERTAINTIES
@@ -56,6 +56,7 @@ def price_line() -> str:
 def export_prices() -> Response:
     """The price book as a file that can be imported again."""
     text = sheet.export(db.session(), provider=request.args.get("provider") or None)
+    exports.record("prices", text.count("\r\n") - 1)
     name = f"prices-{datetime.now(UTC):%Y-%m-%d}.csv"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(text, mimetype="text/csv", headers=headers)

@@ -9,7 +9,7 @@ from flask import flash, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from blueprints import access, formats
-from blueprints.admin import blueprint, filters
+from blueprints.admin import blueprint, exports, filters
 from blueprints.admin.dialogs import in_place, leave
 from blueprints.admin.prices_forms import instant
 from extensions import db
@@ -97,3 +97,14 @@ def _shown(form: CreditForm, status: int = 200) -> ResponseReturnValue:
     if in_place():
         template = "admin/_prices_credit_form.html" if status != 200 else "admin/prices_credit_dialog.html"
     return render_template(template, form=form, providers=PROVIDERS), status
+
+
+exports.add(
+    exports.Table(
+        "credit_prices",
+        "Credit prices",
+        "admin.credit_prices",
+        lambda: credits.every(filters.read(("provider",))["provider"]),
+        tuple(exports.column(name) for name in ("provider", "model", "effective_from", "credits")),
+    )
+)

@@ -5,13 +5,13 @@ A bill speaks of the jobs with a line in its period, and of the generations char
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, BigInteger, Boolean, DateTime, Text, bindparam, column, select, text
+from sqlalchemy import ARRAY, BigInteger, Boolean, DateTime, Select, Text, bindparam, column, select, text
 from sqlalchemy.dialects.postgresql import UUID as PGUUID
 from sqlalchemy.orm import Session
 
@@ -145,13 +145,11 @@ def rows(
     )
 
 
-def everything(session: Session, scope: Scope, category: str) -> Iterator[Row]:
-    """All rows of a category, the oldest first, read as they are asked for."""
+def every(session: Session, scope: Scope, category: str) -> Select[*tuple[Any, ...]]:
+    """All rows of a category, the oldest first."""
     session.execute(PLAN)
     found = _selected(scope, category)
-    query = select(found).where(found.c.category == category).order_by(found.c.at, found.c.id)
-    for row in session.execute(query, execution_options={"yield_per": 1000}):
-        yield Row(**row._mapping)
+    return select(found).where(found.c.category == category).order_by(found.c.at, found.c.id)
 
 
 def waiting(session: Session, scope: Scope, category: str, limit: int) -> list[Row]:

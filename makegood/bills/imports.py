@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -86,6 +87,11 @@ def history(
         after=after,
         limit=pages.SIZE,
     )
+
+
+def every() -> Select[*tuple[Any, ...]]:
+    """The columns of all imports, newest first."""
+    return select(*Bill.__table__.columns).order_by(Bill.created_at.desc(), Bill.id.desc())
 
 
 def add(

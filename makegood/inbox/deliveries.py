@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, text
+from sqlalchemy import Select, func, select, text
 from sqlalchemy.orm import Session
 
 from makegood import hints, pages, reports
@@ -90,9 +91,28 @@ def listed(
     limit: int = pages.SIZE,
 ) -> Page[Listed]:
     """One page of deliveries, newest first."""
+    return pages.read(
+        session,
+        _selected(filters),
+        Callback.received_at.expression,
+        Callback.id.expression,
+        lambda row: Listed(*row),
+        lambda delivery: Cursor(delivery.received_at, delivery.id),
+        before=before,
+        after=after,
+        limit=limit,
+    )
+
+
+def every(filters: InboxFilters) -> Select[*tuple[Any, ...]]:
+    """All of them, newest first."""
+    return _selected(filters).order_by(Callback.received_at.desc(), Callback.id.desc())
+
+
+def _selected(filters: InboxFilters) -> Select[*tuple[Any, ...]]:
     columns = (
         *(getattr(Callback, name) for name in Listed.__annotations__ if name != "says"),
-        Callback.parsed["outcome"].astext,
+        Callback.parsed["outcome"].astext.label("says"),
     )
     query = select(*columns)
     if filters.state == LATE:
@@ -104,18 +124,7 @@ def listed(
     if filters.generation_id is not None:
         query = query.where(Callback.generation_id == filters.generation_id)
     equal = {Callback.provider: filters.provider}
-    query = pages.narrowed(query, equal, Callback.received_at, filters.start, filters.end)
-    return pages.read(
-        session,
-        query,
-        Callback.received_at.expression,
-        Callback.id.expression,
-        lambda row: Listed(*row),
-        lambda delivery: Cursor(delivery.received_at, delivery.id),
-        before=before,
-        after=after,
-        limit=limit,
-    )
+    return pages.narrowed(query, equal, Callback.received_at, filters.start, filters.end)
 
 
 def counts(session: Session, *, at: datetime | None = None) -> Counts:

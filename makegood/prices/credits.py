@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -48,6 +49,14 @@ def listed(session: Session, *, provider: str | None = None) -> list[Priced]:
         Priced(provider, model, list(prices))
         for (provider, model), prices in groupby(rows, key=lambda price: (price.provider, price.model))
     ]
+
+
+def every(provider: str | None = None) -> Select[*tuple[Any, ...]]:
+    """Every price in credits, by provider and model, the latest first."""
+    query = select(*CreditPrice.__table__.columns).order_by(
+        CreditPrice.provider, CreditPrice.model, CreditPrice.effective_from.desc()
+    )
+    return query.where(CreditPrice.provider == provider) if provider is not None else query
 
 
 def add(

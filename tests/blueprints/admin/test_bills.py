@@ -230,14 +230,17 @@ def test_all_unknown_lines_are_reviewed_with_the_count_typed(
 
 def test_a_category_comes_as_csv_without_formulas(operator: FlaskClient, bill: tuple[UUID, UUID]) -> None:
     bill_id, generation_id = bill
-    answer = operator.get(f"/admin/bills/{bill_id}/unknown/csv")
+    rows = f"/admin/exports/bill_rows.csv?bill_id={bill_id}&category="
+    answer = operator.get(f"{rows}unknown")
     assert answer.mimetype == "text/csv"
-    assert answer.headers["Content-Disposition"] == 'attachment; filename="bill-wavespeed-2026-11-20-unknown.csv"'
     header, row = answer.text.splitlines()
     assert header.startswith("billed_at,provider_job_id,generation_id")
-    assert row == "2026-11-20T12:00:00+00:00,'=cmd|1,,,,0.000009,0,0.000009,,,0.000009"
-    more = operator.get(f"/admin/bills/{bill_id}/more/csv").text
-    assert f"job-1,{generation_id},bytedance/seedream-v4,succeeded,0.0275,0,0.0275,0.027,price_book,0.0005" in more
+    assert row == "2026-11-20T12:00:00+00:00,'=cmd|1,,,,0.000009,0.000000,0.000009,,,0.000009"
+    more = operator.get(f"{rows}more").text
+    amounts = "0.027500,0.000000,0.027500,0.027000,price_book,0.000500"
+    assert f"job-1,{generation_id},bytedance/seedream-v4,succeeded,{amounts}" in more
+    for wrong in ("/admin/exports/bill_rows?bill_id=x", f"/admin/exports/bill_rows?bill_id={bill_id}&category=x"):
+        assert operator.get(wrong).status_code == 404
 
 
 def test_pages_of_a_category_keep_their_place_when_a_row_is_accepted(
@@ -361,7 +364,7 @@ def test_who_may_only_look_sees_everything_and_no_button(
     viewer: FlaskClient, app: Flask, bill: tuple[UUID, UUID]
 ) -> None:
     bill_id, _ = bill
-    for path in ("", f"/{bill_id}", f"/{bill_id}/more", f"/{bill_id}/unknown", f"/{bill_id}/more/csv"):
+    for path in ("", f"/{bill_id}", f"/{bill_id}/more", f"/{bill_id}/unknown"):
         answer = viewer.get(f"/admin/bills{path}")
         assert answer.status_code == 200
         assert "/accept" not in answer.text

@@ -9,6 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
+from blueprints.admin import exports
 from extensions import db
 from makegood.models import AuditEntry, Refund
 from tests.making import make_customer, make_generation
@@ -67,6 +68,14 @@ def test_who_took_what_is_in_the_audit_log(app: Flask, operator: FlaskClient) ->
         entry = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "table.exported")).one()
         assert (entry.actor, entry.subject) == ("ana@example.com", "table:refunds")
         assert entry.details == {"rows": 30, "filters": {"customer": "c_2"}}
+
+
+@pytest.mark.parametrize("name", sorted(exports.names() - {"bill_rows"}))
+def test_every_table_has_its_dialog_and_its_file(operator: FlaskClient, name: str) -> None:
+    assert operator.get(f"/admin/exports/{name}").status_code == 200
+    file = operator.get(f"/admin/exports/{name}.csv")
+    assert file.headers["Content-Disposition"].startswith(f'attachment; filename="makegood-{name}-')
+    assert len(file.text.splitlines()) == int(file.headers["X-Rows"]) + 1
 
 
 def test_a_table_that_does_not_exist_is_not_found(operator: FlaskClient) -> None:

@@ -146,8 +146,8 @@ def test_pages_of_a_category_show_every_row_once_and_the_export_all(session: Ses
             break
         before = page.older
     assert sorted(filter(None, seen)) == jobs
-    assert [row.job for row in comparison.everything(session, scope, "unknown")] == ["job-x"]
-    assert len(list(comparison.everything(session, scope, "more"))) == 7
+    assert [row.job for row in session.execute(comparison.every(session, scope, "unknown"))] == ["job-x"]
+    assert len(session.execute(comparison.every(session, scope, "more")).all()) == 7
 
 
 def test_the_queries_use_their_indexes(session: Session) -> None:
