@@ -1,0 +1,114 @@
+"""The generations list, which figures, charts and customers lead to."""
+
+from __future__ import annotations
+
+from flask import render_template
+
+from blueprints import formats
+from blueprints.admin import blueprint, exports, filters
+from extensions import db
+from makegood import generation_log, pages
+from makegood.generation_log import BY_CHARGE, BY_END, STATUSES, GenerationFilters
+from makegood.providers.protocol import ErrorClass
+
+NAMES = (
+    "status",
+    "provider",
+    "model",
+    "kind",
+    "tier",
+    "error",
+    "customer",
+    "cost",
+    "refunded",
+    "by",
+)
+LABELS = {
+    "status": "Status",
+    "provider": "Provider",
+    "model": "Model",
+    "kind": "Kind",
+    "tier": "Tier",
+    "error": "Error",
+    "customer": "Customer",
+    "cost": "Cost",
+    "refunded": "Refunded",
+    "by": "Range",
+    "from": "From",
+    "to": "Until",
+}
+CHOICES = {
+    "status": {status: formats.words(status) for status in STATUSES},
+    "error": {code.value: formats.words(code) for code in ErrorClass},
+    "cost": {"unknown": "Unknown", "known": "Known"},
+    "refunded": {"yes": "Yes", "partly": "In part", "no": "No"},
+    "by": {BY_CHARGE: "when charged", BY_END: "when ended"},
+}
+
+
+@blueprint.get("/generations")
+def generations() -> str:
+    """Generations, newest first, as the filters in the URL say."""
+    asked = filters.read(NAMES)
+    page = generation_log.listed(
+        db.session(),
+        _wanted(asked),
+        before=asked.before,
+        after=asked.after,
+        limit=pages.SIZE,
+    )
+    return render_template(
+        "admin/generations.html",
+        filters=asked,
+        page=page,
+        chips=filters.chips(asked, LABELS, CHOICES),
+        presets=filters.presets(asked),
+        providers=filters.provider_choices(),
+        seen=generation_log.choices(db.session()),
+        choices=CHOICES,
+        by_end=asked["by"] == BY_END,
+    )
+
+
+def _wanted(asked: filters.Filters) -> GenerationFilters:
+    return GenerationFilters(
+        status=asked["status"],
+        provider=asked["provider"],
+        model=asked["model"],
+        kind=asked["kind"],
+        tier=asked["tier"],
+        error_class=asked["error"],
+        customer_id=asked["customer"],
+        cost=asked["cost"],
+        refunded=asked["refunded"],
+        by=BY_END if asked["by"] == BY_END else BY_CHARGE,
+        start=asked.start,
+        end=asked.end,
+    )
+
+
+exports.add(
+    exports.Table(
+        "generations",
+        "Generations",
+        "admin.generations",
+        lambda: generation_log.every(_wanted(filters.read(NAMES))),
+        (
+            exports.column("charged_at"),
+            exports.column("ended_at"),
+            exports.column("generation_id", "id"),
+            exports.column("customer_id"),
+            exports.column("tier"),
+            exports.column("provider"),
+            exports.column("model"),
+            exports.column("kind"),
+            exports.column("status"),
+            exports.column("error_class"),
+            exports.column("credits_charged"),
+            exports.column("credits_refunded"),
+            exports.usd("cost_usd", "cost_micros"),
+            exports.column("latency_ms"),
+            exports.column("late_outcome"),
+        ),
+    )
+)

@@ -1,0 +1,168 @@
+"""The generations list: every generation, newest first, by when it was charged or by when it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, false, select
+from sqlalchemy.orm import Session
+
+from makegood import pages
+from makegood.models import Day, Generation, Tier
+from makegood.models.generations import ENDED, IN_FLIGHT
+from makegood.pages import Cursor, Page
+
+ALL_IN_FLIGHT = "in_flight"
+STATUSES = (*ENDED, ALL_IN_FLIGHT, *IN_FLIGHT)
+"""What the status filter can be: a status, or all those that have not ended."""
+
+BY_CHARGE, BY_END = "charged", "ended"
+
+
+@dataclass(frozen=True)
+class GenerationFilters:
+    """What to list; None is no restriction. [start, end) are instants of `by`: when charged, or when ended.
+
+    By when ended, only generations that have ended are listed. A value that a filter does not know matches
+    nothing.
+    """
+
+    status: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    kind: str | None = None
+    tier: str | None = None
+    error_class: str | None = None
+    customer_id: str | None = None
+    cost: str | None = None
+    refunded: str | None = None
+    by: str = BY_CHARGE
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+@dataclass(frozen=True)
+class LoggedGeneration:
+    """A generation in the list: credits charged and returned, cost in micro-dollars (None: unknown)."""
+
+    generation_id: UUID
+    customer_id: str
+    tier: str
+    provider: str
+    model: str
+    kind: str
+    status: str
+    error_class: str | None
+    credits_charged: int
+    credits_refunded: int
+    cost_micros: int | None
+    latency_ms: int | None
+    late_outcome: str | None
+    charged_at: datetime
+    ended_at: datetime | None
+
+
+COLUMNS = (
+    Generation.id,
+    Generation.customer_id,
+    Generation.tier,
+    Generation.provider,
+    Generation.model,
+    Generation.kind,
+    Generation.status,
+    Generation.error_class,
+    Generation.credits_charged,
+    Generation.credits_refunded,
+    Generation.cost_micros,
+    Generation.latency_ms,
+    Generation.late_outcome,
+    Generation.charged_at,
+    Generation.ended_at,
+)
+
+
+OF_COST = {"unknown": Generation.cost_micros.is_(None), "known": Generation.cost_micros.is_not(None)}
+OF_REFUND = {
+    "yes": Generation.credits_refunded > 0,
+    "partly": Generation.credits_refunded.between(1, Generation.credits_charged - 1),
+    "no": Generation.credits_refunded == 0,
+}
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What generations of the rollups had, to choose filters from."""
+
+    models: list[str]
+    kinds: list[str]
+    tiers: list[str]
+
+
+def choices(session: Session) -> Choices:
+    """The models and kinds that were ever charged, and the tiers in their order."""
+    seen = session.execute(select(Day.model, Day.kind).where(Day.generations > 0).distinct()).all()
+    tiers = session.scalars(select(Tier.name).order_by(Tier.position))
+    return Choices(sorted({row.model for row in seen}), sorted({row.kind for row in seen}), list(tiers))
+
+
+def listed(
+    session: Session,
+    filters: GenerationFilters,
+    *,
+    before: Cursor | None = None,
+    after: Cursor | None = None,
+    limit: int = pages.SIZE,
+) -> Page[LoggedGeneration]:
+    """One page of generations, by the instant that the filters name."""
+    by_end = filters.by == BY_END
+    return pages.read(
+        session,
+        _selected(filters),
+        _instant(filters),
+        Generation.id.expression,
+        lambda row: LoggedGeneration(*row),
+        lambda row: Cursor(row.ended_at if by_end and row.ended_at else row.charged_at, row.generation_id),
+        before=before,
+        after=after,
+        limit=limit,
+    )
+
+
+def every(filters: GenerationFilters) -> Select[*tuple[Any, ...]]:
+    """All of them, newest first."""
+    return _selected(filters).order_by(_instant(filters).desc(), Generation.id.desc())
+
+
+def _instant(filters: GenerationFilters) -> ColumnElement[Any]:
+    column = Generation.ended_at if filters.by == BY_END else Generation.charged_at
+    return column.expression
+
+
+def _selected(filters: GenerationFilters) -> Select[*tuple[Any, ...]]:
+    query = select(*COLUMNS)
+    if filters.status is not None:
+        query = query.where(_having(filters.status))
+    if filters.by == BY_END:
+        query = query.where(Generation.ended_at.is_not(None))
+    for value, conditions in ((filters.cost, OF_COST), (filters.refunded, OF_REFUND)):
+        if value is not None:
+            query = query.where(conditions.get(value, false()))
+    equal = {
+        Generation.provider: filters.provider,
+        Generation.model: filters.model,
+        Generation.kind: filters.kind,
+        Generation.tier: filters.tier,
+        Generation.error_class: filters.error_class,
+        Generation.customer_id: filters.customer_id,
+    }
+    return pages.narrowed(query, equal, _instant(filters), filters.start, filters.end)
+
+
+def _having(status: str) -> ColumnElement[bool]:
+    """The condition as the partial indexes spell it, so that they serve it."""
+    if status == ALL_IN_FLIGHT:
+        return Generation.status.in_(IN_FLIGHT)
+    return Generation.status == status
