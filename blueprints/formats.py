@@ -1,7 +1,8 @@
 """How figures and times are written for people: the template filters.
 
 Numbers group thousands and carry a true minus; the unit stands in the table's header or beside the figure.
-Times are shown in the reporting time zone, with the exact time behind a relative one.
+Times are shown in the reporting time zone, or in the one that the page's range asks for, with the exact time
+behind a relative one.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from babel.dates import format_date, format_datetime, format_timedelta
 from babel.numbers import format_decimal
-from flask import Flask, current_app
+from flask import Flask, current_app, g
 from markupsafe import Markup
 
 from makegood import refunds
@@ -136,10 +137,15 @@ def ago(at: datetime | None, now: datetime | None = None) -> Markup | str:
 
 def moment(at: datetime) -> Markup:
     """A `<time>` for lists and logs: "21 Nov, 14:05", with the year if it is another one."""
+    return _time(at, moment_text(at))
+
+
+def moment_text(at: datetime) -> str:
+    """What `moment` writes, as plain text."""
     zone = _zone()
     same_year = at.astimezone(zone).year == datetime.now(zone).year
     pattern = "d MMM, HH:mm" if same_year else "d MMM y, HH:mm"
-    return _time(at, format_datetime(at, pattern, tzinfo=zone, locale=LOCALE))
+    return format_datetime(at, pattern, tzinfo=zone, locale=LOCALE)
 
 
 def clock(at: datetime) -> Markup:
@@ -155,6 +161,16 @@ def day(value: date) -> str:
 def long_day(value: date) -> str:
     """A day with its year: 21 Nov 2026."""
     return format_date(value, "d MMM y", locale=LOCALE)
+
+
+def days(first: date, last: date, *, year: bool = True) -> str:
+    """The days from one to another: 21 Nov 2026; 3 – 9 Nov 2026; 28 Dec 2025 – 3 Jan 2026."""
+    if first == last:
+        return long_day(last) if year else day(last)
+    if first.year != last.year:
+        return f"{long_day(first)} – {long_day(last)}"
+    start = str(first.day) if first.month == last.month else day(first)
+    return f"{start} – {long_day(last) if year else day(last)}"
 
 
 def month(value: date) -> str:
@@ -233,7 +249,8 @@ def _time(at: datetime, text: str) -> Markup:
 
 
 def _zone() -> ZoneInfo:
-    zone: ZoneInfo = current_app.config["SETTINGS"].terms.timezone
+    """The zone that this page asks for, else the reporting time zone."""
+    zone: ZoneInfo = g.get("zone") or current_app.config["SETTINGS"].terms.timezone
     return zone
 
 
@@ -255,6 +272,7 @@ FILTERS = (
     clock,
     day,
     long_day,
+    days,
     month,
     middle,
     words,
