@@ -148,10 +148,12 @@ def deliver_notifications(app: Flask) -> None:
 
 
 def clean_up(app: Flask) -> None:
-    """Forget what its time has passed: throttle windows, kept outputs, old balances, uploads nobody imported."""
+    """Forget what its time has passed: throttle windows, kept outputs, delivered notifications, old balances,
+    uploads nobody imported."""
     drafts.clean(db.session)
     throttles.clean(db.session, before=datetime.now(UTC) - timedelta(days=1))
     outputs.forget(db.session)
+    notifications.forget(db.session, before=datetime.now(UTC) - notifications.KEEP)
     balances.forget(db.session, before=datetime.now(UTC) - balances.KEEP)
     db.session.commit()
 

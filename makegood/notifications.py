@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import Select, delete, select, update
 from sqlalchemy.orm import Session
 
 from makegood import alerts, audit, connections, pages
@@ -38,6 +38,8 @@ RETRIES = (
     timedelta(hours=24),
 )
 """The waits between tries, as Standard Webhooks proposes them. After the last one a notification is given up."""
+KEEP = timedelta(days=30)
+"""So long a notification is kept after it was delivered."""
 GONE = 410
 """The receiver wants this no more: it is given up at once."""
 
@@ -204,6 +206,14 @@ def failing(session: Session, *, before: Cursor | None = None, after: Cursor | N
 def every() -> Select[*tuple[Any, ...]]:
     """All of them, newest first."""
     return _not_taken().order_by(Notification.created_at.desc(), Notification.id.desc())
+
+
+def forget(session: Session, *, before: datetime) -> int:
+    """Delete what was delivered before this time. Returns how many. What was not taken stays."""
+    gone = session.scalars(
+        delete(Notification).where(Notification.delivered_at < before).returning(Notification.id)
+    )
+    return len(gone.all())
 
 
 def _not_taken() -> Select[*tuple[Any, ...]]:

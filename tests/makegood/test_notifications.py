@@ -177,6 +177,17 @@ def test_a_slow_workers_failure_does_not_undo_anothers_delivery(session: Session
     assert notifications.claim(session, limit=1, at=datetime.now(UTC) + timedelta(days=30)) == []
 
 
+def test_what_was_delivered_long_ago_is_forgotten_and_nothing_else(session: Session) -> None:
+    delivered = told(session)
+    notifications.record(session, take(session), Result(200, "HTTP 200"))
+    refused = told(session)
+    notifications.record(session, take(session), REFUSED)
+    now = datetime.now(UTC)
+    assert notifications.forget(session, before=now - notifications.KEEP) == 0
+    assert notifications.forget(session, before=now + SOON) == 1
+    assert (events(session, delivered), events(session, refused)) == ([], ["succeeded"])
+
+
 def test_an_operator_sends_a_failed_one_again_and_it_is_audited(session: Session) -> None:
     one = told(session)
     due = take(session)
