@@ -39,11 +39,11 @@ GROUPS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
     (
         "Monitoring",
         (
-            Entry("admin.usage", "Usage", "usage", "u"),
-            Entry("admin.top_customers", "Top customers", "top", "t"),
-            Entry("admin.failure_report", "Failure report", "failure"),
-            Entry("admin.refund_report", "Refund report", "refund"),
-            Entry("admin.latency", "Latency", "latency", "l"),
+            Entry("admin.monitoring_usage", "Usage", "usage", "u"),
+            Entry("admin.monitoring_customers", "Top customers", "top", "t"),
+            Entry("admin.monitoring_failures", "Failure rates", "failure", "e"),
+            Entry("admin.monitoring_refunds", "Refund totals", "refund", "d"),
+            Entry("admin.monitoring_latency", "Latency", "latency", "l"),
         ),
     ),
     (
