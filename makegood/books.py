@@ -140,6 +140,7 @@ CHECKS = {
                (1, 1, g.credits_charged, coalesce(g.cost_micros, 0), coalesce(g.cost_micros, 0),
                 (g.cost_micros IS NULL)::int, (g.status = 'succeeded')::int, (g.status = 'failed')::int,
                 (g.status = 'cancelled')::int, (g.ended_at IS NOT NULL)::int, coalesce(g.latency_ms, 0))
+            OR max(e.reason) FILTER (WHERE e.failed <> 0) IS DISTINCT FROM g.error_class
             OR bool_or((e.tier, e.provider, e.model, e.kind) <> (g.tier, g.provider, g.model, g.kind))
                FILTER (WHERE e.provider <> '')""",
     "a cost that rests on a price is its quantity at that price": """
@@ -169,13 +170,13 @@ CHECKS = {
     "events say of refunds what the rows say, when they were issued": """
         SELECT generation_id::text, format('rows %s/%s/%s, events %s/%s/%s', r.refunds, r.credits, r.loss,
                                            e.refunds, e.credits, e.loss)
-          FROM (SELECT generation_id, issued_at AS at, count(*) AS refunds, sum(credits) AS credits,
+          FROM (SELECT generation_id, issued_at AS at, reason, origin, count(*) AS refunds, sum(credits) AS credits,
                        sum(loss_micros) AS loss
-                  FROM refunds GROUP BY 1, 2) AS r
-          FULL JOIN (SELECT generation_id, at, sum(refunds) AS refunds, sum(credits_refunded) AS credits,
-                            sum(loss_micros) AS loss
-                       FROM events WHERE refunds <> 0 OR loss_micros <> 0 GROUP BY 1, 2) AS e
-            USING (generation_id, at)
+                  FROM refunds GROUP BY 1, 2, 3, 4) AS r
+          FULL JOIN (SELECT generation_id, at, reason, origin, sum(refunds) AS refunds,
+                            sum(credits_refunded) AS credits, sum(loss_micros) AS loss
+                       FROM events WHERE refunds <> 0 OR loss_micros <> 0 GROUP BY 1, 2, 3, 4) AS e
+            USING (generation_id, at, reason, origin)
          WHERE (r.refunds, r.credits, r.loss) IS DISTINCT FROM (e.refunds, e.credits, e.loss)""",
 }
 """What must hold, as a sentence, and the query that finds what does not: subject, and what was found."""

@@ -1,4 +1,4 @@
-"""Rollups: events folded into 15-minute UTC buckets, days of the reporting time zone, and totals by tier.
+"""Rollups: events folded into 15-minute UTC buckets, days and months of the reporting time zone, and tiers.
 
 Every event carries its transaction id. A fold takes all rows of transactions that had certainly ended (below
 the snapshot's horizon) and were not folded before (from the watermark on), and moves the watermark up to the
@@ -21,41 +21,25 @@ from sqlalchemy.orm import Session
 
 from makegood.errors import Conflict
 from makegood.models.rollups import MEASURES
+from makegood.rollup_tables import FOLDS
 
 LOCK_NOT_AVAILABLE = "55P03"
-_SUMS = ", ".join(f"sum({name}) AS {name}" for name in MEASURES)
-_COLUMNS = ", ".join(MEASURES)
-_ADD = ", ".join(f"{name} = rollup.{name} + excluded.{name}" for name in MEASURES)
-
-
-def _fold_into(table: str, period: str) -> str:
-    key = "bucket" if table == "rollup_buckets" else "day"
-    return f"""
-        INSERT INTO {table} AS rollup ({key}, provider, model, kind, tier, {_COLUMNS}, last_charged_at)
-        SELECT {period}, provider, model, kind, tier, {_SUMS}, max(at) FILTER (WHERE generations > 0)
-          FROM due WHERE provider <> '' GROUP BY 1, 2, 3, 4, 5
-        ON CONFLICT ({key}, provider, model, kind, tier) DO UPDATE SET {_ADD},
-            last_charged_at = greatest(rollup.last_charged_at, excluded.last_charged_at)
-    """  # noqa: S608 (made of our own column names)
-
+_FOLDS = "".join(f"{table} AS ({fold}), " for table, fold in FOLDS.items())
 
 FOLD = text(
     f"""
     WITH due AS MATERIALIZED (
-        SELECT at, provider, model, kind, tier, customers, holders, credits, {_COLUMNS}
+        SELECT at, provider, model, kind, tier, reason, origin, customer_id, customers, holders, credits,
+               {", ".join(MEASURES)}
           FROM events WHERE xid >= CAST(:start AS xid8) AND xid < CAST(:horizon AS xid8)
-    ), buckets AS (
-        {_fold_into("rollup_buckets", "date_bin('15 minutes', at, '2000-01-01T00:00:00Z')")}
-    ), days AS (
-        {_fold_into("rollup_days", "CAST(at AT TIME ZONE :zone AS date)")}
-    ), totals AS (
+    ), {_FOLDS}totals AS (
         INSERT INTO rollup_tiers AS total (tier, customers, holders, credits)
         SELECT tier, sum(customers), sum(holders), sum(credits) FROM due GROUP BY tier
         ON CONFLICT (tier) DO UPDATE SET customers = total.customers + excluded.customers,
             holders = total.holders + excluded.holders, credits = total.credits + excluded.credits
     )
     SELECT count(*) FROM due
-    """  # noqa: S608
+    """  # noqa: S608 (made of our own column names)
 )
 STATE = text(
     """
@@ -83,7 +67,7 @@ KEEP_OTHERS_OUT = (
     text("LOCK TABLE events IN EXCLUSIVE MODE"),
     text("SET LOCAL lock_timeout = DEFAULT"),
 )
-CLEAR = tuple(text(f"DELETE FROM {table}") for table in ("rollup_buckets", "rollup_days", "rollup_tiers"))  # noqa: S608
+CLEAR = tuple(text(f"DELETE FROM {table}") for table in (*FOLDS, "rollup_tiers"))  # noqa: S608
 # With writers kept out every event there is has been committed. Ids from another server, or above a horizon that
 # some other transaction holds back, would count a second time in the tail.
 REMARK_FOLDED = text("UPDATE events SET xid = '3' WHERE xid >= CAST(:horizon AS xid8)")

@@ -48,10 +48,11 @@ END = text(
          WHERE id = :id AND status IN ('charged', 'submitted', 'unknown')
         RETURNING *
     ), event AS (
-        INSERT INTO events (at, type, customer_id, generation_id, tier, provider, model, kind,
+        INSERT INTO events (at, type, customer_id, generation_id, tier, provider, model, kind, reason,
                             succeeded, failed, cancelled, latency_ms)
-        SELECT ended_at, status, customer_id, id, tier, provider, model, kind, (status = 'succeeded')::int,
-               (status = 'failed')::int, (status = 'cancelled')::int, coalesce(latency_ms, 0)
+        SELECT ended_at, status, customer_id, id, tier, provider, model, kind, coalesce(error_class, ''),
+               (status = 'succeeded')::int, (status = 'failed')::int, (status = 'cancelled')::int,
+               coalesce(latency_ms, 0)
           FROM ended
     ), notification AS (
         INSERT INTO notifications (id, generation_id, event, next_at)

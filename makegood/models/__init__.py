@@ -17,7 +17,19 @@ from makegood.models.operators import (
 from makegood.models.outputs import Notification, OutputFile
 from makegood.models.prices import CostAdjustment, CreditPrice, Price, Recompute
 from makegood.models.providers import ProviderBalance, ProviderSwitch
-from makegood.models.rollups import Bucket, Day, Event, RollupState, TierTotal
+from makegood.models.rollups import (
+    Bucket,
+    CustomerDay,
+    CustomerMonth,
+    Day,
+    Event,
+    LatencyBucket,
+    LatencyDay,
+    ReasonBucket,
+    ReasonDay,
+    RollupState,
+    TierTotal,
+)
 
 __all__ = [
     "Alert",
@@ -33,11 +45,15 @@ __all__ = [
     "CreditPrice",
     "CreditTransaction",
     "Customer",
+    "CustomerDay",
+    "CustomerMonth",
     "Day",
     "Event",
     "Generation",
     "Grant",
     "IdempotencyKey",
+    "LatencyBucket",
+    "LatencyDay",
     "Movement",
     "Notification",
     "Operator",
@@ -46,6 +62,8 @@ __all__ = [
     "Price",
     "ProviderBalance",
     "ProviderSwitch",
+    "ReasonBucket",
+    "ReasonDay",
     "Recompute",
     "Refund",
     "RefundPolicy",

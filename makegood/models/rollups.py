@@ -1,4 +1,4 @@
-"""Events, and rollups: their sums in 15-minute UTC buckets and in days of the reporting time zone."""
+"""Events, and rollups: their sums in 15-minute UTC buckets and in days and months of the reporting time zone."""
 
 from __future__ import annotations
 
@@ -26,6 +26,21 @@ MEASURES = (
     "latency_ms",
 )
 """The columns that events, buckets and days have in common, in this order."""
+REASON_MEASURES = ("failed", "refunds", "credits_refunded", "loss_micros")
+"""What is summed by error class or by reason of the refund."""
+CUSTOMER_MEASURES = (
+    "generations",
+    "succeeded",
+    "failed",
+    "cancelled",
+    "refunds",
+    "credits_charged",
+    "credits_refunded",
+    "cost_micros",
+    "unknown_costs",
+    "loss_micros",
+)
+"""What is summed by customer."""
 
 
 class Measures:
@@ -52,6 +67,8 @@ class Event(Measures, Base):
     `xid` is the writing transaction. `at` is the instant under which the figures count: a cost counts
     when its generation was charged, a failure when it ended, a refund when it was issued.
     Amounts are deltas: credits, micro-dollars, milliseconds, or counts.
+    `reason` is the error class of a failure, or the reason of the refund whose figures it moves; then `origin` is
+    that refund's.
     """
 
     __tablename__ = "events"
@@ -68,6 +85,8 @@ class Event(Measures, Base):
     provider: Mapped[str] = mapped_column(server_default="")
     model: Mapped[str] = mapped_column(server_default="")
     kind: Mapped[str] = mapped_column(server_default="")
+    reason: Mapped[str] = mapped_column(server_default="")
+    origin: Mapped[str] = mapped_column(server_default="")
     customers: Mapped[Count]
     holders: Mapped[Count]
     credits: Mapped[Count]
@@ -97,6 +116,95 @@ class Day(Measures, Base):
     kind: Mapped[str] = mapped_column(primary_key=True)
     tier: Mapped[str] = mapped_column(primary_key=True)
     last_charged_at: Mapped[datetime | None]
+
+
+class ReasonMeasures:
+    """Failures by error class, and refunds by reason and origin: counts, credits, micro-dollars."""
+
+    provider: Mapped[str] = mapped_column(primary_key=True)
+    model: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    reason: Mapped[str] = mapped_column(primary_key=True)
+    origin: Mapped[str] = mapped_column(primary_key=True)
+    failed: Mapped[Count]
+    refunds: Mapped[Count]
+    credits_refunded: Mapped[Count]
+    loss_micros: Mapped[Count]
+
+
+class ReasonBucket(ReasonMeasures, Base):
+    """Failures and refunds of 15 minutes of UTC. A row without an origin is of failures."""
+
+    __tablename__ = "rollup_reason_buckets"
+
+    bucket: Mapped[datetime] = mapped_column(primary_key=True, sort_order=-1)
+
+
+class ReasonDay(ReasonMeasures, Base):
+    """The same of one day of the reporting time zone."""
+
+    __tablename__ = "rollup_reason_days"
+
+    day: Mapped[date] = mapped_column(primary_key=True, sort_order=-1)
+
+
+class LatencyMeasures:
+    """How many succeeded within a bin of latency: a histogram whose bins are 6 % wide (`latency_bin`)."""
+
+    provider: Mapped[str] = mapped_column(primary_key=True)
+    model: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    bin: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    succeeded: Mapped[Count]
+
+
+class LatencyBucket(LatencyMeasures, Base):
+    """Latencies of 15 minutes of UTC."""
+
+    __tablename__ = "rollup_latency_buckets"
+
+    bucket: Mapped[datetime] = mapped_column(primary_key=True, sort_order=-1)
+
+
+class LatencyDay(LatencyMeasures, Base):
+    """Latencies of one day of the reporting time zone."""
+
+    __tablename__ = "rollup_latency_days"
+
+    day: Mapped[date] = mapped_column(primary_key=True, sort_order=-1)
+
+
+class CustomerMeasures:
+    """What one customer used: counts, credits, micro-dollars."""
+
+    customer_id: Mapped[str] = mapped_column(primary_key=True)
+    generations: Mapped[Count]
+    succeeded: Mapped[Count]
+    failed: Mapped[Count]
+    cancelled: Mapped[Count]
+    refunds: Mapped[Count]
+    credits_charged: Mapped[Count]
+    credits_refunded: Mapped[Count]
+    cost_micros: Mapped[Count]
+    unknown_costs: Mapped[Count]
+    loss_micros: Mapped[Count]
+
+
+class CustomerDay(CustomerMeasures, Base):
+    """One customer's figures of one day of the reporting time zone."""
+
+    __tablename__ = "rollup_customer_days"
+
+    day: Mapped[date] = mapped_column(primary_key=True, sort_order=-1)
+
+
+class CustomerMonth(CustomerMeasures, Base):
+    """One customer's figures of one month, by its first day, of the reporting time zone."""
+
+    __tablename__ = "rollup_customer_months"
+    __table_args__ = (Index("ix_rollup_customer_months_customer", "customer_id"),)
+
+    month: Mapped[date] = mapped_column(primary_key=True, sort_order=-1)
 
 
 class TierTotal(Base):

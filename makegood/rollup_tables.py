@@ -1,0 +1,86 @@
+"""What events are summed into: for each rollup its keys, its measures, and the events that it takes.
+
+Folds are made of this, and so is what readers take from the events that are not folded yet: both count the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from makegood.models.rollups import CUSTOMER_MEASURES, MEASURES, REASON_MEASURES
+
+BUCKET = "date_bin('15 minutes', at, '2000-01-01T00:00:00Z')"
+DAY = "CAST(at AT TIME ZONE :zone AS date)"
+MONTH = f"CAST(date_trunc('month', {DAY}) AS date)"
+PERIODS = {"bucket": BUCKET, "day": DAY, "month": MONTH}
+
+
+@dataclass(frozen=True)
+class Rollup:
+    """Sums of events by period and keys.
+
+    `tables` are named by their period: bucket, day or month. `keys` and `only` are SQL over a row of `events`:
+    each key's value, and which events count. `dated` rollups keep when they were last charged.
+    """
+
+    tables: dict[str, str]
+    keys: dict[str, str]
+    measures: tuple[str, ...]
+    only: str
+    dated: bool = False
+
+    def of_events(self, *columns: str) -> str:
+        """These columns as SQL over a row of `events`, with their names."""
+        return ", ".join(f"{self.keys[name]} AS {name}" if name in self.keys else name for name in columns)
+
+    def folds(self) -> dict[str, str]:
+        """For each table the statement that adds the rows of `due` to it."""
+        return {table: self._fold(table, period) for period, table in self.tables.items()}
+
+    def _fold(self, table: str, period: str) -> str:
+        keys = ", ".join((period, *self.keys))
+        sums = ", ".join(f"sum({name}) AS {name}" for name in self.measures)
+        add = ", ".join(f"{name} = rollup.{name} + excluded.{name}" for name in self.measures)
+        latest = last = later = ""
+        if self.dated:
+            latest, last = ", last_charged_at", ", max(at) FILTER (WHERE generations > 0)"
+            later = ", last_charged_at = greatest(rollup.last_charged_at, excluded.last_charged_at)"
+        return f"""
+        INSERT INTO {table} AS rollup ({keys}, {", ".join(self.measures)}{latest})
+        SELECT {PERIODS[period]} AS period, {self.of_events(*self.keys)}, {sums}{last}
+          FROM due WHERE {self.only} GROUP BY {", ".join(str(number + 1) for number in range(1 + len(self.keys)))}
+        ON CONFLICT ({keys}) DO UPDATE SET {add}{later}
+        """  # noqa: S608 (made of our own column names)
+
+
+def _same(*names: str) -> dict[str, str]:
+    return {name: name for name in names}
+
+
+USAGE = Rollup(
+    {"bucket": "rollup_buckets", "day": "rollup_days"},
+    _same("provider", "model", "kind", "tier"),
+    MEASURES,
+    "provider <> ''",
+    dated=True,
+)
+REASONS = Rollup(
+    {"bucket": "rollup_reason_buckets", "day": "rollup_reason_days"},
+    _same("provider", "model", "kind", "reason", "origin"),
+    REASON_MEASURES,
+    "reason <> ''",
+)
+LATENCIES = Rollup(
+    {"bucket": "rollup_latency_buckets", "day": "rollup_latency_days"},
+    _same("provider", "model", "kind") | {"bin": "latency_bin(latency_ms)"},
+    ("succeeded",),
+    "succeeded <> 0",
+)
+CUSTOMERS = Rollup(
+    {"day": "rollup_customer_days", "month": "rollup_customer_months"},
+    _same("customer_id"),
+    CUSTOMER_MEASURES,
+    "provider <> ''",
+)
+FOLDS = USAGE.folds() | REASONS.folds() | LATENCIES.folds() | CUSTOMERS.folds()
+"""The tables that are folded by period, and how."""
