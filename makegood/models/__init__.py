@@ -2,16 +2,21 @@
 
 from makegood.models.base import Base
 from makegood.models.bills import Bill, BillLine
+from makegood.models.bulk_refunds import BulkRefund, BulkRefundItem, Reversal
 from makegood.models.callbacks import Callback
 from makegood.models.customers import Balance, Customer, Tier
+from makegood.models.desk import CreditAdjustment, CustomerNote, SavedView
 from makegood.models.generations import Generation, IdempotencyKey, Refund, RefundPolicy
 from makegood.models.ledger import CreditTransaction, Grant, Movement
 from makegood.models.operators import (
     Alert,
     ApiKey,
     AuditEntry,
+    Invitation,
+    LoginChallenge,
     Operator,
     OperatorSession,
+    RecoveryCode,
     Throttle,
 )
 from makegood.models.outputs import Notification, OutputFile
@@ -40,20 +45,26 @@ __all__ = [
     "Bill",
     "BillLine",
     "Bucket",
+    "BulkRefund",
+    "BulkRefundItem",
     "Callback",
     "CostAdjustment",
+    "CreditAdjustment",
     "CreditPrice",
     "CreditTransaction",
     "Customer",
     "CustomerDay",
     "CustomerMonth",
+    "CustomerNote",
     "Day",
     "Event",
     "Generation",
     "Grant",
     "IdempotencyKey",
+    "Invitation",
     "LatencyBucket",
     "LatencyDay",
+    "LoginChallenge",
     "Movement",
     "Notification",
     "Operator",
@@ -65,9 +76,12 @@ __all__ = [
     "ReasonBucket",
     "ReasonDay",
     "Recompute",
+    "RecoveryCode",
     "Refund",
     "RefundPolicy",
+    "Reversal",
     "RollupState",
+    "SavedView",
     "Throttle",
     "Tier",
     "TierTotal",

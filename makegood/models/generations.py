@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, SmallInteger, text
+from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, Numeric, SmallInteger, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from makegood.models.base import Base, Count, UUIDKey, Written, foreign_text
@@ -66,7 +66,10 @@ class Generation(Base):
             postgresql_where=text("status IN ('charged', 'submitted', 'unknown')"),
         ),
         Index("ix_generations_check", "check_at", postgresql_where=text("check_at IS NOT NULL")),
+        Index("ix_generations_charged", "charged_at", "id"),
+        Index("ix_generations_ended", "ended_at", "id", postgresql_where=text("ended_at IS NOT NULL")),
         Index("ix_generations_provider", "provider", "charged_at"),
+        Index("ix_generations_model", "model", "charged_at"),
         Index("ix_generations_unknown_cost", "charged_at", postgresql_where=text("cost_micros IS NULL")),
         Index("ix_generations_late", "late_at", postgresql_where=text("late_outcome IS NOT NULL")),
         Index("ix_generations_failed", "ended_at", "id", postgresql_where=text("status = 'failed'")),
@@ -151,15 +154,17 @@ class RefundPolicy(Base):
 
 
 class Refund(Base):
-    """Credits returned for one generation: automatically (once) or by an operator.
+    """Credits returned for one generation: automatically (once), by an operator, or by a bulk refund.
 
-    `loss_micros` is the generation's cost in micro-dollars if this is its first refund, else 0.
+    `loss_micros` is the generation's cost in micro-dollars if this is its first refund that stands (was not
+    reversed), else 0.
     """
 
     __tablename__ = "refunds"
     __table_args__ = (
         CheckConstraint("credits > 0", name="credits"),
-        CheckConstraint("origin IN ('automatic', 'manual')", name="origin"),
+        CheckConstraint("origin IN ('automatic', 'manual', 'bulk')", name="origin"),
+        CheckConstraint("(origin = 'bulk') = (bulk_refund_id IS NOT NULL)", name="bulk"),
         CheckConstraint("(origin = 'manual') = (idempotency_key IS NOT NULL)", name="manual_idempotency_key"),
         CheckConstraint(foreign_text("idempotency_key"), name="idempotency_key"),
         # A cancelled generation that fails after all may be refunded once for each.
@@ -179,9 +184,23 @@ class Refund(Base):
             unique=True,
             postgresql_where=text("origin = 'manual'"),
         ),
+        ForeignKeyConstraint(
+            ["bulk_refund_id", "generation_id"],
+            ["bulk_refund_items.bulk_refund_id", "bulk_refund_items.generation_id"],
+            use_alter=True,
+        ),
+        Index(
+            "uq_refunds_bulk",
+            "customer_id",
+            "generation_id",
+            "bulk_refund_id",
+            unique=True,
+            postgresql_where=text("origin = 'bulk'"),
+        ),
         Index("uq_refunds_transaction", "transaction_id", unique=True),
         Index("ix_refunds_issued", "issued_at", "id"),
         Index("ix_refunds_generation", "generation_id"),
+        Index("ix_refunds_customer", "customer_id", "issued_at", "id"),
     )
 
     id: Mapped[UUIDKey]
@@ -195,6 +214,7 @@ class Refund(Base):
     actor: Mapped[str]
     policy_version: Mapped[int | None]
     idempotency_key: Mapped[str | None]
+    bulk_refund_id: Mapped[UUID | None]
     loss_micros: Mapped[Count]
     issued_at: Mapped[datetime]
     created_at: Mapped[Written]

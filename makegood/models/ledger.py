@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from makegood.models.base import Base, Count, UUIDKey, Written
 
 GRANT_SOURCES = ("allowance", "purchase", "bonus", "adjustment")
-TRANSACTION_KINDS = ("grant", "charge", "refund", "expiry", "adjustment")
+TRANSACTION_KINDS = ("grant", "charge", "refund", "reversal", "expiry", "adjustment")
 
 
 class Grant(Base):
@@ -70,11 +70,13 @@ class CreditTransaction(Base):
         CheckConstraint("amount <> 0", name="amount"),
         CheckConstraint(
             "CASE kind WHEN 'grant' THEN amount > 0 WHEN 'refund' THEN amount > 0 "
-            "WHEN 'charge' THEN amount < 0 WHEN 'expiry' THEN amount < 0 "
+            "WHEN 'charge' THEN amount < 0 WHEN 'expiry' THEN amount < 0 WHEN 'reversal' THEN amount < 0 "
             "WHEN 'adjustment' THEN true ELSE false END",
             name="kind",
         ),
-        CheckConstraint("(kind IN ('charge', 'refund')) = (generation_id IS NOT NULL)", name="generation"),
+        CheckConstraint(
+            "(kind IN ('charge', 'refund', 'reversal')) = (generation_id IS NOT NULL)", name="generation"
+        ),
         CheckConstraint("balance_after >= 0", name="balance_after"),
         Index("uq_credit_transactions_entry", "customer_id", "entry", unique=True),
         Index(
@@ -108,7 +110,7 @@ class Movement(Base):
     """How many credits a transaction put into (+) or took from (-) one grant.
 
     `origin_grant_id` is the grant that a refund's credits were drawn from, where that one has expired and
-    `grant_id` is its replacement.
+    `grant_id` is its replacement; a reversal of that refund names both again.
     """
 
     __tablename__ = "movements"
