@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from flask import Flask, Request, Response, current_app, g, redirect, request
+from flask.typing import ResponseReturnValue
 from flask_login import UserMixin, current_user
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import NotFound
@@ -53,9 +54,15 @@ class CurrentOperator(UserMixin):
     """The operator of this request, as the session's row and the operator's row say now."""
 
     def __init__(self, found: sessions.Found) -> None:
+        self.session_id: UUID = found.session_id
         self.operator_id: UUID = found.operator_id
         self.email = found.email
         self.role = found.role
+        self.timezone = found.timezone
+        self.page_size = found.page_size
+        self.single_keys = found.single_keys
+        self.has_second_factor = found.has_second_factor
+        self.confirmed_at = found.confirmed_at
 
     def get_id(self) -> str:
         """The operator's id."""
@@ -129,9 +136,54 @@ def requires(action: str) -> Callable[[View], View]:
     return decorate
 
 
+def throttled(limit: throttles.Limit) -> Callable[[View], View]:
+    """Count the requests of an operator or API key to a view: `@throttled(throttles.SEARCHES)`, the innermost.
+
+    One too many is answered 429 with `Retry-After`, before the view does anything.
+    """
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            holder: api_keys.Holder | None = g.get("api_key")
+            who = holder.key_id if holder else current_user.operator_id
+            with Session(db.engine) as session, session.begin():
+                throttles.count(session, limit, str(who), now=datetime.now(UTC))
+            return view(*args, **kwargs)
+
+        return counted  # type: ignore[return-value]
+
+    return decorate
+
+
 def may(action: str) -> bool:
     """Whether the operator of this request may do it. A stranger may nothing."""
     return bool(current_user.is_authenticated) and operators.may(current_user, action)
+
+
+def confirmed(view: View) -> View:
+    """Ask who it is once more, unless this session proved it in the last minutes: below `@requires(...)`.
+
+    A GET is led to the page that asks, and back. A POST is answered with a form that asks and, when sent, brings
+    everything that was typed to the same view again; inside a dialog it takes the place of the dialog's form.
+    """
+
+    @wraps(view)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        asked = needs_confirmation()
+        return view(*args, **kwargs) if asked is None else asked
+
+    return checked  # type: ignore[return-value]
+
+
+def needs_confirmation() -> ResponseReturnValue | None:
+    """The same where only some of what a view does needs it: None to go on, else what the view has to return.
+
+    Call it before the route's first write: it checks the password in a transaction of its own.
+    """
+    from blueprints import confirmation
+
+    return confirmation.ask(current_user, client_address())
 
 
 def admit_operator() -> Response | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from typing import Protocol
+from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
@@ -108,6 +109,21 @@ def log_in(
     token = sessions.start(session, operator.id, address=address, user_agent=user_agent, now=now)
     audit.record(session, actor=subject, action="login.succeeded", subject=subject, address=address)
     return token
+
+
+def confirm(session: Session, session_id: UUID, email: str, typed: str, *, address: str, now: datetime) -> bool:
+    """Whether who sits at this session proved again to be its operator, with the password. Either is audited.
+
+    The attempt was counted with `throttles.count_confirmation` at `now`. Raises Throttled as `authenticate`.
+    """
+    operator = authenticate(session, email, typed)
+    outcome = "failed" if operator is None else "succeeded"
+    audit.record(session, actor=email, action=f"confirmation.{outcome}", subject=email, address=address)
+    if operator is None:
+        return False
+    throttles.give_back_confirmation(session, operator.id, now=now)
+    sessions.confirm(session, session_id, now=now)
+    return True
 
 
 def log_out(session: Session, token: str, *, address: str, now: datetime) -> None:

@@ -31,6 +31,11 @@ class Found:
     operator_id: UUID
     email: str
     role: str
+    timezone: str | None
+    page_size: int
+    single_keys: bool
+    has_second_factor: bool
+    confirmed_at: datetime
 
 
 def start(session: Session, operator_id: UUID, *, address: str, user_agent: str, now: datetime) -> str:
@@ -43,6 +48,7 @@ def start(session: Session, operator_id: UUID, *, address: str, user_agent: str,
         user_agent="".join(filter(str.isprintable, user_agent))[:USER_AGENT_LENGTH],
         created_at=now,
         seen_at=now,
+        confirmed_at=now,
     )
     session.add(row)
     session.flush()
@@ -63,8 +69,13 @@ def find(
             OperatorSession.id,
             OperatorSession.operator_id,
             OperatorSession.seen_at,
+            OperatorSession.confirmed_at,
             Operator.email,
             Operator.role,
+            Operator.timezone,
+            Operator.page_size,
+            Operator.single_keys,
+            Operator.totp_since,
         )
         .join(Operator, Operator.id == OperatorSession.operator_id)
         .where(
@@ -84,7 +95,22 @@ def find(
             .where(OperatorSession.id == row.id, OperatorSession.seen_at <= written_before)
             .values(seen_at=now)
         )
-    return Found(session_id=row.id, operator_id=row.operator_id, email=row.email, role=row.role)
+    return Found(
+        session_id=row.id,
+        operator_id=row.operator_id,
+        email=row.email,
+        role=row.role,
+        timezone=row.timezone,
+        page_size=row.page_size,
+        single_keys=row.single_keys,
+        has_second_factor=row.totp_since is not None,
+        confirmed_at=row.confirmed_at,
+    )
+
+
+def confirm(session: Session, session_id: UUID, *, now: datetime) -> None:
+    """Note that the operator of this session has just proved again who they are."""
+    session.execute(update(OperatorSession).where(OperatorSession.id == session_id).values(confirmed_at=now))
 
 
 def end(session: Session, token: str, *, now: datetime) -> UUID | None:

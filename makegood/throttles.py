@@ -1,7 +1,8 @@
 """Throttles: attempts counted per window in PostgreSQL, because counters in memory are per process.
 
 An attempt is counted before it is made, and the caller commits the count before it goes on: neither a failure
-that rolls back nor attempts side by side slip past. What succeeds is given back: only failures add up.
+that rolls back nor attempts side by side slip past. Of log-ins and keys what succeeds is given back, so that only
+failures add up; searches, exports, refunds and figures all count, for each operator or key.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import hashlib
 import ipaddress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 from sqlalchemy import delete, update
 from sqlalchemy.dialects.postgresql import insert
@@ -21,20 +23,41 @@ from makegood.models import Throttle
 
 @dataclass(frozen=True)
 class Limit:
-    """At most so many failed attempts in each window."""
+    """At most so many attempts in each window; `noun` is what they are called, in the plural."""
 
     scope: str
     attempts: int
     window: timedelta
+    noun: str = "attempts"
 
 
 LOGINS = Limit("login", 1000, timedelta(minutes=5))
 LOGINS_PER_ADDRESS = Limit("login_address", 20, timedelta(minutes=5))
 LOGINS_PER_EMAIL = Limit("login_email", 10, timedelta(minutes=5))
+CONFIRMATIONS = Limit("confirmation", 10, timedelta(minutes=5))
 FAILED_KEYS_PER_ADDRESS = Limit("api_key_address", 60, timedelta(minutes=1))
+SEARCHES = Limit("search", 120, timedelta(minutes=1), "searches")
+EXPORTS = Limit("export", 20, timedelta(minutes=10), "exports")
+REFUNDS = Limit("refund", 60, timedelta(minutes=1), "refunds")
+STATS = Limit("stats", 120, timedelta(minutes=1), "requests for figures")
+FOR_EACH_OPERATOR = (SEARCHES, EXPORTS, REFUNDS, STATS)
 
 
-def hit(session: Session, scope: str, subject: str, limit: int, window: timedelta, *, now: datetime) -> None:
+def count(session: Session, limit: Limit, subject: str, *, now: datetime) -> None:
+    """Count one attempt of an operator or key, which is not given back. Raises Throttled. Then commit at once."""
+    hit(session, limit.scope, subject, limit.attempts, limit.window, now=now, noun=limit.noun)
+
+
+def hit(
+    session: Session,
+    scope: str,
+    subject: str,
+    limit: int,
+    window: timedelta,
+    *,
+    now: datetime,
+    noun: str = "attempts",
+) -> None:
     """Count one attempt of `subject` in the current window.
 
     Raises Throttled, with `retry_after` in seconds, when `limit` attempts were counted before; then nothing
@@ -53,7 +76,7 @@ def hit(session: Session, scope: str, subject: str, limit: int, window: timedelt
     )
     if counted is None:
         retry_after = max(1, -((now - start - window) // timedelta(seconds=1)))
-        raise Throttled(f"Too many attempts. Try again in {_spoken(retry_after)}.", retry_after=retry_after)
+        raise Throttled(f"Too many {noun}. Try again in {_spoken(retry_after)}.", retry_after=retry_after)
 
 
 def give_back(session: Session, scope: str, subject: str, window: timedelta, *, now: datetime) -> None:
@@ -83,6 +106,17 @@ def give_back_login(session: Session, email: str, address: str, *, now: datetime
     """Uncount the attempt that `count_login` counted at `now`: it succeeded."""
     for limit, subject in _login_subjects(email, address):
         give_back(session, limit.scope, subject, limit.window, now=now)
+
+
+def count_confirmation(session: Session, operator_id: UUID, *, now: datetime) -> None:
+    """Count an operator's attempt to prove who they are. Raises Throttled. Then commit at once."""
+    limit = CONFIRMATIONS
+    hit(session, limit.scope, str(operator_id), limit.attempts, limit.window, now=now)
+
+
+def give_back_confirmation(session: Session, operator_id: UUID, *, now: datetime) -> None:
+    """Uncount the attempt that `count_confirmation` counted at `now`: it succeeded."""
+    give_back(session, CONFIRMATIONS.scope, str(operator_id), CONFIRMATIONS.window, now=now)
 
 
 def count_failed_key(session: Session, address: str, *, now: datetime) -> None:

@@ -1,5 +1,6 @@
 """The tables. Import models from here."""
 
+from makegood.models.approvals import Approval, RefundLimit
 from makegood.models.base import Base
 from makegood.models.bills import Bill, BillLine
 from makegood.models.bulk_refunds import BulkRefund, BulkRefundItem, Reversal
@@ -39,6 +40,7 @@ from makegood.models.rollups import (
 __all__ = [
     "Alert",
     "ApiKey",
+    "Approval",
     "AuditEntry",
     "Balance",
     "Base",
@@ -78,6 +80,7 @@ __all__ = [
     "Recompute",
     "RecoveryCode",
     "Refund",
+    "RefundLimit",
     "RefundPolicy",
     "Reversal",
     "RollupState",

@@ -1,4 +1,4 @@
-"""Operators, their sessions, API keys, throttles, the audit log and alerts."""
+"""Operators, their invitations, second factors and sessions, API keys, throttles, the audit log and alerts."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ class Operator(Base):
     __table_args__ = (
         CheckConstraint("role IN ('viewer', 'support', 'admin')", name="role"),
         CheckConstraint("email = lower(email)", name="email"),
+        CheckConstraint("page_size IN (25, 50, 100, 200)", name="page_size"),
+        CheckConstraint("num_nonnulls(totp_secret, totp_since, totp_step) IN (0, 3)", name="totp"),
         Index("uq_operators_email", "email", unique=True),
     )
 
@@ -30,6 +32,70 @@ class Operator(Base):
     role: Mapped[str]
     password_hash: Mapped[str]
     disabled_at: Mapped[datetime | None]
+    created_at: Mapped[Written]
+    timezone: Mapped[str | None]
+    """The operator's own; None is the reporting time zone."""
+    page_size: Mapped[int] = mapped_column(server_default=text("50"))
+    single_keys: Mapped[bool] = mapped_column(server_default=text("true"))
+    """Whether single keys are shortcuts."""
+    totp_secret: Mapped[bytes | None]
+    """Sealed; see `secrets_at_rest`."""
+    totp_since: Mapped[datetime | None]
+    totp_step: Mapped[int | None]
+    """The time step of the last code that was accepted: no code works twice."""
+
+
+class RecoveryCode(Base):
+    """One of the codes that stand in for a lost second factor, stored as a hash. Each works once."""
+
+    __tablename__ = "recovery_codes"
+
+    operator_id: Mapped[UUID] = mapped_column(ForeignKey("operators.id"), primary_key=True)
+    code_hash: Mapped[bytes] = mapped_column(primary_key=True)
+    used_at: Mapped[datetime | None]
+    created_at: Mapped[Written]
+
+
+class LoginChallenge(Base):
+    """A log-in whose password was right and whose code is awaited. It opens nothing by itself."""
+
+    __tablename__ = "login_challenges"
+    __table_args__ = (
+        Index("uq_login_challenges_token", "token_hash", unique=True),
+        Index("ix_login_challenges_operator", "operator_id"),
+    )
+
+    id: Mapped[UUIDKey]
+    operator_id: Mapped[UUID] = mapped_column(ForeignKey("operators.id"))
+    token_hash: Mapped[bytes]
+    created_at: Mapped[datetime]
+
+
+class Invitation(Base):
+    """A link with which somebody becomes an operator and sets the password. Stored as a hash; it works once."""
+
+    __tablename__ = "invitations"
+    __table_args__ = (
+        CheckConstraint("role IN ('viewer', 'support', 'admin')", name="role"),
+        CheckConstraint("email = lower(email)", name="email"),
+        CheckConstraint("num_nonnulls(accepted_at, withdrawn_at) < 2", name="ended"),
+        Index("uq_invitations_token", "token_hash", unique=True),
+        Index(
+            "uq_invitations_open",
+            "email",
+            unique=True,
+            postgresql_where=text("accepted_at IS NULL AND withdrawn_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[UUIDKey]
+    email: Mapped[str]
+    role: Mapped[str]
+    token_hash: Mapped[bytes]
+    invited_by: Mapped[str]
+    expires_at: Mapped[datetime]
+    accepted_at: Mapped[datetime | None]
+    withdrawn_at: Mapped[datetime | None]
     created_at: Mapped[Written]
 
 
@@ -50,6 +116,8 @@ class OperatorSession(Base):
     created_at: Mapped[datetime]
     seen_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
+    confirmed_at: Mapped[datetime]
+    """When the operator last proved who they are: at log-in, or asked again."""
 
 
 class ApiKey(Base):
@@ -68,6 +136,10 @@ class ApiKey(Base):
     scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
     revoked_at: Mapped[datetime | None]
     created_at: Mapped[Written]
+    created_by: Mapped[str | None]
+    revoked_by: Mapped[str | None]
+    used_at: Mapped[datetime | None]
+    """When it was last used, to the hour."""
 
 
 class Throttle(Base):
