@@ -41,8 +41,8 @@ CHECKS = {
                                   g.remaining, g.credits, m.credits, m.given)
           FROM grants g
           LEFT JOIN (SELECT grant_id, sum(credits) AS credits,
-                            sum(credits) FILTER (WHERE kind IN ('grant', 'adjustment')
-                                                    OR origin_grant_id IS NOT NULL) AS given
+                            sum(credits) FILTER (WHERE kind = 'grant' OR (kind = 'adjustment' AND credits > 0)
+                                                    OR (kind = 'refund' AND origin_grant_id IS NOT NULL)) AS given
                        FROM movements JOIN credit_transactions t ON t.id = transaction_id GROUP BY 1) AS m
             ON m.grant_id = g.id
          WHERE g.remaining <> coalesce(m.credits, 0) OR g.credits IS DISTINCT FROM m.given
@@ -52,7 +52,7 @@ CHECKS = {
           FROM movements m
           JOIN credit_transactions t ON t.id = m.transaction_id
           JOIN grants g ON g.id = m.grant_id
-         WHERE (t.kind IN ('charge', 'refund') AND g.expires_at <= t.occurred_at)
+         WHERE (t.kind IN ('charge', 'refund', 'reversal', 'adjustment') AND g.expires_at <= t.occurred_at)
             OR (t.kind = 'expiry' AND g.expires_at > t.occurred_at)""",
     "a generation is charged once, what it says": """
         SELECT g.id::text, format('charged %s, ledger %s in %s', g.credits_charged, sum(t.amount), count(t.id))
@@ -60,24 +60,36 @@ CHECKS = {
           LEFT JOIN credit_transactions t
             ON t.generation_id = g.id AND t.customer_id = g.customer_id AND t.kind = 'charge'
          GROUP BY g.id HAVING count(t.id) <> 1 OR sum(t.amount) <> -g.credits_charged""",
-    "refunds, their ledger rows and the generation agree, and never exceed the charge": """
-        SELECT g.id::text, format('charged %s, refunded %s, refunds %s, ledger %s', g.credits_charged,
-                                  g.credits_refunded, sum(r.credits), sum(t.amount))
+    "refunds, reversals, their ledger rows and the generation agree, and never exceed the charge": """
+        SELECT g.id::text, format('charged %s, refunded %s, refunds %s, reversals %s, ledger %s', g.credits_charged,
+                                  g.credits_refunded, sum(r.credits), sum(v.credits), sum(t.amount))
           FROM generations g
-          LEFT JOIN credit_transactions t ON t.generation_id = g.id AND t.kind = 'refund'
+          LEFT JOIN credit_transactions t ON t.generation_id = g.id AND t.kind IN ('refund', 'reversal')
           LEFT JOIN refunds r ON r.transaction_id = t.id
+          LEFT JOIN reversals v ON v.transaction_id = t.id
          GROUP BY g.id
         HAVING g.credits_refunded NOT BETWEEN 0 AND g.credits_charged
             OR coalesce(sum(t.amount), 0) <> g.credits_refunded
-            OR coalesce(sum(r.credits), 0) <> g.credits_refunded
-            OR bool_or(t.amount IS DISTINCT FROM r.credits) OR bool_or(r.generation_id <> g.id)""",
+            OR coalesce(sum(r.credits), 0) - coalesce(sum(v.credits), 0) <> g.credits_refunded
+            OR bool_or(t.amount IS DISTINCT FROM coalesce(r.credits, -v.credits))
+            OR bool_or(coalesce(r.generation_id, v.generation_id) <> g.id)""",
+    "a reversal takes back one refund, from the grants that it went to": """
+        SELECT v.refund_id::text, format('%s reversed, movements %s', v.credits, moved.credits)
+          FROM reversals v
+          JOIN refunds r ON r.id = v.refund_id
+          LEFT JOIN LATERAL (
+                SELECT array_agg((grant_id, credits)) AS credits
+                  FROM (SELECT grant_id, sum(credits) AS credits FROM movements
+                         WHERE transaction_id IN (v.transaction_id, r.transaction_id)
+                         GROUP BY 1 HAVING sum(credits) <> 0) AS m) AS moved ON true
+         WHERE moved.credits IS NOT NULL OR v.credits <> r.credits OR r.origin = 'automatic'""",
     "a refund goes back to the grants that the charge came from": """
         SELECT t.generation_id::text, format('grant %s: drawn minus returned %s', origin.id, -sum(m.credits))
           FROM credit_transactions t
           JOIN movements m ON m.transaction_id = t.id
           JOIN grants origin ON origin.id = coalesce(m.origin_grant_id, m.grant_id)
           JOIN grants g ON g.id = m.grant_id
-         WHERE t.kind IN ('charge', 'refund')
+         WHERE t.kind IN ('charge', 'refund', 'reversal')
          GROUP BY t.generation_id, origin.id
         HAVING sum(m.credits) > 0 OR bool_or(g.source <> origin.source)""",
     "only failed and cancelled generations are refunded automatically, once for each": """
@@ -101,15 +113,59 @@ CHECKS = {
           FROM refunds r
           JOIN credit_transactions t ON t.id = r.transaction_id
           JOIN generations g ON g.id = r.generation_id
+          LEFT JOIN reversals v ON v.refund_id = r.id
          GROUP BY g.id
-        HAVING sum(r.loss_micros) <> coalesce(g.cost_micros, 0)
-            OR (array_agg(r.loss_micros ORDER BY t.entry))[1] <> sum(r.loss_micros)""",
+        HAVING sum(r.loss_micros) <> CASE WHEN count(v.id) = count(*) THEN 0 ELSE coalesce(g.cost_micros, 0) END
+            OR (array_agg(r.loss_micros ORDER BY v.id IS NOT NULL, t.entry))[1] <> sum(r.loss_micros)""",
     "a refund by hand has its audit entry": """
         SELECT r.generation_id::text, format('%s refunds, %s entries', r.count, a.count)
           FROM (SELECT generation_id, count(*) FROM refunds WHERE origin = 'manual' GROUP BY 1) AS r
           FULL JOIN (SELECT subject, count(*) FROM audit_entries WHERE action = 'refund.issued' GROUP BY 1) AS a
             ON a.subject = 'generation:' || r.generation_id
          WHERE r.count IS DISTINCT FROM a.count""",
+    "an adjustment by hand has its audit entry": """
+        SELECT coalesce('customer:' || c.customer_id, a.subject),
+               format('%s adjustments, %s entries', c.count, a.count)
+          FROM (SELECT customer_id, count(*) FROM credit_adjustments GROUP BY 1) AS c
+          FULL JOIN (SELECT subject, count(*) FROM audit_entries WHERE action = 'credits.adjusted' GROUP BY 1) AS a
+            ON a.subject = 'customer:' || c.customer_id
+         WHERE c.count IS DISTINCT FROM a.count""",
+    "a reversal has its audit entry": """
+        SELECT coalesce('refund:' || v.refund_id, a.subject), format('reversal %s, %s entries', v.id, a.count)
+          FROM reversals v
+          FULL JOIN (SELECT subject, count(*) FROM audit_entries WHERE action = 'refund.reversed' GROUP BY 1) AS a
+            ON a.subject = 'refund:' || v.refund_id
+         WHERE v.id IS NULL OR a.count IS DISTINCT FROM 1""",
+    "a bulk refund has refunded what it counts, of what was confirmed": """
+        SELECT b.id::text, format('counts %s/%s/%s, %s credits, generations %s/%s/%s of %s, refunds %s', b.refunded,
+                                  b.skipped, b.failed, b.credits_refunded, i.refunded, i.skipped, i.failed,
+                                  i.generations, i.returned)
+          FROM bulk_refunds b
+          LEFT JOIN (SELECT i.bulk_refund_id AS id, count(*) AS generations, sum(i.credits) AS credits,
+                            count(*) FILTER (WHERE outcome = 'refunded') AS refunded,
+                            count(*) FILTER (WHERE outcome = 'skipped') AS skipped,
+                            count(*) FILTER (WHERE outcome = 'failed') AS failed,
+                            coalesce(sum(r.credits), 0) AS returned, count(r.id) AS refunds,
+                            bool_or(r.credits > i.credits) AS beyond,
+                            bool_or(r.id IS DISTINCT FROM i.refund_id) AS strange
+                       FROM bulk_refund_items i
+                       LEFT JOIN refunds r
+                         ON r.bulk_refund_id = i.bulk_refund_id AND r.generation_id = i.generation_id
+                      GROUP BY 1) AS i USING (id)
+         WHERE (b.generations, b.credits, b.refunded, b.skipped, b.failed, b.credits_refunded, b.refunded)
+               IS DISTINCT FROM
+               (i.generations, i.credits, i.refunded, i.skipped, i.failed, i.returned, i.refunds)
+            OR i.beyond OR i.strange""",
+    "a bulk refund has an audit entry when it begins, and one with all it refunded when it ends": """
+        SELECT b.id::text, format('%s: %s begun, %s ended', b.state, a.begun, a.ended)
+          FROM bulk_refunds b
+          LEFT JOIN (SELECT subject, count(*) FILTER (WHERE action = 'bulk_refund.confirmed') AS begun,
+                            count(*) FILTER (WHERE action = 'bulk_refund.finished') AS ended,
+                            sum(jsonb_array_length(details -> 'generations')) AS named
+                       FROM audit_entries WHERE action IN ('bulk_refund.confirmed', 'bulk_refund.finished')
+                      GROUP BY 1) AS a ON a.subject = 'bulk_refund:' || b.id
+         WHERE (a.begun, a.ended) IS DISTINCT FROM (1, (b.state = 'finished')::int)
+            OR b.state = 'finished' AND a.named IS DISTINCT FROM b.refunded""",
     "an applied callback has ended its generation": """
         SELECT c.id::text, g.status FROM callbacks c JOIN generations g ON g.id = c.generation_id
          WHERE c.state = 'applied' AND g.ended_at IS NULL""",
@@ -172,12 +228,13 @@ CHECKS = {
                                            e.refunds, e.credits, e.loss)
           FROM (SELECT generation_id, issued_at AS at, reason, origin, count(*) AS refunds, sum(credits) AS credits,
                        sum(loss_micros) AS loss
-                  FROM refunds GROUP BY 1, 2, 3, 4) AS r
+                  FROM refunds WHERE id NOT IN (SELECT refund_id FROM reversals) GROUP BY 1, 2, 3, 4) AS r
           FULL JOIN (SELECT generation_id, at, reason, origin, sum(refunds) AS refunds,
                             sum(credits_refunded) AS credits, sum(loss_micros) AS loss
                        FROM events WHERE refunds <> 0 OR loss_micros <> 0 GROUP BY 1, 2, 3, 4) AS e
             USING (generation_id, at, reason, origin)
-         WHERE (r.refunds, r.credits, r.loss) IS DISTINCT FROM (e.refunds, e.credits, e.loss)""",
+         WHERE (coalesce(r.refunds, 0), coalesce(r.credits, 0), coalesce(r.loss, 0))
+               IS DISTINCT FROM (coalesce(e.refunds, 0), coalesce(e.credits, 0), coalesce(e.loss, 0))""",
 }
 """What must hold, as a sentence, and the query that finds what does not: subject, and what was found."""
 

@@ -13,18 +13,20 @@ from datetime import UTC, date, datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select, text
+from sqlalchemy import exists, func, select, text
 from sqlalchemy.orm import Session
 
 from makegood.calendars import local_day, month_of, next_month, start_of
 from makegood.errors import NotFound
 from makegood.ids import uuid7
-from makegood.models import Balance, CreditTransaction, Grant, Movement
+from makegood.models import Balance, CreditTransaction, Grant, Movement, Refund, Reversal
 
 GIVE = text(
     "SELECT give_credits(:grant, :transaction, :customer, :source, :credits, :expires_at, :month, "
     ":actor, :reason, :at)"
 )
+TAKE = text("SELECT post(:transaction, :customer, 'adjustment', :amount, :actor, :reason, :at)")
+DRAW = text("SELECT draw(:transaction, :customer, :credits)")
 LOCK = text("SELECT balance FROM lock_balance(:customer, :at)")
 
 
@@ -88,6 +90,28 @@ def post(
     return session.get_one(Grant, grant_id)
 
 
+def take(
+    session: Session, customer_id: str, credits: int, *, actor: str, reason: str, at: datetime | None = None
+) -> UUID:
+    """Take credits away by an adjustment, from the grants in the order in which they are spent.
+
+    The caller holds the balance's lock and has seen that so many are there. Returns the ledger row's id.
+    """
+    transaction_id = uuid7()
+    values = {
+        "transaction": transaction_id,
+        "customer": customer_id,
+        "amount": -credits,
+        "credits": credits,
+        "actor": actor,
+        "reason": reason,
+        "at": at or datetime.now(UTC),
+    }
+    session.execute(TAKE, values)
+    session.execute(DRAW, values)
+    return transaction_id
+
+
 def transactions(
     session: Session, customer_id: str, *, before: int | None = None, limit: int = 50
 ) -> list[CreditTransaction]:
@@ -113,10 +137,12 @@ def movements(session: Session, transaction_ids: Sequence[UUID]) -> dict[UUID, l
 
 
 def consumed(session: Session, customer_id: str, start: datetime, end: datetime) -> Consumed:
-    """Credits charged and refunded in the half-open range [start, end)."""
+    """Credits charged and refunded in the half-open range [start, end). A refund that was reversed is none."""
+    reversed_ = exists().where(Reversal.refund_id == Refund.id, Refund.transaction_id == CreditTransaction.id)
+    returned = (CreditTransaction.kind == "refund") & ~reversed_
     query = select(
         func.coalesce(-func.sum(CreditTransaction.amount).filter(CreditTransaction.kind == "charge"), 0),
-        func.coalesce(func.sum(CreditTransaction.amount).filter(CreditTransaction.kind == "refund"), 0),
+        func.coalesce(func.sum(CreditTransaction.amount).filter(returned), 0),
     ).where(
         CreditTransaction.customer_id == customer_id,
         CreditTransaction.occurred_at >= start,

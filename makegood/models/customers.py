@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, literal_column
 from sqlalchemy.orm import Mapped, mapped_column
 
 from makegood.models.base import Base, Count, Written, foreign_text
@@ -27,7 +27,14 @@ class Customer(Base):
     __tablename__ = "customers"
     __table_args__ = (
         CheckConstraint(foreign_text("id"), name="id"),
-        Index("ix_customers_email", text("lower(email)")),
+        # Beginnings are found whatever the database's collation.
+        Index(
+            "ix_customers_email",
+            literal_column("lower(email)").label("address"),
+            postgresql_ops={"address": "text_pattern_ops"},
+        ),
+        Index("ix_customers_beginning", "id", postgresql_ops={"id": "text_pattern_ops"}),
+        Index("ix_customers_newest", "created_at", "id"),
         Index("ix_customers_tier", "tier"),
     )
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from makegood import books, grants, refunds
+from makegood import adjustments, books, grants, refunds
 from makegood.models import Refund
 from tests.making import TERMS, make_customer, make_generation
 
@@ -44,6 +44,7 @@ TAMPERING = [
     "UPDATE generations SET credits_refunded = 9 WHERE status = 'failed'",
     "UPDATE refunds SET loss_micros = loss_micros + 1",
     "DELETE FROM audit_entries",
+    "UPDATE credit_adjustments SET customer_id = 'another'",
     IN_FLIGHT_CALLBACK,
     "UPDATE idempotency_keys SET resource_id = gen_random_uuid()",
     "UPDATE customers SET tier = 'pro'",
@@ -64,6 +65,13 @@ def refund_by_hand(session: Session, generation_id: UUID) -> Refund:
     )  # fmt: skip
 
 
+def adjust(session: Session, customer_id: str) -> None:
+    """An operator takes 3 credits."""
+    adjustments.adjust(
+        session, customer_id, -3, reason="other", note="x", actor="ops", idempotency_key="form", at=START
+    )
+
+
 @pytest.mark.parametrize(("sentence", "tampering"), list(zip(books.CHECKS, TAMPERING, strict=True)))
 def test_tampering_is_found(session: Session, sentence: str, tampering: str) -> None:
     customer_id = make_customer(session, 95, at=START)
@@ -71,6 +79,7 @@ def test_tampering_is_found(session: Session, sentence: str, tampering: str) -> 
     for status in ("submitted", "failed", "succeeded"):
         generation_id = make_generation(session, customer_id, credits=10, status=status, at=START)
     refund_by_hand(session, generation_id)
+    adjust(session, customer_id)
     session.execute(text(RECOMPUTE))
     session.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
     assert books.violations(session) == []

@@ -39,7 +39,8 @@ def test_every_row_leads_to_its_generation_and_its_customer(operator: FlaskClien
     for generation_id in three:
         assert operator.get(f"/admin/generations/{generation_id}").status_code == 200
     link = re.search(r'href="(/admin/customers/[^"]+)"', page)
-    assert link and operator.get(link[1]).status_code == 200
+    assert link
+    assert operator.get(link[1]).status_code == 200
 
 
 def test_the_file_has_the_rows_of_the_screen(operator: FlaskClient, three: list[str]) -> None:
