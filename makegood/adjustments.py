@@ -79,8 +79,8 @@ def adjust(
         "credits": credits,
         "reason": reason,
         "note": adjustment.note,
-        "balance_before": before,
-        "balance_after": before + credits,
+        "before": {"balance": before},
+        "after": {"balance": before + credits},
     }
     audit.record(
         session,

@@ -17,11 +17,21 @@ from makegood.models import Operator
 from makegood.models.operators import ROLES
 
 ACTIONS = frozenset(
-    {"view", "refund", "acknowledge", "apply_callback", "switch_provider", "edit_prices", "check_bills"}
+    {
+        "view",
+        "refund",
+        "acknowledge",
+        "apply_callback",
+        "write_note",
+        "adjust_credits",
+        "switch_provider",
+        "edit_prices",
+        "check_bills",
+    }
 )
 PERMISSIONS: dict[str, frozenset[str]] = {
     "viewer": frozenset({"view"}),
-    "support": frozenset({"view", "refund", "acknowledge", "apply_callback"}),
+    "support": frozenset({"view", "refund", "acknowledge", "apply_callback", "write_note"}),
     "admin": ACTIONS,
 }
 EMAIL = re.compile(r"[!-?A-~]{1,64}@[!-?A-~]{1,189}")

@@ -51,8 +51,8 @@ def test_given_credits_are_a_grant_of_their_own_with_ledger_row_and_audit_entry(
         "credits": 7,
         "reason": "goodwill",
         "note": "They waited an hour.",
-        "balance_before": 15,
-        "balance_after": 22,
+        "before": {"balance": 15},
+        "after": {"balance": 22},
     }
 
 
