@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from makegood import rollups
 from makegood.rollups import State
-from makegood.stats.facts import BUCKET
+from makegood.stats.pieces import BUCKET
 from makegood.stats.figures import MEASURE_NAMES, Usage
 
 _COLUMNS = ", ".join(MEASURE_NAMES)

@@ -1,9 +1,11 @@
-"""The queries behind the figures: buckets and the tail of events above the watermark."""
+"""The queries behind the figures: days, buckets, and the tail of events above the watermark."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Row, text
@@ -11,23 +13,37 @@ from sqlalchemy.orm import Session
 
 from makegood.calendars import start_of
 from makegood.rollups import State
+from makegood.stats import pieces
 from makegood.stats.figures import MEASURE_NAMES, Usage
+from makegood.stats.pieces import Interval, next_bucket
 
 _COLUMNS = ", ".join(MEASURE_NAMES)
 _SUMS = ", ".join(f"coalesce(sum({name}), 0)::bigint AS {name}" for name in MEASURE_NAMES)
-BUCKET = timedelta(minutes=15)
 
-DAYS = text(
+STEPS = text(
     f"""
-    SELECT day, provider, tier, {_SUMS}, max(last_charged_at) AS last_charged_at
-      FROM (SELECT day, provider, tier, {_COLUMNS}, last_charged_at FROM rollup_days
-             WHERE :valid AND day >= :first AND day <= :last
+    SELECT step - 1 AS step, provider, tier, {_SUMS}, max(last_charged_at) AS last_charged_at
+      FROM (SELECT width_bucket(day, CAST(:days AS date[])) AS step, provider, tier, {_COLUMNS}, last_charged_at
+              FROM unnest(CAST(:days_since AS date[]), CAST(:days_until AS date[])) AS pieces (since, until)
+              JOIN rollup_days ON day >= since AND day < until WHERE :valid
              UNION ALL
-            SELECT CAST(at AT TIME ZONE :zone AS date), provider, tier, {_COLUMNS},
+            SELECT width_bucket(bucket, CAST(:starts AS timestamptz[])), provider, tier, {_COLUMNS}, last_charged_at
+              FROM unnest(CAST(:buckets_since AS timestamptz[]), CAST(:buckets_until AS timestamptz[]))
+                   AS pieces (since, until)
+              JOIN rollup_buckets ON bucket >= since AND bucket < until WHERE :valid
+             UNION ALL
+            SELECT width_bucket(at, CAST(:starts AS timestamptz[])), provider, tier, {_COLUMNS},
+                   CASE WHEN generations > 0 THEN at END
+              FROM unnest(CAST(:edges_since AS timestamptz[]), CAST(:edges_until AS timestamptz[]))
+                   AS pieces (since, until)
+              JOIN events ON at >= since AND at < until
+             WHERE xid < CAST(:watermark AS xid8) AND provider <> ''
+             UNION ALL
+            SELECT width_bucket(at, CAST(:starts AS timestamptz[])), provider, tier, {_COLUMNS},
                    CASE WHEN generations > 0 THEN at END
               FROM events WHERE xid >= CAST(:watermark AS xid8) AND provider <> '' AND at >= :start AND at < :end
            ) AS facts
-     GROUP BY day, provider, tier
+     GROUP BY step, provider, tier
     """  # noqa: S608 (made of our own column names)
 )
 RECENT = text(
@@ -61,6 +77,17 @@ TIERS = text(
 
 
 @dataclass(frozen=True)
+class Fact:
+    """The usage of one step (its position, from 0), provider and tier."""
+
+    step: int
+    provider: str
+    tier: str
+    usage: Usage
+    last_charged_at: datetime | None
+
+
+@dataclass(frozen=True)
 class DayFact:
     """The usage of one day, provider and tier."""
 
@@ -80,20 +107,23 @@ class Recent:
     failed_in_hour: int
 
 
-def by_day(session: Session, state: State, first: date, last: date, timezone: ZoneInfo) -> list[DayFact]:
-    """Usage by day, provider and tier, for the days from `first` to `last`."""
-    values = {
-        "valid": state.valid,
-        "watermark": state.watermark,
-        "first": first,
-        "last": last,
-        "zone": timezone.key,
-        "start": start_of(first, timezone),
-        "end": start_of(last + timedelta(days=1), timezone),
-    }
+def by_step(session: Session, state: State, steps: Sequence[Interval], timezone: ZoneInfo) -> list[Fact]:
+    """Usage by step, provider and tier, for half-open steps that follow on each other without a gap, in whatever
+    time zone they were cut; `timezone` is the reporting one."""
+    values = {"valid": state.valid, "watermark": state.watermark, **pieces.cut(steps, timezone).parameters()}
     return [
-        DayFact(row.day, row.provider, row.tier, _usage(row), row.last_charged_at)
-        for row in session.execute(DAYS, values)
+        Fact(row.step, row.provider, row.tier, _usage(row), row.last_charged_at)
+        for row in session.execute(STEPS, values)
+    ]
+
+
+def by_day(session: Session, state: State, first: date, last: date, timezone: ZoneInfo) -> list[DayFact]:
+    """Usage by day, provider and tier, for the days from `first` to `last` of the reporting time zone."""
+    days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    steps = [(start_of(day, timezone), start_of(day + timedelta(days=1), timezone)) for day in days]
+    return [
+        DayFact(days[fact.step], fact.provider, fact.tier, fact.usage, fact.last_charged_at)
+        for fact in by_step(session, state, steps, timezone)
     ]
 
 
@@ -105,9 +135,9 @@ def recent(session: Session, state: State, at: datetime) -> Recent:
         "valid": state.valid,
         "watermark": state.watermark,
         "day": day,
-        "whole_day": _next_bucket(day),
+        "whole_day": next_bucket(day),
         "hour": hour,
-        "whole_hour": _next_bucket(hour),
+        "whole_hour": next_bucket(hour),
     }
     return Recent(*session.execute(RECENT, values).one())
 
@@ -118,10 +148,5 @@ def tier_totals(session: Session, state: State) -> list[Row[tuple[str, int, int,
     return list(session.execute(TIERS, values))
 
 
-def _usage(row: Row[tuple[object, ...]]) -> Usage:
+def _usage(row: Row[Any]) -> Usage:
     return Usage(*(getattr(row, name) for name in MEASURE_NAMES))
-
-
-def _next_bucket(at: datetime) -> datetime:
-    epoch = datetime(2000, 1, 1, tzinfo=UTC)
-    return epoch + BUCKET * -((epoch - at) // BUCKET)
