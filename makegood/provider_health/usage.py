@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 
 from makegood import rollups
 from makegood.rollups import State
-from makegood.stats.pieces import BUCKET
 from makegood.stats.figures import MEASURE_NAMES, Usage
+from makegood.stats.pieces import BUCKET
 
 _COLUMNS = ", ".join(MEASURE_NAMES)
 _SUMS = ", ".join(f"coalesce(sum({name}), 0)::bigint AS {name}" for name in MEASURE_NAMES)

@@ -27,7 +27,8 @@ STEPS = text(
               FROM unnest(CAST(:days_since AS date[]), CAST(:days_until AS date[])) AS pieces (since, until)
               JOIN rollup_days ON day >= since AND day < until WHERE :valid
              UNION ALL
-            SELECT width_bucket(bucket, CAST(:starts AS timestamptz[])), provider, tier, {_COLUMNS}, last_charged_at
+            SELECT width_bucket(bucket, CAST(:starts AS timestamptz[])), provider, tier, {_COLUMNS},
+                   last_charged_at
               FROM unnest(CAST(:buckets_since AS timestamptz[]), CAST(:buckets_until AS timestamptz[]))
                    AS pieces (since, until)
               JOIN rollup_buckets ON bucket >= since AND bucket < until WHERE :valid
