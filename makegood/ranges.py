@@ -103,13 +103,14 @@ class Range:
         if count <= HOURLY_UP_TO:
             return self._hours()
         if count <= DAILY_UP_TO:
-            return [self._piece(day, day, "day") for day in self.days()]
-        pieces, day = [], self.first
-        while day <= self.last:
-            last = min(next_month(day) - DAY, self.last)
-            pieces.append(self._piece(day, last, "month"))
-            day = last + DAY
-        return pieces
+            pieces = [self._piece(day, day, "day") for day in self.days()]
+        else:
+            pieces, day = [], self.first
+            while day <= self.last:
+                last = min(next_month(day) - DAY, self.last)
+                pieces.append(self._piece(day, last, "month"))
+                day = last + DAY
+        return [piece for piece in pieces if piece.start < piece.end]
 
     def _cut(self, first: date, last: date) -> datetime | None:
         """Where the part of an earlier period from `first` to `last` ends that has passed of this one."""

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from makegood.calendars import local_day, start_of
+from makegood.ranges import Range
 
 BUCKET = timedelta(minutes=15)
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
@@ -66,6 +67,12 @@ def cut(steps: Sequence[Interval], timezone: ZoneInfo) -> Pieces:
             _cut_buckets(since, until, buckets, edges)
         firsts.append(first)
     return Pieces(steps[0][0], steps[-1][1], [start for start, _ in steps], firsts, days, buckets, edges)
+
+
+def of_range(asked: Range, timezone: ZoneInfo, *, steps: bool) -> Pieces:
+    """The pieces of a range: of each of its steps, or of all of it as one."""
+    intervals = [(step.start, step.end) for step in asked.steps()] if steps else [(asked.start, asked.end)]
+    return cut(intervals, timezone)
 
 
 def next_bucket(at: datetime) -> datetime:
