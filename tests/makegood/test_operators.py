@@ -247,7 +247,7 @@ def test_an_unknown_operator_cannot_be_changed(session: Session) -> None:
     ("role", "allowed"),
     [
         ("viewer", {"view"}),
-        ("support", {"view", "refund", "acknowledge", "apply_callback"}),
+        ("support", {"view", "refund", "acknowledge", "apply_callback", "write_note"}),
         ("admin", operators.ACTIONS),
     ],
 )
