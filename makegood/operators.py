@@ -20,6 +20,8 @@ ACTIONS = frozenset(
     {
         "view",
         "refund",
+        "reverse_refund",
+        "bulk_refund",
         "acknowledge",
         "apply_callback",
         "write_note",
@@ -31,7 +33,7 @@ ACTIONS = frozenset(
 )
 PERMISSIONS: dict[str, frozenset[str]] = {
     "viewer": frozenset({"view"}),
-    "support": frozenset({"view", "refund", "acknowledge", "apply_callback", "write_note"}),
+    "support": frozenset({"view", "refund", "reverse_refund", "acknowledge", "apply_callback", "write_note"}),
     "admin": ACTIONS,
 }
 EMAIL = re.compile(r"[!-?A-~]{1,64}@[!-?A-~]{1,189}")
