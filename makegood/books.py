@@ -61,8 +61,9 @@ CHECKS = {
             ON t.generation_id = g.id AND t.customer_id = g.customer_id AND t.kind = 'charge'
          GROUP BY g.id HAVING count(t.id) <> 1 OR sum(t.amount) <> -g.credits_charged""",
     "refunds, reversals, their ledger rows and the generation agree, and never exceed the charge": """
-        SELECT g.id::text, format('charged %s, refunded %s, refunds %s, reversals %s, ledger %s', g.credits_charged,
-                                  g.credits_refunded, sum(r.credits), sum(v.credits), sum(t.amount))
+        SELECT g.id::text, format('charged %s, refunded %s, refunds %s, reversals %s, ledger %s',
+                                  g.credits_charged, g.credits_refunded, sum(r.credits), sum(v.credits),
+                                  sum(t.amount))
           FROM generations g
           LEFT JOIN credit_transactions t ON t.generation_id = g.id AND t.kind IN ('refund', 'reversal')
           LEFT JOIN refunds r ON r.transaction_id = t.id
@@ -137,9 +138,9 @@ CHECKS = {
             ON a.subject = 'refund:' || v.refund_id
          WHERE v.id IS NULL OR a.count IS DISTINCT FROM 1""",
     "a bulk refund has refunded what it counts, of what was confirmed": """
-        SELECT b.id::text, format('counts %s/%s/%s, %s credits, generations %s/%s/%s of %s, refunds %s', b.refunded,
-                                  b.skipped, b.failed, b.credits_refunded, i.refunded, i.skipped, i.failed,
-                                  i.generations, i.returned)
+        SELECT b.id::text, format('counts %s/%s/%s, %s credits, generations %s/%s/%s of %s, returned %s',
+                                  b.refunded, b.skipped, b.failed, b.credits_refunded, i.refunded, i.skipped,
+                                  i.failed, i.generations, i.returned)
           FROM bulk_refunds b
           LEFT JOIN (SELECT i.bulk_refund_id AS id, count(*) AS generations, sum(i.credits) AS credits,
                             count(*) FILTER (WHERE outcome = 'refunded') AS refunded,
@@ -226,8 +227,8 @@ CHECKS = {
     "events say of refunds what the rows say, when they were issued": """
         SELECT generation_id::text, format('rows %s/%s/%s, events %s/%s/%s', r.refunds, r.credits, r.loss,
                                            e.refunds, e.credits, e.loss)
-          FROM (SELECT generation_id, issued_at AS at, reason, origin, count(*) AS refunds, sum(credits) AS credits,
-                       sum(loss_micros) AS loss
+          FROM (SELECT generation_id, issued_at AS at, reason, origin, count(*) AS refunds,
+                       sum(credits) AS credits, sum(loss_micros) AS loss
                   FROM refunds WHERE id NOT IN (SELECT refund_id FROM reversals) GROUP BY 1, 2, 3, 4) AS r
           FULL JOIN (SELECT generation_id, at, reason, origin, sum(refunds) AS refunds,
                             sum(credits_refunded) AS credits, sum(loss_micros) AS loss
