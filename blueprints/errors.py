@@ -1,4 +1,4 @@
-"""Errors as answers: JSON for programs, a page for people, a bare status for fragments. Never a traceback."""
+"""Errors as answers: JSON for programs, a page for people, the sentence for fragments. Never a traceback."""
 
 from __future__ import annotations
 
@@ -112,7 +112,8 @@ def _answer(
         error = {"code": code, "message": message, "request_id": g.request_id, **details}
         response = jsonify({"error": error, **facts})
     elif request.headers.get("HX-Request") == "true":
-        response = Response()
+        # htmx swaps no error in; `console.js` shows the sentence.
+        response = Response(message, mimetype="text/plain")
     else:
         response = make_response(_page(status, message))
     response.status_code = status

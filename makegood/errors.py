@@ -41,6 +41,16 @@ class Conflict(MakegoodError):
     status = 409
 
 
+class NeedsApproval(MakegoodError):
+    """It is beyond what this operator may do alone: a second one has to approve it. No credits moved.
+
+    `most` in the details is what may be refunded alone now, in credits.
+    """
+
+    code = "needs_approval"
+    status = 409
+
+
 class IdempotencyConflict(Conflict):
     """The idempotency key was used for another request. No credits moved."""
 

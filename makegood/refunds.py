@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Text, bindparam, func, select, text
 from sqlalchemy.orm import Session
 
-from makegood import audit
+from makegood import audit, limits
 from makegood.errors import Conflict, Invalid, NotFound
 from makegood.ids import uuid7
 from makegood.models import Balance, Generation, Refund, RefundPolicy
@@ -116,14 +116,18 @@ def issue_manual(
     actor: str,
     idempotency_key: str,
     expected_refunded: int,
+    approved_by: str | None = None,
     address: str | None = None,
     at: datetime | None = None,
 ) -> Refund:
     """An operator's refund, with its ledger row and audit entry. A double submit returns the first refund.
 
+    It has to be within the limits of the actor or, where a second operator approved it, of that one.
     Raises NotFound; Invalid (reason, note or amount); Conflict when `expected_refunded` is no longer what has
-    been refunded. In each case no credits moved.
+    been refunded; Forbidden and NeedsApproval. In each case no credits moved.
     """
+    at = at or datetime.now(UTC)
+    operator = limits.lock(session, approved_by or actor)
     generation = session.get(
         Generation, generation_id, with_for_update={"key_share": True}, populate_existing=True
     )
@@ -145,7 +149,8 @@ def issue_manual(
             "by now. No credits moved.",
             credits_refunded=generation.credits_refunded,
         )
-    _check(generation, credits, reason, note)
+    check(generation, credits, reason, note)
+    limits.check(session, operator, credits, terms, at=at)
     refund_id = uuid7()
     values = {
         "refund": refund_id,
@@ -159,7 +164,7 @@ def issue_manual(
         "policy_version": None,
         "key": idempotency_key,
         "lifetime": terms.returned_credits_live,
-        "at": at or datetime.now(UTC),
+        "at": at,
     }
     after = session.scalar(REFUND, values) or 0
     details = {
@@ -167,9 +172,11 @@ def issue_manual(
         "reason": reason,
         "note": note.strip(),
         "customer_id": generation.customer_id,
-        "balance_before": after - credits,
-        "balance_after": after,
+        "before": {"refunded": expected_refunded, "balance": after - credits},
+        "after": {"refunded": expected_refunded + credits, "balance": after},
     }
+    if approved_by is not None:
+        details["approved_by"] = approved_by
     audit.record(
         session,
         actor=actor,
@@ -182,7 +189,8 @@ def issue_manual(
     return session.get_one(Refund, refund_id)
 
 
-def _check(generation: Generation, credits: int, reason: str, note: str) -> None:
+def check(generation: Generation, credits: int, reason: str, note: str) -> None:
+    """Whether an operator may return so many credits of this generation, for that reason. Raises Invalid."""
     left = generation.credits_charged - generation.credits_refunded
     fields = {}
     if left == 0:

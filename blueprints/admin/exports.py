@@ -29,7 +29,7 @@ from blueprints import access
 from blueprints.admin import blueprint
 from blueprints.admin.dialogs import in_place
 from extensions import db
-from makegood import audit
+from makegood import audit, throttles
 from makegood.exports import Column, column, count, lines, usd
 from makegood.stats import begin_snapshot
 
@@ -79,6 +79,7 @@ def export_table(name: str) -> str:
 
 
 @blueprint.get("/exports/<name>.csv")
+@access.throttled(throttles.EXPORTS)
 def export_csv(name: str) -> Response:
     """The file, streamed. Who took it, with which filters and how many rows, is in the audit log."""
     table = _table(name)

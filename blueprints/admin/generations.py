@@ -17,7 +17,7 @@ from blueprints import access, formats
 from blueprints.admin import blueprint
 from blueprints.admin.dialogs import in_place, leave
 from extensions import db
-from makegood import ids, refunds, stories
+from makegood import ids, refunds, stories, throttles
 from makegood.errors import Conflict, Invalid
 from makegood.stats import begin_snapshot
 
@@ -63,6 +63,7 @@ def refund_form(generation_id: UUID) -> ResponseReturnValue:
 
 @blueprint.post("/generations/<uuid:generation_id>/refund")
 @access.requires("refund")
+@access.throttled(throttles.REFUNDS)
 def refund(generation_id: UUID) -> ResponseReturnValue:
     """Refund by hand: back to the generation's page, or the form again with what is wrong."""
     form, expected = _sent(request.form)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from flask import redirect, render_template, request, url_for
 from werkzeug import Response
 
+from blueprints import access
 from blueprints.admin import blueprint
 from extensions import db
-from makegood import finding
+from makegood import finding, throttles
 
 
 @blueprint.get("/search")
+@access.throttled(throttles.SEARCHES)
 def search() -> str | Response:
     """Lead to the generation, provider job or customer that has this id; else say that there is none."""
     query = request.args.get("q", "").strip()

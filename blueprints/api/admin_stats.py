@@ -10,7 +10,7 @@ from flask import Blueprint, Response, current_app, jsonify
 from blueprints import access
 from blueprints.api.fields import MICROS, dollars, iso
 from extensions import db
-from makegood import stats
+from makegood import stats, throttles
 from makegood.stats import Overview, Usage
 
 blueprint = Blueprint("api_admin", __name__, url_prefix="/api/admin")
@@ -26,6 +26,7 @@ def check_reader() -> None:
 
 @blueprint.get("/credit-stats")
 @access.poll
+@access.throttled(throttles.STATS)
 def credit_stats() -> Response:
     """The figures of the panels, by the same functions, as of one instant."""
     stats.begin_snapshot(db.session)

@@ -92,9 +92,9 @@ def test_a_page_shows_the_sentence_and_the_request_id(ask: Ask) -> None:
     assert "ana@example.com" in answer.text
 
 
-def test_a_fragment_gets_the_bare_status(ask: Ask) -> None:
+def test_a_fragment_gets_the_sentence_alone(ask: Ask) -> None:
     answer = ask(fail(Invalid("Wrong.")), console=True, HX_Request="true")
-    assert (answer.status_code, answer.data) == (422, b"")
+    assert (answer.status_code, answer.mimetype, answer.text) == (422, "text/plain", "Wrong.")
 
 
 @pytest.mark.parametrize(("console", "kind"), [(False, "application/json"), (True, "text/html")])
@@ -164,7 +164,8 @@ def test_an_unreachable_database_is_503_with_a_sentence_everywhere() -> None:
     assert page.status_code == 503
     assert "The database does not answer. Try again in a few seconds." in page.text
     fragment = client.get("/admin/pulse", headers={"HX-Request": "true"})
-    assert (fragment.status_code, fragment.data) == (503, b"")
+    assert (fragment.status_code, fragment.mimetype) == (503, "text/plain")
+    assert fragment.text == "The database does not answer. Try again in a few seconds."
 
 
 def test_a_database_that_leaves_in_the_middle_is_503(app: Flask, ask: Ask) -> None:

@@ -17,10 +17,24 @@ import pytest
 from sqlalchemy import Engine, create_engine, func, select, text
 from sqlalchemy.orm import Session
 
-from makegood import books, callbacks, customers, generations, grants, ledger, reconcile, refunds
-from makegood.errors import Conflict, IdempotencyConflict, InsufficientCredits, MakegoodError
+from makegood import (
+    approvals,
+    books,
+    callbacks,
+    customers,
+    generations,
+    grants,
+    ledger,
+    limits,
+    operators,
+    reconcile,
+    refund_approvals,
+    refunds,
+)
+from makegood.errors import Conflict, IdempotencyConflict, InsufficientCredits, MakegoodError, NeedsApproval
 from makegood.generations import Ended
-from makegood.models import Generation, Grant, IdempotencyKey, Refund, RefundPolicy
+from makegood.limits import Limits
+from makegood.models import Approval, Generation, Grant, IdempotencyKey, Refund, RefundPolicy
 from makegood.providers.protocol import Accepted, ErrorClass, Outcome, Report
 from tests.making import FAILURE, SUCCESS, TERMS, FakeProvider, make_customer, make_generation, reserve
 
@@ -178,10 +192,29 @@ def test_fifty_reports_of_one_failure_are_one_refund(engine: Engine) -> None:
     assert (balance(engine, customer_id), count(engine, Refund)) == (100, 1)
 
 
-def by_hand(session: Session, generation_id: UUID, key: str, credits: int = 4) -> UUID:
+SUPPORT = "support@example.com"
+
+
+def limit_support(session: Session, per_refund: int, per_day: int) -> None:
+    """A support operator with these limits."""
+    operators.create(session, SUPPORT, "support", "x" * 20, actor="t")
+    wanted = {"support": Limits(per_refund, per_day, 0, None), "admin": limits.of(session, "admin")}
+    limits.publish(session, wanted, based_on=1, note="x", actor="t")
+
+
+def ask_support(session: Session, generation_id: UUID, key: str = "k") -> UUID:
+    """The support operator asks for 4 credits."""
+    asked = refund_approvals.ask(
+        session, generation_id, credits=4, reason="other", note="x", actor=SUPPORT, idempotency_key=key,
+        expected_refunded=0, at=LATER,
+    )  # fmt: skip
+    return asked.id
+
+
+def by_hand(session: Session, generation_id: UUID, key: str, credits: int = 4, actor: str = "ops") -> UUID:
     """An operator's refund of what was not refunded before."""
     refund = refunds.issue_manual(
-        session, generation_id, TERMS, credits=credits, reason="other", note="x", actor="ops",
+        session, generation_id, TERMS, credits=credits, reason="other", note="x", actor=actor,
         idempotency_key=key, expected_refunded=0, at=LATER,
     )  # fmt: skip
     return refund.id
@@ -202,6 +235,50 @@ def test_forty_operators_who_saw_the_same_page_are_one_refund_and_conflicts(engi
     results = at_once(engine, [partial(by_hand, generation_id=generation_id, key=str(n)) for n in range(40)])
     assert sum(isinstance(result, Conflict) for result in results) == 39
     assert (balance(engine, customer_id), count(engine, Refund)) == (94, 1)
+
+
+def test_an_operator_who_sends_forty_refunds_at_once_stays_within_the_days_limit(engine: Engine) -> None:
+    """Forty refunds of 4, each of another customer's generation; the day's limit is 30."""
+    committed(engine, partial(limit_support, per_refund=10, per_day=30))
+    names = committed(engine, lambda session: [make_customer(session, 95, at=START) for _ in range(40)])
+    made = [committed(engine, partial(make_generation, customer_id=name, credits=10, at=START)) for name in names]
+    results = at_once(engine, [partial(by_hand, generation_id=one, key="k", actor=SUPPORT) for one in made])
+    assert sum(isinstance(result, NeedsApproval) for result in results) == 33
+    assert count(engine, Refund) == 7
+    assert sum(balance(engine, name) for name in names) == 40 * 90 + 28
+
+
+def test_a_request_that_everybody_decides_at_once_is_decided_once(engine: Engine) -> None:
+    committed(engine, partial(limit_support, per_refund=3, per_day=30))
+    for name in ("b@example.com", "c@example.com"):
+        committed(engine, partial(operators.create, email=name, role="admin", password="x" * 20, actor="t"))
+    customer_id = committed(engine, lambda session: make_customer(session, 995, at=START))
+    for _ in range(8):
+        made = committed(engine, partial(make_generation, customer_id=customer_id, credits=10, at=START))
+        asked = committed(engine, partial(ask_support, generation_id=made))
+        before = balance(engine, customer_id)
+        approve = partial(approvals.approve, approval_id=asked, terms=TERMS, at=LATER)
+        work: list[Work] = [partial(approve, actor="b@example.com"), partial(approve, actor="c@example.com")] * 5
+        work += [partial(approvals.reject, approval_id=asked, actor="b@example.com", note="no", at=LATER)] * 5
+        work += [partial(approvals.withdraw, approval_id=asked, actor=SUPPORT, at=LATER)] * 5
+        work += [partial(by_hand, generation_id=made, key=str(n), credits=2, actor=SUPPORT) for n in range(3)]
+        at_once(engine, work)
+        with Session(engine) as session:
+            approval = approvals.get(session, asked)
+            refunded = generations.get(session, made).credits_refunded
+            assert approval.state in ("approved", "rejected", "withdrawn", "pending")
+            assert refunded == {"approved": 4}.get(approval.state, refunded)
+            assert refunded in ((4,) if approval.state == "approved" else (0, 2))
+            assert balance(engine, customer_id) == before + refunded
+
+
+def test_two_requests_for_one_generation_at_once_are_one(engine: Engine) -> None:
+    committed(engine, partial(limit_support, per_refund=3, per_day=30))
+    customer_id = committed(engine, lambda session: make_customer(session, 95, at=START))
+    made = committed(engine, partial(make_generation, customer_id=customer_id, credits=10, at=START))
+    results = at_once(engine, [partial(ask_support, generation_id=made, key=str(n)) for n in range(20)])
+    assert sum(isinstance(result, Conflict) for result in results) == 19
+    assert count(engine, Approval) == 1
 
 
 def share_cancellations(session: Session) -> None:

@@ -257,8 +257,8 @@ def test_a_refund_by_hand_writes_refund_ledger_row_and_audit_entry(session: Sess
         "reason": "bad_result",
         "note": "two hands left",
         "customer_id": customer_id,
-        "balance_before": 90,
-        "balance_after": 94,
+        "before": {"refunded": 0, "balance": 90},
+        "after": {"refunded": 4, "balance": 94},
     }
 
 

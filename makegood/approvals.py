@@ -1,0 +1,271 @@
+"""Approvals: what one operator asks for and a second one decides. Nobody decides their own request.
+
+A kind of request says what carrying it out means; that happens in the transaction that approves it, with all the
+usual guards, so that a request is approved and done, or still waits. Locks: the deciding operator's row, then the
+request, then whatever the kind locks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from makegood import audit, limits, operators
+from makegood.errors import Conflict, Forbidden, Invalid, NotFound
+from makegood.models import Approval
+from makegood.terms import Terms
+
+LIFETIME = timedelta(days=7)
+MAX_NOTE = 1000
+
+CarryOut = Callable[[Session, Approval, str, Terms, datetime, str | None], UUID | None]
+Dropped = Callable[[Session, Approval], None]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of request. `action` is what the role of who decides must allow.
+
+    `carry_out(session, approval, approver, terms, at, address)` does what was asked for and returns the refund's
+    id, if it made one; what it raises leaves the request waiting. `dropped(session, approval)` hears of one that
+    was rejected, withdrawn or expired.
+    """
+
+    name: str
+    action: str
+    carry_out: CarryOut
+    dropped: Dropped | None = None
+
+
+_kinds: dict[str, Kind] = {}
+
+
+def register(kind: Kind) -> None:
+    """Make a kind known under its name."""
+    _kinds[kind.name] = kind
+
+
+def ask(
+    session: Session,
+    *,
+    kind: str,
+    subject: str,
+    credits: int,
+    details: dict[str, Any],
+    note: str,
+    actor: str,
+    at: datetime,
+    address: str | None = None,
+) -> Approval:
+    """A new request, which waits seven days. A double submit returns the first one.
+
+    Raises Invalid (no note), and Conflict when another one about the same subject waits.
+    """
+    _check_note(note, required=True)
+    _expire(session, at, Approval.kind == kind, Approval.subject == subject)
+    values = {"credits": credits, "details": details, "note": note.strip(), "requested_by": actor}
+    asked: Approval | None = session.scalar(
+        insert(Approval)
+        .values(kind=kind, subject=subject, requested_at=at, expires_at=at + LIFETIME, **values)
+        .on_conflict_do_nothing(index_elements=["kind", "subject"], index_where=Approval.state == "pending")
+        .returning(Approval)
+    )
+    if asked is None:
+        waiting = pending(session, kind, subject)
+        if waiting and all(getattr(waiting, name) == value for name, value in values.items()):
+            return waiting
+        who = waiting.requested_by if waiting else "Somebody"
+        raise Conflict(f"{who} has asked for this already, and it waits for approval. No credits moved.")
+    _audit(session, asked, "requested", None, "pending", actor, note.strip(), address)
+    return asked
+
+
+def approve(
+    session: Session,
+    approval_id: UUID,
+    *,
+    actor: str,
+    terms: Terms,
+    at: datetime,
+    note: str = "",
+    address: str | None = None,
+) -> Approval:
+    """Do what was asked for. Approving twice does it once.
+
+    Raises NotFound; Forbidden (their own request, the role); NeedsApproval (beyond the limits of who approves);
+    Conflict (decided otherwise, expired, or what it is about changed). In each case no credits moved.
+    """
+    _check_note(note, required=False)
+    decider = limits.lock(session, actor)
+    approval = _locked(session, approval_id)
+    if approval.state == "approved" and approval.decided_by == actor:
+        return approval
+    _require_pending(approval, at)
+    kind = _kinds[approval.kind]
+    if actor == approval.requested_by:
+        raise Forbidden("Nobody approves their own request. Another operator has to. No credits moved.")
+    if decider is None or not operators.may(decider, kind.action):
+        raise Forbidden("Your role does not allow this. No credits moved.")
+    result = kind.carry_out(session, approval, actor, terms, at, address)
+    return _close(session, approval, "approved", actor, note, at, address, result)
+
+
+def reject(
+    session: Session, approval_id: UUID, *, actor: str, note: str, at: datetime, address: str | None = None
+) -> Approval:
+    """Say no, and why. Rejecting twice is once.
+
+    Raises NotFound, Invalid (no note), Forbidden (their own request: withdraw it) and Conflict.
+    """
+    _check_note(note, required=True)
+    decider = limits.lock(session, actor)
+    approval = _locked(session, approval_id)
+    if approval.state == "rejected" and approval.decided_by == actor:
+        return approval
+    _require_pending(approval, at)
+    if actor == approval.requested_by:
+        raise Forbidden("Nobody decides their own request. Withdraw it instead.")
+    if decider is None or not operators.may(decider, _kinds[approval.kind].action):
+        raise Forbidden("Your role does not allow this. Nothing was decided.")
+    return _close(session, approval, "rejected", actor, note, at, address)
+
+
+def withdraw(
+    session: Session, approval_id: UUID, *, actor: str, at: datetime, address: str | None = None
+) -> Approval:
+    """Take one's own request back. Raises NotFound, Forbidden (another's) and Conflict."""
+    approval = _locked(session, approval_id)
+    if actor != approval.requested_by:
+        raise Forbidden("Only who asked can withdraw a request. Reject it instead.")
+    if approval.state == "withdrawn":
+        return approval
+    _require_pending(approval, at)
+    return _close(session, approval, "withdrawn", actor, "", at, address)
+
+
+def expire_due(session: Session, *, at: datetime) -> int:
+    """Close what nobody decided in time. Returns how many."""
+    return _expire(session, at)
+
+
+def get(session: Session, approval_id: UUID) -> Approval:
+    """The request. Raises NotFound."""
+    approval = session.get(Approval, approval_id, populate_existing=True)
+    if approval is None:
+        raise NotFound("There is no such request.")
+    return approval
+
+
+def pending(session: Session, kind: str, subject: str) -> Approval | None:
+    """The request about this subject that waits."""
+    query = select(Approval).where(Approval.kind == kind, Approval.subject == subject, Approval.state == "pending")
+    return session.scalar(query.execution_options(populate_existing=True))
+
+
+def waiting_for(session: Session, email: str, *, at: datetime) -> int:
+    """How many requests of others wait for a decision."""
+    query = select(func.count()).where(
+        Approval.state == "pending", Approval.expires_at > at, Approval.requested_by != email
+    )
+    return session.scalar(query) or 0
+
+
+def _locked(session: Session, approval_id: UUID) -> Approval:
+    approval = session.get(Approval, approval_id, with_for_update=True, populate_existing=True)
+    if approval is None:
+        raise NotFound("There is no such request.")
+    return approval
+
+
+def _require_pending(approval: Approval, at: datetime) -> None:
+    if approval.state in ("approved", "rejected"):
+        raise Conflict(f"{approval.decided_by} has {approval.state} this already. Nothing changed.")
+    if approval.state == "withdrawn":
+        raise Conflict(f"{approval.requested_by} has withdrawn this. No credits moved.")
+    if approval.state == "expired" or approval.expires_at <= at:
+        raise Conflict("This request has expired. No credits moved. Ask again if it is still wanted.")
+
+
+def _close(
+    session: Session,
+    approval: Approval,
+    state: str,
+    actor: str,
+    note: str,
+    at: datetime,
+    address: str | None,
+    result_id: UUID | None = None,
+) -> Approval:
+    approval.state = state
+    approval.decided_by = actor
+    approval.decided_at = at
+    approval.decision_note = note.strip() or None
+    approval.result_id = result_id
+    session.flush()
+    _audit(session, approval, state, "pending", state, actor, approval.decision_note, address)
+    _tell(session, approval)
+    return approval
+
+
+def _expire(session: Session, at: datetime, *only: Any) -> int:
+    gone = session.scalars(
+        update(Approval)
+        .where(Approval.state == "pending", Approval.expires_at <= at, *only)
+        .values(state="expired", decided_at=at)
+        .returning(Approval)
+        .execution_options(populate_existing=True)
+    ).all()
+    for approval in gone:
+        _audit(session, approval, "expired", "pending", "expired", "system", None, None)
+        _tell(session, approval)
+    return len(gone)
+
+
+def _tell(session: Session, approval: Approval) -> None:
+    kind = _kinds.get(approval.kind)
+    if approval.state != "approved" and kind is not None and kind.dropped is not None:
+        kind.dropped(session, approval)
+
+
+def _audit(
+    session: Session,
+    approval: Approval,
+    event: str,
+    before: str | None,
+    after: str,
+    actor: str,
+    note: str | None,
+    address: str | None,
+) -> None:
+    details: dict[str, Any] = {
+        "approval": str(approval.id),
+        "kind": approval.kind,
+        "credits": approval.credits,
+        "before": before,
+        "after": after,
+    }
+    if note:
+        details["note"] = note
+    audit.record(
+        session,
+        actor=actor,
+        action=f"approval.{event}",
+        subject=approval.subject,
+        details=details,
+        address=address,
+    )
+
+
+def _check_note(note: str, *, required: bool) -> None:
+    if required and not note.strip():
+        raise Invalid("Say in a few words why. Nothing changed.", fields={"note": "say in a few words why"})
+    if len(note) > MAX_NOTE or "\0" in note:
+        problem = f"must be at most {MAX_NOTE} characters of text"
+        raise Invalid("The note is not valid. Nothing changed.", fields={"note": problem})

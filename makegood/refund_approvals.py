@@ -1,0 +1,99 @@
+"""Refunds beyond an operator's limits: asked for by one operator, issued when a second one approves."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from makegood import approvals, refunds
+from makegood.approvals import Kind
+from makegood.errors import Conflict, NotFound
+from makegood.models import Approval, Generation
+from makegood.terms import Terms
+
+KIND = "refund"
+
+
+def subject_of(generation_id: UUID) -> str:
+    """How a request names its generation."""
+    return f"generation:{generation_id}"
+
+
+def generation_of(approval: Approval) -> UUID:
+    """The generation that a request is about."""
+    return UUID(approval.subject.partition(":")[2])
+
+
+def ask(
+    session: Session,
+    generation_id: UUID,
+    *,
+    credits: int,
+    reason: str,
+    note: str,
+    actor: str,
+    idempotency_key: str,
+    expected_refunded: int,
+    at: datetime,
+    address: str | None = None,
+) -> Approval:
+    """Ask a second operator for a refund. A double submit returns the first request. No credits move.
+
+    Raises NotFound; Invalid (reason, note or amount); Conflict (refunded meanwhile, or another request waits).
+    """
+    generation = session.get(Generation, generation_id, populate_existing=True)
+    if generation is None:
+        raise NotFound("There is no such generation.")
+    if generation.credits_refunded != expected_refunded:
+        raise Conflict(
+            f"The generation changed meanwhile: {generation.credits_refunded} credits have been refunded "
+            "by now. No credits moved.",
+            credits_refunded=generation.credits_refunded,
+        )
+    refunds.check(generation, credits, reason, note)
+    return approvals.ask(
+        session,
+        kind=KIND,
+        subject=subject_of(generation_id),
+        credits=credits,
+        details={
+            "customer_id": generation.customer_id,
+            "reason": reason,
+            "expected_refunded": expected_refunded,
+            "idempotency_key": idempotency_key,
+        },
+        note=note,
+        actor=actor,
+        at=at,
+        address=address,
+    )
+
+
+def waiting(session: Session, generation_id: UUID) -> Approval | None:
+    """The request for a refund of this generation that waits."""
+    return approvals.pending(session, KIND, subject_of(generation_id))
+
+
+def _carry_out(
+    session: Session, approval: Approval, approver: str, terms: Terms, at: datetime, address: str | None
+) -> UUID:
+    refund = refunds.issue_manual(
+        session,
+        generation_of(approval),
+        terms,
+        credits=approval.credits,
+        reason=approval.details["reason"],
+        note=approval.note,
+        actor=approval.requested_by,
+        approved_by=approver,
+        idempotency_key=str(approval.id),
+        expected_refunded=approval.details["expected_refunded"],
+        address=address,
+        at=at,
+    )
+    return refund.id
+
+
+approvals.register(Kind(KIND, "refund", _carry_out))
