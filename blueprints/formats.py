@@ -119,6 +119,11 @@ def duration(milliseconds: int | None) -> str:
     return f"{milliseconds // 60_000} min"
 
 
+def now() -> datetime:
+    """When this is rendered."""
+    return datetime.now(UTC)
+
+
 def exact(at: datetime) -> str:
     """The instant to the second in the reporting time zone, which it names."""
     zone = _zone()
@@ -132,7 +137,7 @@ def ago(at: datetime | None, now: datetime | None = None) -> Markup | str:
         return "Never"
     delta = at - (now or datetime.now(UTC))
     text = format_timedelta(delta, granularity="second", threshold=0.95, add_direction=True, locale=LOCALE)
-    return _time(at, "just now" if abs(delta) < timedelta(seconds=5) else text)
+    return _time(at, "just now" if abs(delta) < timedelta(seconds=5) else text, Markup(" data-ago"))
 
 
 def moment(at: datetime) -> Markup:
@@ -244,8 +249,8 @@ def _secret(name: str) -> bool:
     return any(word in name.lower() for word in SECRET_WORDS)
 
 
-def _time(at: datetime, text: str) -> Markup:
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(at.isoformat(), exact(at), text)
+def _time(at: datetime, text: str, mark: str = "") -> Markup:
+    return Markup('<time datetime="{}" title="{}"{}>{}</time>').format(at.isoformat(), exact(at), mark, text)
 
 
 def _zone() -> ZoneInfo:
@@ -284,7 +289,8 @@ FILTERS = (
 
 
 def init_app(app: Flask) -> None:
-    """Give the templates these filters and `share`."""
+    """Give the templates these filters, `share` and `now`."""
     for function in FILTERS:
         app.add_template_filter(function)
     app.add_template_global(share)
+    app.add_template_global(now)

@@ -37,7 +37,7 @@
     return Date.now() + wait * (0.9 + Math.random() * 0.2);
   }
   function busy() {
-    if (document.querySelector("dialog[open], [popover]:popover-open")) return true;
+    if (document.querySelector("dialog[open], [popover]:popover-open, [data-sending]")) return true;
     const field = document.activeElement;
     if (field?.matches("input, select, textarea") && panels.contains(field)) return true;
     const selection = getSelection();
@@ -72,7 +72,19 @@
 
   const health = () => panels.querySelector("[data-health]")?.dataset.health;
   let before = health();
+  // What a refresh changed is marked once, where it stands; ages of things change always and are not news.
+  let cells = [];
+  const noted = () => [...panels.querySelectorAll("td, dd, .stat-value")].filter((cell) => !cell.querySelector("time"));
+  function mark() {
+    for (const [cell, text] of cells) {
+      if (!cell.isConnected || cell.textContent === text) continue;
+      cell.classList.add("changed");
+      setTimeout(() => cell.classList.remove("changed"), 1700);
+    }
+    cells = [];
+  }
   pulse.addEventListener("htmx:before:request", () => { pulse.dataset.asked = ""; });
+  pulse.addEventListener("htmx:after:request", () => { cells = noted().map((cell) => [cell, cell.textContent]); });
   pulse.addEventListener("htmx:finally:request", (event) => {
     const { ctx } = event.detail;
     asking = false;
@@ -81,6 +93,7 @@
     const good = ctx.status === "swapped" && ctx.response?.status === 200 && stamp.dateTime !== pulse.dataset.asOf;
     if (good) succeeded();
     else failed();
+    mark();
     due = later();
     show();
   });
@@ -125,6 +138,12 @@
     show();
   });
 
+  // Asked for by a key or a nudge: at once, but not in the middle of something.
+  makegood.refresh = () => {
+    if (asking || document.hidden || busy()) return;
+    due = 0;
+    ask();
+  };
   pulse.dataset.asOf = stamp.dateTime;
   show();
   setInterval(tick, 1000);

@@ -90,8 +90,9 @@ def badge(endpoint: str, count: Counter) -> None:
 
 
 def init_app(app: Flask) -> None:
-    """Give the templates `navigation()`."""
+    """Give the templates `navigation()`, and `endpoints`, the names of everything that is there."""
     app.add_template_global(navigation)
+    app.jinja_env.globals["endpoints"] = app.view_functions
 
 
 def navigation() -> list[tuple[str, list[Link]]]:

@@ -1,0 +1,91 @@
+/* The palette (Ctrl-K): every page of the console, what was seen lately in this tab, and what the search finds.
+   Without an answer of the search, Enter still leads to the search page. */
+"use strict";
+(() => {
+  const { element, icon, openDialog, tab } = makegood;
+  const dialog = document.getElementById("palette");
+  if (!dialog) return;
+  const field = dialog.querySelector("input");
+  const list = dialog.querySelector("[role=listbox]");
+  const status = dialog.querySelector("[role=status]");
+  const pages = [...document.querySelectorAll("#mainnav a")].map((link) => ({
+    label: link.querySelector(".nav-label").textContent, detail: "Page", href: link.href, symbol: link.dataset.symbol,
+  }));
+  const WAIT = 150;
+  const SEEN = 8;
+  let options = [];
+  let chosen = 0;
+  let timer = 0;
+  let asked = null;
+
+  // Seen lately: pages below the navigation's, by their titles.
+  const here = location.pathname + location.search;
+  const inNavigation = pages.some((page) => new URL(page.href).pathname === location.pathname);
+  if (!inNavigation && document.querySelector("main h1") && !/\/(search|confirm|login)\b/.test(location.pathname) && !document.querySelector("main [data-error-page]")) {
+    const seen = (tab.get("seen") ?? []).filter((page) => page.href !== here);
+    tab.set("seen", [{ label: document.title.replace(/ – Makegood$/, ""), href: here }, ...seen].slice(0, SEEN));
+  }
+
+  function show(found) {
+    const query = field.value.trim();
+    const matches = (page) => page.label.toLowerCase().includes(query.toLowerCase());
+    const seen = (tab.get("seen") ?? []).filter((page) => page.href !== here && matches(page)).map((page) => ({ ...page, detail: "Seen lately", symbol: "late" }));
+    const results = found.map((result) => ({ ...result, symbol: "search" }));
+    options = query ? [...results, ...pages.filter(matches), ...seen] : [...seen, ...pages];
+    if (query) options.push({ label: `Search for “${query}”`, detail: "All ids", href: `${dialog.dataset.search}?q=${encodeURIComponent(query)}`, symbol: "search" });
+    list.replaceChildren(...options.map((option, index) => element("li", { role: "option", id: `palette-${index}`, "aria-selected": "false" },
+      icon(option.symbol), element("span", { class: "palette-label" }, option.label), element("span", { class: "quiet" }, option.detail ?? ""))));
+    choose(0);
+    status.textContent = query ? `${options.length - 1} found` : "";
+  }
+  function choose(index) {
+    list.children[chosen]?.setAttribute("aria-selected", "false");
+    chosen = (index + options.length) % options.length;
+    const option = list.children[chosen];
+    option.setAttribute("aria-selected", "true");
+    option.scrollIntoView({ block: "nearest" });
+    field.setAttribute("aria-activedescendant", option.id);
+  }
+  function go(option, apart) {
+    if (apart) window.open(option.href, "_blank", "noopener");
+    else location.href = option.href;
+    dialog.close();
+  }
+  async function suggest(query) {
+    asked?.abort();
+    asked = new AbortController();
+    try {
+      const response = await fetch(`${dialog.dataset.suggest}?q=${encodeURIComponent(query)}`, { signal: asked.signal, headers: { Accept: "application/json" } });
+      if (response.ok && !response.redirected) return (await response.json()).results;
+    } catch { /* the pages and the search page remain */ }
+    return [];
+  }
+  field.addEventListener("input", () => {
+    const query = field.value.trim();
+    show([]);
+    clearTimeout(timer);
+    if (query.length < 2 || !dialog.dataset.suggest) return;
+    timer = setTimeout(async () => {
+      const found = await suggest(query);
+      if (found.length && field.value.trim() === query) show(found);
+    }, WAIT);
+  });
+  field.addEventListener("keydown", (event) => {
+    const steps = { ArrowDown: 1, ArrowUp: -1 };
+    if (event.key in steps) choose(chosen + steps[event.key]);
+    else if (event.key === "Enter") go(options[chosen], event.ctrlKey || event.metaKey);
+    else return;
+    event.preventDefault();
+  });
+  list.addEventListener("click", (event) => {
+    const option = event.target.closest("[role=option]");
+    if (option) go(options[[...list.children].indexOf(option)], event.ctrlKey || event.metaKey);
+  });
+  makegood.openPalette = () => {
+    openDialog("palette");
+    if (!dialog.open) return;
+    field.value = "";
+    show([]);
+    field.focus();
+  };
+})();
