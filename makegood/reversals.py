@@ -169,7 +169,7 @@ def _kept(session: Session, generation: Generation) -> int:
         )
     )
     percents = {row.error_class: row.percent for row in rows}
-    percent = percents.get(error_class, percents.get(UNKNOWN, 100))
+    percent: int = percents.get(error_class, percents.get(UNKNOWN, 100))
     return (generation.credits_charged * percent + 50) // 100
 
 

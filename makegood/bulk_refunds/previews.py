@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 
 from sqlalchemy import Text, bindparam, text
@@ -37,7 +37,8 @@ GROUPS = text(
            coalesce(sum(loss_micros), 0)::bigint AS loss_micros,
            count(*) FILTER (WHERE loss_micros IS NULL) AS unknown_costs, {DIGEST} AS digest
       FROM ({CHOSEN}) AS chosen
-     GROUP BY GROUPING SETS ((), (model, status, error_class)) ORDER BY generations DESC, model, status, error_class
+     GROUP BY GROUPING SETS ((), (model, status, error_class))
+     ORDER BY generations DESC, model, status, error_class
     """  # noqa: S608
 ).bindparams(*NULLABLE)
 LEFT_OUT = text(
@@ -78,6 +79,9 @@ class Group:
     credits: int
     loss_micros: int
     unknown_costs: int
+
+
+NAMES = tuple(field.name for field in fields(Group))
 
 
 @dataclass(frozen=True)
@@ -123,11 +127,7 @@ def preview(session: Session, scope: Scope) -> Preview:
     rows = session.execute(GROUPS, vars(scope)).all()
     left_out = session.execute(LEFT_OUT, vars(scope)).one()
     total = next(row for row in rows if row.is_total)
-    groups = [
-        Group(*row[:3], row.generations, row.customers, row.credits, row.loss_micros, row.unknown_costs)
-        for row in rows
-        if not row.is_total
-    ]
+    groups = [Group(*(getattr(row, name) for name in NAMES)) for row in rows if not row.is_total]
     return Preview(
         scope,
         groups,

@@ -199,6 +199,7 @@ class Refund(Base):
         ),
         Index("uq_refunds_transaction", "transaction_id", unique=True),
         Index("ix_refunds_issued", "issued_at", "id"),
+        Index("ix_refunds_by_hand", "actor", "issued_at", postgresql_where=text("origin = 'manual'")),
         Index("ix_refunds_generation", "generation_id"),
         Index("ix_refunds_customer", "customer_id", "issued_at", "id"),
     )

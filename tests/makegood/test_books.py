@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from makegood import adjustments, books, grants, refunds
+from makegood import adjustments, books, bulk_refunds, grants, refunds, reversals
 from makegood.models import Refund
 from tests.making import TERMS, make_customer, make_generation
 
@@ -39,12 +39,16 @@ TAMPERING = [
     "UPDATE grants SET expires_at = '2020-01-01' WHERE source = 'allowance'",
     "UPDATE generations SET credits_charged = credits_charged + 1",
     "DELETE FROM refunds WHERE origin = 'manual'",
+    ANOTHER_GRANT.replace("'refund'", "'reversal'"),
     ANOTHER_GRANT,
-    "UPDATE refunds SET origin = 'automatic', idempotency_key = NULL",
+    "UPDATE refunds SET origin = 'automatic', idempotency_key = NULL WHERE origin = 'manual'",
     "UPDATE generations SET credits_refunded = 9 WHERE status = 'failed'",
     "UPDATE refunds SET loss_micros = loss_micros + 1",
     "DELETE FROM audit_entries",
     "UPDATE credit_adjustments SET customer_id = 'another'",
+    "DELETE FROM audit_entries WHERE action = 'refund.reversed'",
+    "UPDATE bulk_refund_items SET outcome = 'skipped', refund_id = NULL",
+    "UPDATE audit_entries SET details = details - 'generations' WHERE action = 'bulk_refund.finished'",
     IN_FLIGHT_CALLBACK,
     "UPDATE idempotency_keys SET resource_id = gen_random_uuid()",
     "UPDATE customers SET tier = 'pro'",
@@ -72,13 +76,33 @@ def adjust(session: Session, customer_id: str) -> None:
     )
 
 
+def reverse(session: Session, refund: Refund) -> None:
+    """An operator takes a refund back."""
+    reversals.reverse(session, refund.id, note="x", actor="ops", idempotency_key="form", at=START)
+
+
+def refund_in_bulk(session: Session) -> None:
+    """An operator refunds what is left of everything that succeeded, and the worker does it."""
+    scope = bulk_refunds.Scope("wavespeed", START, START + timedelta(hours=1), status="succeeded")
+    found = bulk_refunds.preview(session, scope)
+    bulk_refunds.start(
+        session, scope, fingerprint=found.fingerprint, count=found.generations, reason="outage", note="x",
+        actor="ops", idempotency_key="form",
+    )  # fmt: skip
+    while bulk_refunds.work(session, TERMS, at=START):
+        pass
+
+
 @pytest.mark.parametrize(("sentence", "tampering"), list(zip(books.CHECKS, TAMPERING, strict=True)))
 def test_tampering_is_found(session: Session, sentence: str, tampering: str) -> None:
     customer_id = make_customer(session, 95, at=START)
     grants.add(session, customer_id, 5, source="bonus", reason="-", actor="t", at=START)
     for status in ("submitted", "failed", "succeeded"):
         generation_id = make_generation(session, customer_id, credits=10, status=status, at=START)
+    reverse(session, refund_by_hand(session, generation_id))
+    generation_id = make_generation(session, customer_id, credits=10, status="succeeded", at=START)
     refund_by_hand(session, generation_id)
+    refund_in_bulk(session)
     adjust(session, customer_id)
     session.execute(text(RECOMPUTE))
     session.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
