@@ -1,17 +1,23 @@
 """Figures: read from rollups and the events not yet folded, in one snapshot."""
 
 from makegood.stats.figures import DayUsage, Health, ProviderUsage, TierCredits, Usage
-from makegood.stats.overview import Failure, Overview, RecentRefund, begin_snapshot, overview
+from makegood.stats.overview import Overview, begin_snapshot, overview
+from makegood.stats.period import Active, Period, StepUsage, period
+from makegood.stats.recent import Failure, RecentRefund
 
 __all__ = [
+    "Active",
     "DayUsage",
     "Failure",
     "Health",
     "Overview",
+    "Period",
     "ProviderUsage",
     "RecentRefund",
+    "StepUsage",
     "TierCredits",
     "Usage",
     "begin_snapshot",
     "overview",
+    "period",
 ]
