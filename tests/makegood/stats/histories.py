@@ -21,6 +21,7 @@ from makegood.models import Generation
 from makegood.providers.protocol import ErrorClass, Outcome, Report
 from makegood.terms import Terms
 from tests.makegood.stats.recount import assert_equal_to_rows
+from tests.makegood.stats.recount_monitoring import assert_monitoring_equals_rows
 from tests.making import FakeProvider, reserve
 
 CHANGES = {
@@ -84,11 +85,12 @@ def terms_of(zone: str) -> Terms:
 
 @dataclass
 class Stage:
-    """Connections and a clock, on which histories are played."""
+    """Connections and a clock, on which histories are played. `compared` chooses which range is counted again."""
 
     engine: Engine
     terms: Terms
     now: datetime
+    compared: int = 0
     writers: list[Session] = field(default_factory=list)
 
     def play(self, history: list[tuple[Any, ...]]) -> None:
@@ -135,6 +137,8 @@ class Stage:
         """Every figure equals the rows."""
         with Session(self.engine) as session:
             assert_equal_to_rows(session, self.terms, self.now)
+            assert_monitoring_equals_rows(session, self.terms, self.now, self.compared)
+        self.compared += 1
 
     def charge(self, writer: int, pick: int, provider: str, credits: int) -> None:
         """A customer uses credits."""
@@ -245,7 +249,7 @@ def stage(url: str, zone: str, day: str, quarter: int = 0) -> Iterator[Stage]:
         engine = create_engine(url)
         stack.callback(engine.dispose)
         writers = [stack.enter_context(Session(engine)) for _ in range(WRITERS)]
-        made = Stage(engine, terms_of(zone), start, writers)
+        made = Stage(engine, terms_of(zone), start, quarter, writers)
         for writer in range(WRITERS):
             for pick in range(3):
                 made.move(writer, pick, TIERS[pick])

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from makegood.rollup_tables import FOLDS
 from tests.conftest import fresh_database
 from tests.makegood.stats.histories import CHANGES, STARTS, Stage, histories, stage, terms_of
 
 SLOW = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
-TABLES = ("rollup_buckets", "rollup_days", "rollup_tiers")
+TABLES = (*FOLDS, "rollup_tiers")
 LATE_COMMIT = [
     ("charge", 0, 0, "wavespeed", 3),
     ("charge", 1, 0, "external", 2),

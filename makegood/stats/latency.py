@@ -1,0 +1,163 @@
+"""How long generations took that succeeded: percentiles of a range, from histograms.
+
+A histogram's bins are 6 % wide, so that a percentile is at most 3 % off the exact one. It is of the milliseconds
+from the submit to the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, Select
+from sqlalchemy.orm import Session
+
+from makegood import rollups
+from makegood.ranges import Range, Step
+from makegood.rollup_tables import LATENCIES
+from makegood.stats import pieces, sums
+from makegood.stats.pieces import Interval, Pieces
+from makegood.terms import Terms
+
+PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+COLUMNS = ("succeeded", *PERCENTILES)
+PROVIDER = ("provider",)
+MODEL = ("provider", "model", "kind")
+STEP = (sums.STEP,)
+
+
+@dataclass(frozen=True)
+class Latency:
+    """So many succeeded, half of them within `p50_ms`, 95 and 99 of 100 within the others. None: nothing did."""
+
+    p50_ms: int | None = None
+    p95_ms: int | None = None
+    p99_ms: int | None = None
+    count: int = 0
+
+
+@dataclass(frozen=True)
+class LatencyFilters:
+    """What to count; None is no restriction."""
+
+    provider: str | None = None
+    model: str | None = None
+    kind: str | None = None
+
+
+@dataclass(frozen=True)
+class LatencyLine:
+    """A provider, or one of its models for one kind, in the range and in the period before."""
+
+    provider: str
+    model: str
+    kind: str
+    now: Latency
+    before: Latency
+
+
+@dataclass(frozen=True)
+class LatencyStep:
+    """One step of the range."""
+
+    step: Step
+    latency: Latency
+
+
+@dataclass(frozen=True)
+class LatencyReport:
+    """The latencies of a range. Lines are in the order of use."""
+
+    as_of: datetime
+    total: Latency
+    before: Latency
+    providers: list[LatencyLine]
+    models: list[LatencyLine]
+    steps: list[LatencyStep]
+
+
+def report(session: Session, terms: Terms, asked: Range, filters: LatencyFilters) -> LatencyReport:
+    """The page. The caller has begun a snapshot."""
+    spans = (asked, asked.previous())
+    total, before = (_read(session, by(session, terms, span, filters, ())) for span in spans)
+    latencies = series(session, asked, terms, filters)
+    return LatencyReport(
+        asked.now,
+        total.get((), Latency()),
+        before.get((), Latency()),
+        _lines(session, terms, spans, filters, PROVIDER),
+        _lines(session, terms, spans, filters, MODEL),
+        [LatencyStep(*pair) for pair in zip(asked.steps(), latencies, strict=True)],
+    )
+
+
+def series(session: Session, asked: Range, terms: Terms, filters: LatencyFilters | None = None) -> list[Latency]:
+    """The latencies of each of the range's steps. The caller has begun a snapshot."""
+    found = _read(session, by(session, terms, asked, filters or LatencyFilters(), STEP))
+    return [found.get((number,), Latency()) for number in range(len(asked.steps()))]
+
+
+def of_steps(
+    session: Session, terms: Terms, steps: Sequence[Interval], filters: LatencyFilters, keys: tuple[str, ...]
+) -> dict[tuple[Any, ...], Latency]:
+    """Latencies by these keys, in half-open steps that follow on each other without a gap."""
+    return _read(session, _select(session, terms, pieces.cut(steps, terms.timezone), filters, keys))
+
+
+def by(
+    session: Session, terms: Terms, asked: Range, filters: LatencyFilters, keys: tuple[str, ...]
+) -> Select[*tuple[Any, ...]]:
+    """`succeeded`, `p50`, `p95` and `p99` by these keys, most used first."""
+    return _select(session, terms, sums.cut(asked, terms.timezone, keys), filters, keys)
+
+
+def by_step(session: Session, terms: Terms, asked: Range, filters: LatencyFilters) -> Select[*tuple[Any, ...]]:
+    """The same of every step, with `starts_at`."""
+    parts = sums.cut(asked, terms.timezone, STEP)
+    query = by(session, terms, asked, filters, STEP)
+    return sums.every_step(query, parts, ("succeeded",), unknown=tuple(PERCENTILES))
+
+
+def _select(
+    session: Session, terms: Terms, parts: Pieces, filters: LatencyFilters, keys: tuple[str, ...]
+) -> Select[*tuple[Any, ...]]:
+    listed = "".join(f"{key}, " for key in keys)
+    parted = f"PARTITION BY {', '.join(keys)} " if keys else ""
+    found = ", ".join(
+        f"round(power(1.06::float8, min(bin) FILTER (WHERE upto >= {share} * total) + 0.5))::bigint AS {name}"
+        for name, share in PERCENTILES.items()
+    )
+    rows = sums.facts(LATENCIES, (*keys, "bin"), vars(filters))
+    statement = f"""
+        SELECT {listed}sum(here)::bigint AS succeeded, {found}
+          FROM (SELECT {listed}bin, here, sum(here) OVER ({parted}ORDER BY bin) AS upto,
+                       sum(here) OVER ({parted}) AS total
+                  FROM (SELECT {listed}bin, sum(succeeded) AS here FROM ({rows}) AS facts
+                         GROUP BY {listed}bin) AS bins) AS running
+         {f"GROUP BY {', '.join(keys)}" if keys else "HAVING sum(here) > 0"}
+    """  # noqa: S608 (made of our own column names)
+    state = rollups.state(session, terms.timezone)
+    query = sums.selected(statement, keys, COLUMNS, state, parts, vars(filters))
+    columns = query.selected_columns
+    return query.order_by(columns["succeeded"].desc(), *(columns[key] for key in keys))
+
+
+def _read(session: Session, query: Select[*tuple[Any, ...]]) -> dict[tuple[Any, ...], Latency]:
+    return {tuple(row)[: -len(COLUMNS)]: _latency(row) for row in session.execute(query)}
+
+
+def _latency(row: Row[Any]) -> Latency:
+    return Latency(row.p50, row.p95, row.p99, row.succeeded)
+
+
+def _lines(
+    session: Session, terms: Terms, spans: tuple[Range, Range], filters: LatencyFilters, keys: tuple[str, ...]
+) -> list[LatencyLine]:
+    now, before = (_read(session, by(session, terms, span, filters, keys)) for span in spans)
+    lines = []
+    for key in {*now, *before}:
+        provider, model, kind = (*key, "", "")[:3]
+        lines.append(LatencyLine(provider, model, kind, now.get(key, Latency()), before.get(key, Latency())))
+    return sorted(lines, key=lambda line: (-line.now.count, line.provider, line.model, line.kind))

@@ -1,0 +1,137 @@
+"""Sums over a range as one statement: of the rollups, of the events around them, and of those not folded yet.
+
+The statement is a `Select`, so that a page and its CSV have the same rows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Date,
+    DateTime,
+    Select,
+    Text,
+    bindparam,
+    column,
+    func,
+    select,
+    text,
+)
+from sqlalchemy.types import TypeEngine
+
+from makegood.ranges import Range
+from makegood.rollup_tables import Rollup
+from makegood.rollups import State
+from makegood.stats import pieces
+from makegood.stats.pieces import Pieces
+
+STEP = "step"
+NAMES = re.compile(r"(?<![:\w]):(\w+)")
+TYPES: dict[str, type[TypeEngine[Any]]] = {STEP: BigInteger, "bin": BigInteger}
+INSTANTS = ("starts", "buckets_since", "buckets_until", "edges_since", "edges_until")
+DAYS = ("days", "days_since", "days_until", "months", "added_since", "added_until", "taken_since", "taken_until")
+
+
+def cut(asked: Range, timezone: ZoneInfo, by: Sequence[str]) -> Pieces:
+    """The pieces of a range: of each of its steps where `step` is a key, else of it as a whole."""
+    steps = [(step.start, step.end) for step in asked.steps()] if STEP in by else [(asked.start, asked.end)]
+    return pieces.cut(steps, timezone)
+
+
+def totals(
+    rollup: Rollup, state: State, parts: Pieces, by: Sequence[str], where: Mapping[str, str | None] | None = None
+) -> Select[*tuple[Any, ...]]:
+    """The rollup's measures by these keys, and by `step`, counted from 0, where that is one of them.
+
+    `where` are keys that must have a value; None is no restriction.
+    """
+    sums = ", ".join(f"coalesce(sum({name}), 0)::bigint AS {name}" for name in rollup.measures)
+    grouped = f"GROUP BY {', '.join(by)}" if by else ""
+    statement = f"SELECT {', '.join((*by, sums))} FROM ({facts(rollup, by, where)}) AS facts {grouped}"  # noqa: S608
+    return selected(statement, by, rollup.measures, state, parts, where)
+
+
+def facts(rollup: Rollup, by: Sequence[str], where: Mapping[str, str | None] | None) -> str:
+    """The rows to sum, as SQL: keys, `step`, measures."""
+    keys = [name for name in by if name != STEP]
+    stored = ", ".join((*keys, *rollup.measures))
+    counted = ", ".join(
+        part for part in (rollup.of_events(*keys), ", ".join(f"events.{name}" for name in rollup.measures)) if part
+    )
+    given = "".join(f" AND {name} = :only_{name}" for name, value in (where or {}).items() if value is not None)
+
+    def step(of: str, starts: str) -> str:
+        return f", width_bucket({of}, :{starts}) - 1 AS step" if STEP in by else ""
+
+    return f"""
+        SELECT {stored}{step("day", "days")}
+          FROM unnest(:days_since, :days_until) AS pieces (since, until)
+          JOIN {rollup.tables["day"]} ON day >= since AND day < until WHERE :valid{given}
+         UNION ALL
+        SELECT {stored}{step("bucket", "starts")}
+          FROM unnest(:buckets_since, :buckets_until) AS pieces (since, until)
+          JOIN {rollup.tables["bucket"]} ON bucket >= since AND bucket < until WHERE :valid{given}
+         UNION ALL
+        SELECT {counted}{step("at", "starts")}
+          FROM unnest(:edges_since, :edges_until) AS pieces (since, until)
+          JOIN events ON at >= since AND at < until
+         WHERE xid < CAST(:watermark AS xid8) AND {rollup.only}{given}
+         UNION ALL
+        SELECT {counted}{step("at", "starts")}
+          FROM events WHERE xid >= CAST(:watermark AS xid8) AND at >= :start AND at < :end AND {rollup.only}{given}
+    """  # noqa: S608 (made of our own column names)
+
+
+def selected(
+    statement: str,
+    keys: Sequence[str],
+    measures: Sequence[str],
+    state: State,
+    parts: Pieces,
+    where: Mapping[str, str | None] | None = None,
+    more: Mapping[str, object] | None = None,
+) -> Select[*tuple[Any, ...]]:
+    """A statement over such rows with its parameters, as a Select of those keys and whole numbers."""
+    values = {"valid": state.valid, "watermark": state.watermark, **parts.parameters(), **(more or {})}
+    values |= {f"only_{name}": value for name, value in (where or {}).items() if value is not None}
+    used = sorted(set(NAMES.findall(statement)))
+    bound = text(statement).bindparams(*(bindparam(name, values[name], type_=_type(name)) for name in used))
+    columns = [column(name, TYPES.get(name, Text)) for name in keys]
+    columns += [column(name, BigInteger) for name in measures]
+    return select(bound.columns(*columns).subquery("sums"))
+
+
+def every_step(
+    sums: Select[*tuple[Any, ...]], parts: Pieces, measures: Sequence[str], unknown: Sequence[str] = ()
+) -> Select[*tuple[Any, ...]]:
+    """Sums by step with the step's beginning, `starts_at`. Where there is nothing, measures are zero and the
+    `unknown` columns null."""
+    found = sums.order_by(None).subquery("found")
+    starts = bindparam("every_start", parts.starts, type_=ARRAY(DateTime(timezone=True)))
+    steps = (
+        func.unnest(starts)
+        .table_valued(column("starts_at", DateTime(timezone=True)), with_ordinality="number", name="steps")
+        .render_derived()
+    )
+    columns: list[ColumnElement[Any]] = [func.coalesce(found.c[name], 0).label(name) for name in measures]
+    columns += [found.c[name] for name in unknown]
+    return (
+        select(steps.c.starts_at, *columns)
+        .select_from(steps.outerjoin(found, found.c.step == steps.c.number - 1))
+        .order_by(steps.c.starts_at)
+    )
+
+
+def _type(name: str) -> Any:
+    if name in ("start", "end"):
+        return DateTime(timezone=True)
+    if name in INSTANTS:
+        return ARRAY(DateTime(timezone=True))
+    return ARRAY(Date) if name in DAYS else None

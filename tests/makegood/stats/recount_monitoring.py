@@ -1,0 +1,220 @@
+"""Every figure of the monitoring pages, counted again from the rows themselves, as plainly as possible."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from makegood import ranges
+from makegood.ranges import Range
+from makegood.stats import begin_snapshot, customers, failures, latency, refunds, usage
+from makegood.stats.customers import SORTS
+from makegood.stats.failures import FailureFilters
+from makegood.stats.figures import MEASURE_NAMES, Usage
+from makegood.stats.latency import Latency, LatencyFilters
+from makegood.stats.refunds import Refunded, RefundFilters
+from makegood.stats.usage import UsageFilters
+from makegood.terms import Terms
+
+GENERATIONS = text("SELECT * FROM generations")
+REFUNDS = text(
+    """
+    SELECT r.*, t.entry, g.provider, g.model, g.kind, g.tier, g.cost_micros
+      FROM refunds r JOIN credit_transactions t ON t.id = r.transaction_id
+      JOIN generations g ON g.id = r.generation_id ORDER BY t.entry
+    """
+)
+NOT_KNOWN = ("active_day", "active_month")
+"""Who was active is counted by the dashboard alone."""
+
+
+@dataclass
+class Fact:
+    """What one row adds to the figures at one instant."""
+
+    at: datetime
+    row: Any
+    adds: dict[str, int]
+    reason: str = ""
+    origin: str = ""
+
+
+def assert_monitoring_equals_rows(session: Session, terms: Terms, now: datetime, number: int = 0) -> None:
+    """All reports of one range, another for each number, equal the rows: both are in one snapshot."""
+    begin_snapshot(session)
+    facts = _facts(session)
+    asked = _ranges(now, terms.timezone)[number % 8]
+    if number % 3 == 2:
+        asked = asked.previous()
+    within = [fact for fact in facts if asked.start <= fact.at < asked.end]
+    _compare_usage(session, terms, asked, within)
+    _compare_failures(session, terms, asked, within)
+    _compare_refunds(session, terms, asked, within)
+    _compare_latencies(session, terms, asked, within)
+    _compare_customers(session, terms, asked, within, SORTS[number % len(SORTS)])
+    session.rollback()
+
+
+def _ranges(now: datetime, zone: ZoneInfo) -> list[Range]:
+    other = ZoneInfo("Asia/Kolkata")
+    return [
+        ranges.preset("7d", zone, now),
+        ranges.preset("month", zone, now),
+        ranges.preset("today", zone, now),
+        ranges.preset("90d", zone, now),
+        ranges.preset("last-month", zone, now + timedelta(days=31)),
+        ranges.preset("30d", other, now),
+        ranges.preset("yesterday", other, now + timedelta(hours=20)),
+        ranges.within(now - timedelta(days=40, minutes=7), now - timedelta(minutes=3), zone, now),
+    ]
+
+
+def _facts(session: Session) -> list[Fact]:
+    facts = []
+    for row in session.execute(GENERATIONS):
+        charged = {
+            "generations": 1,
+            "credits_charged": row.credits_charged,
+            "cost_micros": row.cost_micros or 0,
+            "unknown_costs": int(row.cost_micros is None),
+        }
+        facts.append(Fact(row.charged_at, row, charged))
+        if row.ended_at is not None:
+            ended = {row.status: 1, "latency_ms": row.latency_ms or 0}
+            facts.append(Fact(row.ended_at, row, ended, row.error_class or ""))
+    refunded = set()
+    for row in session.execute(REFUNDS):
+        loss = 0 if row.generation_id in refunded else row.cost_micros or 0
+        refunded.add(row.generation_id)
+        adds = {"refunds": 1, "credits_refunded": row.credits, "loss_micros": loss}
+        facts.append(Fact(row.issued_at, row, adds, row.reason, row.origin))
+    return facts
+
+
+def _sum(facts: list[Fact], *names: str) -> Counter[Any]:
+    """Measures by the values of these columns of the rows."""
+    sums: Counter[Any] = Counter()
+    for fact in facts:
+        for measure, value in fact.adds.items():
+            sums[(*(getattr(fact.row, name) for name in names), measure)] += value
+    return +sums
+
+
+def _shown(lines: dict[Any, Usage]) -> Counter[Any]:
+    return +Counter(
+        {
+            (*key, name): getattr(found, name)
+            for key, found in lines.items()
+            for name in MEASURE_NAMES
+            if name not in NOT_KNOWN
+        }
+    )
+
+
+def _steps(asked: Range, facts: list[Fact]) -> list[list[Fact]]:
+    return [[fact for fact in facts if step.start <= fact.at < step.end] for step in asked.steps()]
+
+
+def _compare_usage(session: Session, terms: Terms, asked: Range, facts: list[Fact]) -> None:
+    report = usage.report(session, terms, asked, UsageFilters())
+    assert _shown({(): report.total}) == _sum(facts)
+    assert _shown({(line.provider,): line.usage for line in report.providers}) == _sum(facts, "provider")
+    models = {(line.provider, line.model, line.kind): line.usage for line in report.models}
+    assert _shown(models) == _sum(facts, "provider", "model", "kind")
+    for step, inside in zip(report.steps, _steps(asked, facts), strict=True):
+        assert _shown({(): step.usage}) == _sum(inside)
+    filtered = usage.report(session, terms, asked, UsageFilters(provider="wavespeed", tier="plus"))
+    wanted = [fact for fact in facts if (fact.row.provider, fact.row.tier) == ("wavespeed", "plus")]
+    assert _shown({(): filtered.total}) == _sum(wanted)
+    exported = usage.by_step(session, terms, asked, UsageFilters())
+    assert [row.generations for row in session.execute(exported)] == [
+        step.usage.generations for step in report.steps
+    ]
+
+
+def _compare_failures(session: Session, terms: Terms, asked: Range, facts: list[Fact]) -> None:
+    report = failures.report(session, terms, asked, FailureFilters())
+    failed = [fact for fact in facts if fact.adds.get("failed")]
+    assert report.failed == len(failed)
+    classes = {line.error_class: line.failed for line in report.classes if line.failed}
+    assert classes == Counter(fact.reason for fact in failed)
+    ended = Counter(
+        (fact.row.provider, fact.row.model) for fact in facts if fact.adds.keys() & {"succeeded", "failed"}
+    )
+    assert report.ended == ended.total()
+    for line in report.models:
+        assert line.ended == ended[line.provider, line.model]
+    models = {
+        (line.provider, line.model, reason): count for line in report.models for reason, count in line.frequent
+    }
+    assert models == Counter((fact.row.provider, fact.row.model, fact.reason) for fact in failed)
+    for step, inside in zip(report.steps, _steps(asked, failed), strict=True):
+        assert step.classes == Counter(fact.reason for fact in inside)
+
+
+def _compare_refunds(session: Session, terms: Terms, asked: Range, facts: list[Fact]) -> None:
+    report = refunds.report(session, terms, asked, RefundFilters())
+    issued = [fact for fact in facts if "refunds" in fact.adds]
+
+    def counted(chosen: list[Fact]) -> Refunded:
+        sums = _sum(chosen)
+        return Refunded(sums[("refunds",)], sums[("credits_refunded",)], sums[("loss_micros",)])
+
+    assert report.total == counted(issued)
+    grouped = defaultdict(list)
+    for fact in issued:
+        grouped[fact.origin, fact.reason].append(fact)
+    reasons = {line.keys: line.now for line in report.reasons if line.now.refunds}
+    assert reasons == {key: counted(chosen) for key, chosen in grouped.items()}
+    for step, inside in zip(report.steps, _steps(asked, issued), strict=True):
+        assert step.total == counted(inside)
+        assert step.automatic == counted([fact for fact in inside if fact.origin == "automatic"])
+
+
+def _compare_latencies(session: Session, terms: Terms, asked: Range, facts: list[Fact]) -> None:
+    report = latency.report(session, terms, asked, LatencyFilters())
+    ended = [fact for fact in facts if fact.adds.get("succeeded")]
+    _compare_percentiles(report.total, ended)
+    lines = {(line.provider, line.model, line.kind): line.now for line in report.models}
+    for key, found in lines.items():
+        own = [fact for fact in ended if (fact.row.provider, fact.row.model, fact.row.kind) == key]
+        _compare_percentiles(found, own)
+    assert sum(found.count for found in lines.values()) == len(ended)
+    for step, inside in zip(report.steps, _steps(asked, ended), strict=True):
+        _compare_percentiles(step.latency, inside)
+
+
+def _compare_percentiles(found: Latency, facts: list[Fact]) -> None:
+    assert found.count == len(facts)
+    durations = sorted(fact.adds["latency_ms"] for fact in facts)
+    for share, shown in ((0.5, found.p50_ms), (0.95, found.p95_ms), (0.99, found.p99_ms)):
+        if not durations:
+            assert shown is None
+            continue
+        exact = durations[max(0, math.ceil(share * len(durations) - 1e-9) - 1)]
+        assert shown is not None
+        assert abs(shown - exact) <= 0.03 * exact + 1
+
+
+def _compare_customers(session: Session, terms: Terms, asked: Range, facts: list[Fact], sort: str) -> None:
+    report = customers.top(session, terms, asked, sort=sort)
+    counted = _sum(facts, "customer_id")
+    without_latency = Counter({key: value for key, value in counted.items() if key[-1] != "latency_ms"})
+    assert _shown({(row.customer_id,): row.usage for row in report.rows}) == without_latency
+    assert report.customers == len({fact.row.customer_id for fact in facts})
+    assert _shown({(): report.total}) == _sum(facts)
+    amounts = [_amount(row.usage, sort) for row in report.rows]
+    assert amounts == sorted(amounts, reverse=True)
+
+
+def _amount(used: Usage, sort: str) -> int:
+    names = {"credits": "net_credits", "cost": "cost_micros", "loss": "loss_micros"}
+    amount: int = getattr(used, names.get(sort, sort))
+    return amount
