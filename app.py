@@ -20,12 +20,13 @@ import demo.state
 import logs
 import settings as settings_module
 from blueprints import access, admin, api, assets, auth, callbacks, errors, formats, health, security
-from blueprints.admin import navigation
+from blueprints.admin import navigation, subjects
 from blueprints.api import admin_stats
 from blueprints.api.unrecorded import Unrecorded
 from extensions import csrf, db, login, migrate
 from makegood.database import UnsafeDatabase, check_server
 from makegood.providers import registry
+from makegood.secrets_at_rest import Vault
 
 
 def create_app(environ: Mapping[str, str] | None = None) -> Flask:
@@ -41,6 +42,7 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
         MAX_CONTENT_LENGTH=1_000_000,
     )
     app.extensions["providers"] = registry.build(settings.providers)
+    app.extensions["vault"] = Vault(settings.secret_key)
     app.extensions["unrecorded"] = Unrecorded(app)
     logs.configure(settings.environment)
     security.register(app)  # before CSRF protection, whose refusals carry a request id too
@@ -84,10 +86,11 @@ def _register_blueprints(app: Flask) -> None:
     health.register(app)
     assets.init_app(app)
     formats.init_app(app)
+    subjects.init_app(app)
     navigation.init_app(app)
     app.register_blueprint(auth.blueprint)
+    app.register_blueprint(api.blueprint)  # before the console, whose paths hold identifiers as well
     app.register_blueprint(admin.blueprint)
-    app.register_blueprint(api.blueprint)
     app.register_blueprint(admin_stats.blueprint)
     app.register_blueprint(callbacks.blueprint)
 

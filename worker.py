@@ -23,7 +23,18 @@ from sqlalchemy.exc import OperationalError
 from blueprints.api import answers
 from demo import database
 from extensions import db
-from makegood import alerts, bills, callbacks, grants, notifications, outputs, reconcile, rollups, throttles
+from makegood import (
+    alerts,
+    approvals,
+    bills,
+    callbacks,
+    grants,
+    notifications,
+    outputs,
+    reconcile,
+    rollups,
+    throttles,
+)
 from makegood.bills import drafts, lines, reading
 from makegood.errors import Conflict
 from makegood.notifications import Due, Result
@@ -82,6 +93,12 @@ def expire_grants(app: Flask) -> None:
 def give_allowances(app: Flask) -> None:
     """Give the month's allowance to those who have not had it."""
     _in_batches(lambda: grants.give_allowances(db.session, timezone=_terms(app).timezone))
+
+
+def expire_approvals(app: Flask) -> None:
+    """Close the requests that nobody decided in time."""
+    approvals.expire_due(db.session(), at=datetime.now(UTC))
+    db.session.commit()
 
 
 def recompute_costs(app: Flask) -> None:
@@ -175,6 +192,7 @@ SCHEDULE = (
     Scheduled(recompute_costs, "* * * * * */5"),
     Scheduled(expire_grants, "* * * * *"),
     Scheduled(give_allowances, "*/5 * * * *"),
+    Scheduled(expire_approvals, "3-59/10 * * * *"),
     Scheduled(resolve_alerts, "* * * * *"),
     Scheduled(ask_balances, "4-59/15 * * * *"),
     Scheduled(start_bills, "*/10 * * * *"),

@@ -163,6 +163,11 @@ def get(session: Session, approval_id: UUID) -> Approval:
     return approval
 
 
+def action_of(approval: Approval) -> str:
+    """What the role of who decides must allow."""
+    return _kinds[approval.kind].action
+
+
 def pending(session: Session, kind: str, subject: str) -> Approval | None:
     """The request about this subject that waits."""
     query = select(Approval).where(Approval.kind == kind, Approval.subject == subject, Approval.state == "pending")

@@ -150,7 +150,12 @@
     const credits = Number(amount.value);
     const valid = amount.value !== "" && Number.isInteger(credits) && credits >= 1 && credits <= Number(amount.max);
     after.textContent = valid ? written.format(Number(form.dataset.balance) + credits) : "–";
-    button.textContent = valid ? `Refund ${written.format(credits)} ${credits === 1 ? "credit" : "credits"}` : "Refund";
+    // Beyond what the operator may refund alone, the same button asks a second operator.
+    const beyond = valid && form.dataset.most !== undefined && credits > Number(form.dataset.most);
+    button.toggleAttribute("name", beyond);
+    if (beyond) Object.assign(button, { name: "ask", value: "1" });
+    const verb = beyond ? "Ask for approval of" : "Refund";
+    button.textContent = valid ? `${verb} ${written.format(credits)} ${credits === 1 ? "credit" : "credits"}` : "Refund";
   }
 
   // --- A draft outlives the session: after the log-in the same operator finds it where it was -----------------

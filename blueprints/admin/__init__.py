@@ -22,7 +22,9 @@ def check_operator() -> Response | None:
 
 
 from blueprints.admin import (  # noqa: E402 (they add their routes to the blueprint above)
+    adjustments,
     alerts,
+    approvals,
     bills,
     bills_accept,
     bills_check,
@@ -44,6 +46,7 @@ from blueprints.admin import (  # noqa: E402 (they add their routes to the bluep
     prices_import,
     prices_recompute,
     providers,
+    refund_form,
     refunds,
     search,
     switches,
@@ -51,7 +54,9 @@ from blueprints.admin import (  # noqa: E402 (they add their routes to the bluep
 )
 
 __all__ = [
+    "adjustments",
     "alerts",
+    "approvals",
     "bills",
     "bills_accept",
     "bills_check",
@@ -74,6 +79,7 @@ __all__ = [
     "prices_import",
     "prices_recompute",
     "providers",
+    "refund_form",
     "refunds",
     "search",
     "switches",

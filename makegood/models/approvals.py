@@ -66,6 +66,7 @@ class Approval(Base):
         CheckConstraint("(result_id IS NOT NULL) = (kind = 'refund' AND state = 'approved')", name="result"),
         CheckConstraint("expires_at > requested_at", name="expires_at"),
         Index("uq_approvals_pending", "kind", "subject", unique=True, postgresql_where=text("state = 'pending'")),
+        Index("ix_approvals_subject", "subject"),
         Index("uq_approvals_result", "result_id", unique=True),
         Index("ix_approvals_requested", "requested_at", "id"),
         Index("ix_approvals_due", "expires_at", postgresql_where=text("state = 'pending'")),

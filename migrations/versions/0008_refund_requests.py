@@ -109,6 +109,7 @@ def _create_approvals() -> None:
     op.create_index(
         "uq_approvals_pending", "approvals", ["kind", "subject"], unique=True, postgresql_where=pending
     )
+    op.create_index("ix_approvals_subject", "approvals", ["subject"])
     op.create_index("uq_approvals_result", "approvals", ["result_id"], unique=True)
     op.create_index("ix_approvals_requested", "approvals", ["requested_at", "id"])
     op.create_index("ix_approvals_due", "approvals", ["expires_at"], postgresql_where=pending)

@@ -1,0 +1,155 @@
+"""Requests that wait for a second operator: the list, and one request with what can be done about it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from flask import current_app, flash, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from blueprints import access, formats
+from blueprints.admin import blueprint, exports, filters, navigation
+from blueprints.admin.dialogs import leave
+from extensions import db
+from makegood import approval_list, approvals, limits, throttles
+from makegood.approval_list import ApprovalFilters
+from makegood.errors import Conflict, Forbidden, Invalid, NeedsApproval
+from makegood.models import Approval, Generation
+from makegood.refund_approvals import KIND, generation_of
+
+NAMES = ("state", "kind", "by")
+LABELS = {"state": "State", "kind": "Kind", "by": "Asked by"}
+STATES = {state: formats.words(state) for state in approval_list.STATES} | {"pending": "Waiting"}
+KINDS = {"refund": "Refund", "bulk_refund": "Bulk refund"}
+
+
+@blueprint.get("/approvals", endpoint="approvals")
+@access.requires("view")
+def show_approvals() -> str:
+    """Requests, newest first, as the filters in the URL say."""
+    asked = filters.read(NAMES)
+    return render_template(
+        "admin/approvals.html",
+        filters=asked,
+        page=approval_list.listed(db.session(), _wanted(asked), before=asked.before, after=asked.after),
+        chips=filters.chips(asked, LABELS, {"state": STATES, "kind": KINDS}),
+        states=STATES,
+        kinds=KINDS,
+        as_of=datetime.now(UTC),
+    )
+
+
+@blueprint.get("/approvals/<uuid:approval_id>")
+@access.requires("view")
+def approval(approval_id: UUID) -> ResponseReturnValue:
+    """One request."""
+    return _shown(approval_id)
+
+
+@blueprint.post("/approvals/<uuid:approval_id>/approve")
+@access.requires("refund")
+@access.throttled(throttles.REFUNDS)
+def approve(approval_id: UUID) -> ResponseReturnValue:
+    """Do what was asked for."""
+    large = limits.of(db.session(), current_user.role).confirm_from
+    credits = approvals.get(db.session(), approval_id).credits
+    if large is not None and credits >= large and (asked := access.needs_confirmation()) is not None:
+        return asked
+    db.session.rollback()  # the operator's row is locked before anything else is read
+    terms = current_app.config["SETTINGS"].terms
+    return _decide(
+        approval_id, approvals.approve, "Approved. What was asked for is done.", note=_note(), terms=terms
+    )
+
+
+@blueprint.post("/approvals/<uuid:approval_id>/reject")
+@access.requires("refund")
+def reject(approval_id: UUID) -> ResponseReturnValue:
+    """Say no, and why."""
+    return _decide(approval_id, approvals.reject, "Rejected. No credits moved.", note=_note())
+
+
+@blueprint.post("/approvals/<uuid:approval_id>/withdraw")
+@access.requires("refund")
+def withdraw(approval_id: UUID) -> ResponseReturnValue:
+    """Take one's own request back."""
+    return _decide(approval_id, approvals.withdraw, "Withdrawn. No credits moved.")
+
+
+def waiting() -> int:
+    """How many requests of others this operator could decide: the number beside the entry."""
+    if not access.may("refund"):
+        return 0
+    return approvals.waiting_for(db.session(), current_user.email, at=datetime.now(UTC))
+
+
+def _decide(approval_id: UUID, decide: Any, message: str, **more: Any) -> ResponseReturnValue:
+    now = datetime.now(UTC)
+    try:
+        decide(db.session(), approval_id, actor=access.actor(), at=now, address=access.client_address(), **more)
+    except (Invalid, Conflict, Forbidden, NeedsApproval) as refusal:
+        db.session.rollback()
+        return _shown(approval_id, problem=refusal.message, status=refusal.status)
+    db.session.commit()
+    flash(message, "ok")
+    return leave(url_for("admin.approval", approval_id=approval_id))
+
+
+def _shown(approval_id: UUID, *, problem: str = "", status: int = 200) -> ResponseReturnValue:
+    found = approvals.get(db.session(), approval_id)
+    zone = current_app.config["SETTINGS"].terms.timezone
+    now = datetime.now(UTC)
+    return render_template(
+        "admin/approval.html",
+        approval=found,
+        kinds=KINDS,
+        states=STATES,
+        generation=_generation(found),
+        room=limits.room(db.session(), current_user.email, current_user.role, zone, at=now),
+        own=found.requested_by == current_user.email,
+        may_decide=access.may(approvals.action_of(found)),
+        expired=found.state == "pending" and found.expires_at <= now,
+        problem=problem,
+        note=request.form.get("note", ""),
+    ), status
+
+
+def _generation(found: Approval) -> Generation | None:
+    return db.session.get(Generation, generation_of(found)) if found.kind == KIND else None
+
+
+def _note() -> str:
+    return request.form.get("note", "").replace("\r\n", "\n")
+
+
+def _wanted(asked: filters.Filters) -> ApprovalFilters:
+    return ApprovalFilters(asked["state"], asked["kind"], asked["by"], asked.start, asked.end)
+
+
+navigation.badge("admin.approvals", waiting)
+exports.add(
+    exports.Table(
+        "approvals",
+        "Approvals",
+        "admin.approvals",
+        lambda: approval_list.every(_wanted(filters.read(NAMES))),
+        (
+            exports.column("requested_at"),
+            exports.column("approval_id", "id"),
+            exports.column("kind"),
+            exports.column("subject"),
+            exports.column("credits"),
+            exports.column("note"),
+            exports.column("requested_by"),
+            exports.column("expires_at"),
+            exports.column("state"),
+            exports.column("decided_by"),
+            exports.column("decided_at"),
+            exports.column("decision_note"),
+            exports.column("details"),
+        ),
+    )
+)

@@ -1,0 +1,176 @@
+"""Refunds beyond the limits, on the screen: asked for on the refund form, decided on the page of the request."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import select, update
+from werkzeug.test import TestResponse
+
+from extensions import db
+from makegood import ids, ledger, refund_approvals
+from makegood.models import Approval, OperatorSession, Refund
+from tests.making import make_customer, make_generation
+from tests.people import add_operator, form_token, log_in
+
+CUSTOMER = "c_42"
+
+
+@pytest.fixture
+def generation(app: Flask) -> UUID:
+    """One that cost 900 of 1,105 credits, of which support may return 500 alone."""
+    with app.app_context():
+        customer = make_customer(db.session, 1100, customer_id=CUSTOMER)
+        made = make_generation(db.session, customer, credits=900)
+        db.session.commit()
+    return made
+
+
+@pytest.fixture
+def support(app: Flask) -> FlaskClient:
+    return browser_of(app, "support")
+
+
+def browser_of(app: Flask, role: str, email: str = "") -> FlaskClient:
+    """The browser of an operator who has just logged in."""
+    email = email or f"{role}@example.com"
+    add_operator(app, email, role)
+    browser = app.test_client()
+    assert log_in(browser, email).status_code == 303
+    return browser
+
+
+def send(browser: FlaskClient, generation: UUID, credits: int, **form: str) -> TestResponse:
+    path = f"/admin/generations/{generation}/refund"
+    fields = {
+        "csrf_token": form_token(browser, path),
+        "credits": str(credits),
+        "reason": "goodwill",
+        "note": "The video failed.",
+        "expected_refunded": "0",
+        "idempotency_key": str(ids.uuid7()),
+        **form,
+    }
+    return browser.post(path, data=fields)
+
+
+def decide(browser: FlaskClient, approval: UUID, how: str, **form: str) -> TestResponse:
+    token = form_token(browser, "/admin/approvals")
+    return browser.post(f"/admin/approvals/{approval}/{how}", data={"csrf_token": token, **form})
+
+
+def balance(app: Flask) -> int:
+    with app.app_context():
+        return ledger.balance(db.session(), CUSTOMER)
+
+
+def asked(app: Flask) -> UUID:
+    with app.app_context():
+        return db.session.scalars(select(Approval.id)).one()
+
+
+def test_beyond_the_limit_the_form_offers_to_ask_and_then_asks(
+    app: Flask, support: FlaskClient, generation: UUID
+) -> None:
+    form = support.get(f"/admin/generations/{generation}/refund").text
+    assert "You may refund up to 500 credits alone: 2,000 of your 2,000 for today are left." in form
+    answer = send(support, generation, 900)
+    assert answer.status_code == 409
+    assert "Your limit is 500 credits for one refund. A second operator has to approve" in answer.text
+    assert 'name="ask" value="1"' in answer.text
+    assert "The video failed." in answer.text
+    assert balance(app) == 205
+    assert send(support, generation, 900, ask="1").status_code == 303
+    assert balance(app) == 205
+    page = support.get(f"/admin/generations/{generation}").text
+    assert "A refund of 900 credits waits for approval." in page
+
+
+def test_within_the_limit_it_is_refunded_at_once(app: Flask, support: FlaskClient, generation: UUID) -> None:
+    assert send(support, generation, 500).status_code == 303
+    assert balance(app) == 705
+
+
+def test_another_operator_approves_and_the_page_names_both(
+    app: Flask, support: FlaskClient, generation: UUID
+) -> None:
+    admin = browser_of(app, "admin")
+    send(support, generation, 900, ask="1")
+    request = asked(app)
+    own = support.get(f"/admin/approvals/{request}").text
+    assert "another operator has to decide" in own
+    assert "Approve 900" not in own
+    assert decide(support, request, "approve").status_code == 403
+    assert balance(app) == 205
+    assert "Approve 900 credits" in admin.get(f"/admin/approvals/{request}").text
+    assert decide(admin, request, "approve", note="Fine.").status_code == 303
+    assert balance(app) == 1105
+    story = admin.get(f"/admin/generations/{generation}").text
+    assert "By support@example.com, approved by admin@example.com: Goodwill." in story
+    assert decide(admin, request, "approve").status_code == 303
+    assert balance(app) == 1105
+
+
+def test_a_rejection_says_why_and_a_missing_reason_is_asked_for(
+    app: Flask, support: FlaskClient, generation: UUID
+) -> None:
+    admin = browser_of(app, "admin")
+    send(support, generation, 900, ask="1")
+    request = asked(app)
+    assert decide(admin, request, "reject", note=" ").status_code == 422
+    assert decide(admin, request, "reject", note="They kept the video.").status_code == 303
+    assert "They kept the video." in support.get(f"/admin/approvals/{request}").text
+    assert balance(app) == 205
+
+
+def test_a_generation_that_changed_cannot_be_approved_as_it_was_asked(
+    app: Flask, support: FlaskClient, generation: UUID
+) -> None:
+    admin = browser_of(app, "admin")
+    send(support, generation, 900, ask="1")
+    assert send(admin, generation, 100).status_code == 303
+    request = asked(app)
+    page = admin.get(f"/admin/approvals/{request}").text
+    assert "The generation changed since this was asked for: 100 credits have been refunded by now." in page
+    answer = decide(admin, request, "approve")
+    assert answer.status_code == 409
+    assert "100 credits have been refunded by now. No credits moved." in answer.text
+    assert balance(app) == 305
+
+
+def test_the_list_and_its_badge_tell_what_waits(app: Flask, support: FlaskClient, generation: UUID) -> None:
+    assert "Nobody has asked for approval yet" in support.get("/admin/approvals").text
+    send(support, generation, 900, ask="1")
+    other = browser_of(app, "support", "other@example.com")
+    page = other.get("/admin/approvals?state=pending").text
+    assert ">900</td>" in page
+    assert (
+        "beyond your own limits: you may refund up to 500 credits now"
+        in other.get(f"/admin/approvals/{asked(app)}").text
+    )
+    assert "Nothing matches these filters" in other.get("/admin/approvals?state=rejected").text
+    viewer = browser_of(app, "viewer")
+    assert "Your role may not decide this." in viewer.get(f"/admin/approvals/{asked(app)}").text
+    assert decide(viewer, asked(app), "approve").status_code == 403
+    assert balance(app) == 205
+
+
+def test_a_large_refund_asks_once_more_who_it_is(app: Flask, support: FlaskClient, generation: UUID) -> None:
+    def log_in_was(ago: timedelta) -> None:
+        with app.app_context():
+            db.session.execute(update(OperatorSession).values(confirmed_at=datetime.now(UTC) - ago))
+            db.session.commit()
+
+    log_in_was(timedelta(minutes=11))
+    asks = send(support, generation, 200)
+    assert 'name="confirmation"' in asks.text
+    assert balance(app) == 205
+    assert send(support, generation, 199).status_code == 303
+    assert balance(app) == 404
+    with app.app_context():
+        assert db.session.scalars(select(Refund.credits)).all() == [199]
+        assert refund_approvals.waiting(db.session(), generation) is None
