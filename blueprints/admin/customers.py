@@ -1,24 +1,178 @@
-"""One customer: balance, grants, ledger and generations."""
+"""The customers list, and one customer: credits, use, ledger, generations, refunds and notes."""
 
 from __future__ import annotations
 
-from flask import current_app, render_template, request
+from typing import Any
+from uuid import UUID
 
-from blueprints.admin import blueprint
+from flask import current_app, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy import Select, select
+
+from blueprints import access
+from blueprints.admin import blueprint, exports, filters
 from extensions import db
-from makegood import accounts
+from makegood import accounts, adjustments, customer_list, ids, notes, pages
+from makegood.customer_list import BALANCE, NEWEST, CustomerFilters, Place
+from makegood.errors import Invalid
+from makegood.generation_log import choices
+from makegood.models import CreditTransaction, CustomerNote
 from makegood.stats import begin_snapshot
 
 LAST_ENTRY = 2**63 - 1
+NAMES = ("q", "tier", "balance", "order")
+LABELS = {
+    "q": "Begins with",
+    "tier": "Tier",
+    "balance": "Balance",
+    "order": "Order",
+    "from": "Customer since",
+    "to": "Until",
+}
+CHOICES = {
+    "balance": {"some": "Has credits", "none": "No credits"},
+    "order": {BALANCE: "highest balance first", NEWEST: "newest first"},
+}
 
 
-@blueprint.get("/customers/<path:customer_id>")
+@blueprint.get("/customers")
+def customers() -> str:
+    """Customers as the filters in the URL say: newest first, or by their balance."""
+    asked = filters.read(NAMES)
+    page = customer_list.listed(
+        db.session(),
+        _wanted(asked),
+        before=Place.parse(request.args.get("older")),
+        after=Place.parse(request.args.get("newer")),
+        limit=pages.SIZE,
+    )
+    return render_template(
+        "admin/customers.html",
+        filters=asked,
+        page=page,
+        paged="older" in request.args or "newer" in request.args,
+        chips=filters.chips(asked, LABELS, CHOICES),
+        tiers=choices(db.session()).tiers,
+        choices=CHOICES,
+    )
+
+
+@blueprint.get("/customers/<identifier:customer_id>", merge_slashes=False)
 def customer(customer_id: str) -> str:
-    """The customer's page. `before` is the ledger entry with which the newer page ended."""
+    """The customer's page. `before` is the ledger entry with which the newer page ended, `notes` the note."""
+    return page(customer_id)
+
+
+@blueprint.post("/notes/<identifier:customer_id>", merge_slashes=False)
+@access.requires("write_note")
+def write_note(customer_id: str) -> ResponseReturnValue:
+    """Keep a note: back to the customer's page, or the page again with what is wrong and what was typed."""
+    body = request.form.get("body", "").replace("\r\n", "\n")
+    key = request.form.get("idempotency_key", "")[:200] or str(ids.uuid7())
+    try:
+        notes.add(db.session(), customer_id, body, actor=access.actor(), idempotency_key=key)
+    except Invalid as invalid:
+        db.session.rollback()
+        return page(customer_id, note=body, problem=invalid.message), invalid.status
+    db.session.commit()
+    flash("The note was saved.", "ok")
+    return redirect(url_for("admin.customer", customer_id=customer_id, _anchor="notes-title"), 303)
+
+
+def page(customer_id: str, *, note: str = "", problem: str = "") -> str:
+    """The customer's page, with a note as typed where one was refused."""
     before = request.args.get("before", type=int)
     if before is not None and not 0 < before <= LAST_ENTRY:
         before = None
     begin_snapshot(db.session())
-    terms = current_app.config["SETTINGS"].terms
-    account = accounts.read(db.session(), customer_id, terms, before=before)
-    return render_template("admin/customer.html", account=account, first_page=before is None)
+    account = accounts.read(
+        db.session(),
+        customer_id,
+        current_app.config["SETTINGS"].terms,
+        before=before,
+        notes_before=_uuid(request.args.get("notes")),
+    )
+    return render_template(
+        "admin/customer.html",
+        account=account,
+        first_page=before is None,
+        reasons=adjustments.REASONS,
+        note=note,
+        problem=problem,
+        note_key=str(ids.uuid7()),
+    )
+
+
+def _wanted(asked: filters.Filters) -> CustomerFilters:
+    order = BALANCE if asked["order"] == BALANCE else NEWEST
+    return CustomerFilters(asked["q"], asked["tier"], asked["balance"], asked.start, asked.end, order)
+
+
+def _uuid(text: str | None) -> UUID | None:
+    try:
+        return UUID(text or "")
+    except ValueError:
+        return None
+
+
+def _ledger() -> Select[*tuple[Any, ...]]:
+    of = CreditTransaction.customer_id == request.args.get("customer_id", "")
+    return select(*CreditTransaction.__table__.columns).where(of).order_by(CreditTransaction.entry.desc())
+
+
+def _notes() -> Select[*tuple[Any, ...]]:
+    of = CustomerNote.customer_id == request.args.get("customer_id", "")
+    return select(*CustomerNote.__table__.columns).where(of).order_by(CustomerNote.id.desc())
+
+
+exports.add(
+    exports.Table(
+        "customers",
+        "Customers",
+        "admin.customers",
+        lambda: customer_list.every(_wanted(filters.read(NAMES))),
+        (
+            exports.column("customer_id", "id"),
+            exports.column("email"),
+            exports.column("tier"),
+            exports.column("balance_credits", "balance"),
+            exports.column("created_at"),
+            exports.column("last_charged_day"),
+        ),
+    )
+)
+exports.add(
+    exports.Table(
+        "ledger",
+        "Ledger of a customer",
+        "admin.customer",
+        _ledger,
+        (
+            exports.column("occurred_at"),
+            exports.column("ledger_id", "id"),
+            exports.column("customer_id"),
+            exports.column("entry"),
+            exports.column("kind"),
+            exports.column("credits", "amount"),
+            exports.column("balance_after"),
+            exports.column("generation_id"),
+            exports.column("reason"),
+            exports.column("by", "actor"),
+        ),
+    )
+)
+exports.add(
+    exports.Table(
+        "notes",
+        "Notes on a customer",
+        "admin.customer",
+        _notes,
+        (
+            exports.column("written_at", "created_at"),
+            exports.column("note_id", "id"),
+            exports.column("customer_id"),
+            exports.column("by", "actor"),
+            exports.column("note", "body"),
+        ),
+    )
+)

@@ -1,0 +1,120 @@
+"""Giving a customer credits or taking some away by hand.
+
+The form is a plain one: it works without JavaScript. With it, the same form opens in a dialog and is answered in
+place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from uuid import UUID
+
+from flask import flash, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from blueprints import access, formats
+from blueprints.admin import blueprint
+from blueprints.admin.dialogs import in_place, leave
+from extensions import db
+from makegood import adjustments, customers, ids, ledger, limits, throttles
+from makegood.errors import Conflict, Invalid
+
+MOST_DIGITS = 12
+GIVE, TAKE = "give", "take"
+STALE_FORM = "The form was incomplete. No credits moved. Check it and send it again."
+
+
+@dataclass(frozen=True)
+class AdjustmentForm:
+    """The form as it is shown: what was typed, and what is wrong with it."""
+
+    direction: str = GIVE
+    credits: str = ""
+    reason: str = ""
+    note: str = ""
+    key: str = field(default_factory=lambda: str(ids.uuid7()))
+    problems: dict[str, str] = field(default_factory=dict)
+    summary: str = ""
+
+    @property
+    def amount(self) -> int:
+        """The credits with their sign; 0, which is never valid, for anything that is no number."""
+        valid = self.credits.isascii() and self.credits.isdigit() and len(self.credits) <= MOST_DIGITS
+        return (int(self.credits) if valid else 0) * (-1 if self.direction == TAKE else 1)
+
+
+@blueprint.get("/adjustments/<identifier:customer_id>", merge_slashes=False)
+@access.requires("adjust_credits")
+def adjustment_form(customer_id: str) -> ResponseReturnValue:
+    """The form: a dialog for htmx, else a page."""
+    template = "admin/adjustment_dialog.html" if in_place() else "admin/adjustment.html"
+    return _show(customer_id, AdjustmentForm(), template)
+
+
+@blueprint.post("/adjustments/<identifier:customer_id>", merge_slashes=False)
+@access.requires("adjust_credits")
+@access.throttled(throttles.REFUNDS)
+def adjust(customer_id: str) -> ResponseReturnValue:
+    """Adjust: back to the customer's page, or the form again with what is wrong."""
+    form = _sent()
+    again = "admin/_adjustment_form.html" if in_place() else "admin/adjustment.html"
+    if form is None:
+        return _show(customer_id, AdjustmentForm(summary=STALE_FORM), again), 422
+    confirm_from = limits.of(db.session(), current_user.role).confirm_from
+    if confirm_from is not None and abs(form.amount) >= confirm_from:
+        asked = access.needs_confirmation()
+        if asked is not None:
+            return asked
+    try:
+        adjusted = adjustments.adjust(
+            db.session(),
+            customer_id,
+            form.amount,
+            reason=form.reason,
+            note=form.note,
+            actor=access.actor(),
+            idempotency_key=form.key,
+            address=access.client_address(),
+        )
+    except Invalid as invalid:
+        db.session.rollback()
+        wrong = replace(form, problems=invalid.details["fields"], summary=invalid.message)
+        return _show(customer_id, wrong, again), 422
+    except Conflict as conflict:
+        db.session.rollback()
+        return _show(customer_id, replace(form, summary=conflict.message), again), 409
+    credits = formats.counted(abs(adjusted.credits), "credit")
+    done = f"Gave {credits} to" if adjusted.credits > 0 else f"Took {credits} from"
+    db.session.commit()
+    flash(f"{done} {customer_id}.", "ok")
+    return leave(url_for("admin.customer", customer_id=customer_id))
+
+
+def _sent() -> AdjustmentForm | None:
+    """The form as sent; None when what a person does not type is not there."""
+    sent = request.form
+    try:
+        key = str(UUID(sent.get("idempotency_key", "")))
+    except ValueError:
+        return None
+    if sent.get("direction") not in (GIVE, TAKE):
+        return None
+    return AdjustmentForm(
+        direction=sent["direction"],
+        credits=sent.get("credits", "").strip(),
+        reason=sent.get("reason", ""),
+        note=sent.get("note", "").replace("\r\n", "\n"),
+        key=key,
+    )
+
+
+def _show(customer_id: str, form: AdjustmentForm, template: str) -> str:
+    return render_template(
+        template,
+        customer=customers.get(db.session(), customer_id),
+        balance=ledger.balance(db.session(), customer_id),
+        form=form,
+        reasons=adjustments.REASONS,
+        most=adjustments.MAX_CREDITS,
+    )

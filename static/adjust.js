@@ -1,0 +1,23 @@
+/* The adjustment form: the balance after, and what the button will do, as the form changes. The server computes it
+   again. */
+"use strict";
+(() => {
+  const written = new Intl.NumberFormat("en");
+  function preview(form) {
+    const { credits, direction } = form.elements;
+    const amount = Number(credits.value);
+    const sign = direction.value === "take" ? -1 : 1;
+    const after = Number(form.dataset.balance) + sign * amount;
+    const whole = credits.value !== "" && Number.isInteger(amount) && amount >= 1 && amount <= Number(credits.max);
+    const valid = whole && after >= 0;
+    form.querySelector("[data-after]").textContent =
+      valid ? written.format(after) : whole ? `only ${written.format(form.dataset.balance)} there` : "–";
+    form.querySelector("[data-submit]").textContent =
+      valid ? `${sign < 0 ? "Take" : "Give"} ${written.format(amount)} ${amount === 1 ? "credit" : "credits"}` : "Adjust";
+  }
+  document.addEventListener("input", (event) => {
+    const form = event.target.closest("form[data-adjust]");
+    if (form) preview(form);
+  });
+  document.addEventListener("htmx:after:swap", () => document.querySelectorAll("form[data-adjust]").forEach(preview));
+})();
