@@ -21,6 +21,8 @@ SECRET_NAMES = re.compile(r"(?i)password|secret|token|authorization|cookie|signa
 SECRETS = (
     # The token in a callback's path, wherever a misconfigured proxy put that path.
     (re.compile(r"(?i)(callbacks(?:/|%2f)+[^/%\s\"']*(?:/|%2f)+)[^\s\"'&]+"), rf"\1{HIDDEN}"),
+    # The token in the path of an invitation.
+    (re.compile(r"(?i)(invitations(?:/|%2f)+)[^\s\"'&]+"), rf"\1{HIDDEN}"),
     (re.compile(r"mg_([A-Za-z0-9_-]{8})[A-Za-z0-9_-]{8,}"), rf"mg_\1{HIDDEN}"),
     (re.compile(r"(?i)(bearer\s+)(?!mg_)[^\s\"']+"), rf"\1{HIDDEN}"),
     (re.compile(r"whsec_[A-Za-z0-9+/=_-]+|\b[sr]k_(live|test)_[A-Za-z0-9]+"), HIDDEN),

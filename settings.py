@@ -48,6 +48,7 @@ class Settings:
     trusted_proxies: int
     session_idle: timedelta
     session_lifetime: timedelta
+    require_second_factor: str
     notify_url: str | None = None
     notify_secrets: tuple[str, ...] = field(default=(), repr=False)
 
@@ -75,6 +76,12 @@ def load(environ: Mapping[str, str]) -> Settings:
         trusted_proxies=_integer(environ, "TRUSTED_PROXIES", 0, 0, 10),
         session_idle=_minutes(environ, "SESSION_IDLE_MINUTES", 120),
         session_lifetime=_minutes(environ, "SESSION_LIFETIME_MINUTES", 720),
+        require_second_factor=_choice(
+            environ,
+            "REQUIRE_SECOND_FACTOR",
+            "admin" if environment == "production" else "none",
+            ("admin", "all", "none"),
+        ),
         notify_url=_notify_url(environ, environment),
         notify_secrets=_notify_secrets(environ),
     )

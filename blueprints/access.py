@@ -13,7 +13,7 @@ from functools import wraps
 from typing import Any, TypeVar
 from uuid import UUID
 
-from flask import Flask, Request, Response, current_app, g, redirect, request
+from flask import Flask, Request, Response, current_app, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import UserMixin, current_user
 from sqlalchemy.orm import Session
@@ -30,12 +30,26 @@ PUBLIC = frozenset(
         "auth.home",
         "auth.login",
         "auth.log_in",
+        "auth.code",
+        "auth.send_code",
         "auth.logout",
+        "auth.invitation",
+        "auth.accept_invitation",
         "callbacks.receive",
         "health.healthz",
         "api.openapi",
     }
 )
+BEFORE_SECOND_FACTOR = frozenset(
+    {
+        "admin.second_factor",
+        "admin.set_up_second_factor",
+        "admin.confirm",
+        "admin.confirm_sent",
+        "admin.theme",
+    }
+)
+"""What an operator may reach who has to set up a second factor first."""
 GUARDED = frozenset({"admin", "api", "api_admin", "health"})
 
 BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([!-~]{1,200})")
@@ -186,14 +200,23 @@ def needs_confirmation() -> ResponseReturnValue | None:
     return confirmation.ask(current_user, client_address())
 
 
+def lacks_second_factor() -> bool:
+    """Whether this operator has to set up a second factor before anything else."""
+    required = current_app.config["SETTINGS"].require_second_factor
+    needed = required == "all" or (required == "admin" and current_user.role == "admin")
+    return needed and not current_user.has_second_factor
+
+
 def admit_operator() -> Response | None:
-    """For the console: None for an operator, else the way to the log-in page.
+    """For the console: None for an operator, else the way to the log-in page, or to a second factor's set-up.
 
     A page redirects; a fragment answers 401 with `HX-Redirect`: a redirect would land inside the panel.
     A view that changes things has to say what permission it needs, else it is refused to everybody.
     """
     if not current_user.is_authenticated:
         return _to_login()
+    if lacks_second_factor() and request.endpoint not in BEFORE_SECOND_FACTOR:
+        return _to(url_for("admin.second_factor"))
     view = current_app.view_functions.get(request.endpoint or "")
     undecided = view is not None and not hasattr(view, "required_action")
     if undecided and request.method not in SAFE_METHODS:
@@ -205,6 +228,8 @@ def require_operator() -> None:
     """For JSON: raise Unauthenticated unless an operator is logged in."""
     if not current_user.is_authenticated:
         raise Unauthenticated("Log in, or send an API key as a bearer token.")
+    if lacks_second_factor():
+        raise Forbidden("Set up your second factor in the console first.")
 
 
 def require_api_key(scope: str) -> None:
@@ -253,6 +278,12 @@ def client_address() -> str:
 
 def _to_login() -> Response:
     if request.headers.get("HX-Request") == "true":
-        return Response(status=401, headers={"HX-Redirect": login_path(request.headers.get("HX-Current-URL"))})
-    asked = request.url if request.method in ("GET", "HEAD") else request.referrer
-    return redirect(login_path(asked), 303)  # type: ignore[return-value]
+        return _to(login_path(request.headers.get("HX-Current-URL")))
+    return _to(login_path(request.url if request.method in ("GET", "HEAD") else request.referrer))
+
+
+def _to(target: str) -> Response:
+    """On to that page, from a fragment as from a page."""
+    if request.headers.get("HX-Request") == "true":
+        return Response(status=401, headers={"HX-Redirect": target})
+    return redirect(target, 303)  # type: ignore[return-value]

@@ -1,4 +1,7 @@
-"""Log in and log out."""
+"""Log in, with a code where the operator has a second factor, and log out.
+
+Who has given the password and not yet the code holds a challenge in the form's cookie. It opens nothing else.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from flask import (
     render_template,
     request,
     session,
+    url_for,
 )
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
@@ -21,12 +25,15 @@ from flask_wtf.csrf import CSRFError
 from blueprints import access
 from blueprints.way_back import HOME, inner_path
 from extensions import db
-from makegood import operators, throttles
-from makegood.errors import Throttled
+from makegood import invitations, logins, throttles
+from makegood.errors import Invalid, NotFound, Throttled
 
 blueprint = Blueprint("auth", __name__)
 
+CHALLENGE = "challenge"
 WRONG = "The e-mail address or the password is wrong."
+WRONG_CODE = "That code is wrong, or was used before. Wait for the next one and type that."
+TOO_LATE = "The log-in took too long. Begin again."
 ENDED = "Your session has ended. Log in again to go on."
 NO_COOKIE = "The form had expired, or your browser keeps no cookies for this site. Please try again."
 
@@ -55,28 +62,77 @@ def log_in() -> Response:
     address, now = access.client_address(), datetime.now(UTC)
     throttles.count_login(db.session, email, address, now=now)
     db.session.commit()
-    token = operators.log_in(
+    admitted = logins.log_in(db.session, email, password, browser=_browser(), now=now)
+    db.session.commit()
+    if admitted is None:
+        return _form(error=WRONG, status=401)
+    if not admitted.needs_code:
+        return _enter(admitted.token)
+    session[CHALLENGE] = admitted.token
+    return redirect(url_for("auth.code", next=inner_path(request.form.get("next"))), 303)
+
+
+@blueprint.get("/login/code")
+def code() -> Response:
+    """The second step's form: a code of the app, or a recovery code."""
+    if logins.challenged(db.session, _challenge(), now=datetime.now(UTC)) is None:
+        return redirect(url_for("auth.login", next=inner_path(request.args.get("next"))), 303)
+    return _code_form()
+
+
+@blueprint.post("/login/code")
+def send_code() -> Response:
+    """Check the code, and begin the session. Two commits, as above."""
+    now = datetime.now(UTC)
+    operator_id = logins.challenged(db.session, _challenge(), now=now)
+    if operator_id is None:
+        return _form(error=TOO_LATE, status=401)
+    try:
+        throttles.count_proof(db.session, throttles.CODES, operator_id, now=now)
+    except Throttled as throttled:
+        db.session.rollback()
+        return _throttled(throttled, _code_form(error=throttled.message, status=throttled.status))
+    db.session.commit()
+    token = logins.log_in_with_code(
         db.session,
-        email,
-        password,
-        old_token=_token(),
-        address=address,
-        user_agent=request.headers.get("User-Agent", ""),
+        current_app.extensions["vault"],
+        _challenge(),
+        request.form.get("code", ""),
+        browser=_browser(),
         now=now,
     )
     db.session.commit()
-    if token is None:
-        return _form(error=WRONG, status=401)
-    session.clear()  # a new CSRF token for the new session
-    response = redirect(inner_path(request.form.get("next")), 303)
-    _set_cookie(response, token)
-    return response
+    return _code_form(error=WRONG_CODE, status=401) if token is None else _enter(token)
+
+
+@blueprint.get("/invitations/<token>")
+def invitation(token: str) -> Response:
+    """The form with which somebody who was invited sets a password."""
+    return _invitation_form(token)
+
+
+@blueprint.post("/invitations/<token>")
+def accept_invitation(token: str) -> Response:
+    """Become an operator, and go on to the log-in."""
+    password, now = request.form.get("new_password", ""), datetime.now(UTC)
+    try:
+        if password != request.form.get("again"):
+            fields = {"again": "is not the same as the first"}
+            raise Invalid("The two passwords are not the same. Type them again.", fields=fields)
+        operator = invitations.accept(db.session(), token, password, now=now, address=access.client_address())
+    except Invalid as invalid:
+        db.session.rollback()
+        return _invitation_form(token, error=invalid.message, status=invalid.status)
+    email = operator.email
+    db.session.commit()
+    flash("Your password is set. Log in with it.", "ok")
+    return redirect(url_for("auth.login", email=email), 303)
 
 
 @blueprint.post("/logout")
 def logout() -> Response:
     """End the session at once, and let the browser forget the pages it kept."""
-    operators.log_out(db.session, _token(), address=access.client_address(), now=datetime.now(UTC))
+    logins.log_out(db.session, _token(), address=access.client_address(), now=datetime.now(UTC))
     db.session.commit()
     session.clear()
     flash("You are logged out.", "info")
@@ -90,9 +146,7 @@ def logout() -> Response:
 def too_many(error: Throttled) -> Response:
     """Say when the next attempt is welcome, beside the form with the e-mail kept."""
     db.session.rollback()
-    response = _form(error=error.message, status=error.status)
-    response.headers["Retry-After"] = str(error.details["retry_after"])
-    return response
+    return _throttled(error, _form(error=error.message, status=error.status))
 
 
 @blueprint.errorhandler(CSRFError)
@@ -106,10 +160,45 @@ def _form(*, error: str | None = None, notice: str | None = None, status: int | 
         "auth/login.html",
         error=error,
         notice=notice,
-        email=request.form.get("email", "")[:254],
+        email=request.values.get("email", "")[:254],
         next=inner_path(request.values.get("next")),
     )
     return make_response(page, status)
+
+
+def _code_form(*, error: str | None = None, status: int = 200) -> Response:
+    after = inner_path(request.values.get("next"))
+    return make_response(render_template("auth/code.html", error=error, next=after), status)
+
+
+def _invitation_form(token: str, *, error: str | None = None, status: int = 200) -> Response:
+    try:
+        invited = invitations.find(db.session, token, now=datetime.now(UTC))
+    except NotFound as gone:
+        return make_response(render_template("auth/invitation_gone.html", message=gone.message), gone.status)
+    page = render_template("auth/invitation.html", invited=invited, token=token, error=error)
+    return make_response(page, status)
+
+
+def _throttled(error: Throttled, response: Response) -> Response:
+    response.headers["Retry-After"] = str(error.details["retry_after"])
+    return response
+
+
+def _enter(token: str) -> Response:
+    """On to the console with this session."""
+    session.clear()  # a new CSRF token for the new session
+    response = redirect(inner_path(request.form.get("next")), 303)
+    _set_cookie(response, token)
+    return response
+
+
+def _browser() -> logins.Browser:
+    return logins.Browser(access.client_address(), request.headers.get("User-Agent", ""), _token())
+
+
+def _challenge() -> str:
+    return str(session.get(CHALLENGE, ""))
 
 
 def _token() -> str:

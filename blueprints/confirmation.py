@@ -9,14 +9,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
-from flask import make_response, render_template, request, url_for
+from flask import current_app, make_response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from blueprints.admin.dialogs import in_place, leave
 from blueprints.way_back import inner_path
 from extensions import db
-from makegood import operators, throttles
+from makegood import logins, throttles
 from makegood.errors import Throttled
 
 LASTS = timedelta(minutes=10)
@@ -50,11 +50,12 @@ def check(operator: Proven, address: str, now: datetime, *, kept: bool) -> Respo
     """None when what was typed proves it, else the form again. Two commits: the count stands before the hash."""
     with Session(db.engine) as session:
         try:
-            throttles.count_confirmation(session, operator.operator_id, now=now)
+            throttles.count_proof(session, throttles.CONFIRMATIONS, operator.operator_id, now=now)
             session.commit()
             typed = request.form.get(FIELD, "")
-            proven = operators.confirm(
-                session, operator.session_id, operator.email, typed, address=address, now=now
+            vault = current_app.extensions["vault"]
+            proven = logins.confirm(
+                session, vault, operator.session_id, operator.email, typed, address=address, now=now
             )
             session.commit()
         except Throttled as throttled:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from makegood import audit, passwords, sessions, throttles
+from makegood import audit, passwords, second_factor, sessions
 from makegood.errors import Conflict, Invalid, NotFound
 from makegood.models import Operator
 from makegood.models.operators import ROLES
@@ -29,6 +32,10 @@ ACTIONS = frozenset(
         "switch_provider",
         "edit_prices",
         "check_bills",
+        "edit_policies",
+        "edit_limits",
+        "read_audit",
+        "read_settings",
     }
 )
 PERMISSIONS: dict[str, frozenset[str]] = {
@@ -56,12 +63,7 @@ def may(operator: HasRole, action: str) -> bool:
 
 def create(session: Session, email: str, role: str, password: str, *, actor: str) -> Operator:
     """Add an operator. Raises Invalid (e-mail, role, password) and Conflict (the e-mail is taken)."""
-    address = normal_email(email)
-    if address is None:
-        raise Invalid("That is no e-mail address.", fields={"email": "must look like name@example.com"})
-    if role not in ROLES:
-        choices = f"must be one of {', '.join(ROLES)}"
-        raise Invalid(f"There is no role {role!r}: it {choices}.", fields={"role": choices})
+    address = checked(email, role)
     operator: Operator | None = session.scalar(
         insert(Operator)
         .values(email=address, role=role, password_hash=passwords.make_hash(password))
@@ -74,103 +76,99 @@ def create(session: Session, email: str, role: str, password: str, *, actor: str
     return operator
 
 
-def authenticate(session: Session, email: str, password: str) -> Operator | None:
-    """The operator with this e-mail and password, or None.
-
-    An unknown and a disabled operator cost the same hash as a known one: neither the answer nor its time
-    tells which e-mails exist. The turn is waited for before the first read: a queue holds no connections.
-    Raises Throttled when the turn does not come.
-    """
-    with passwords.turn():
-        operator = session.scalar(
-            select(Operator).where(Operator.email == normal_email(email), Operator.disabled_at.is_(None))
-        )
-        checked = operator.password_hash if operator else None
-        if not passwords.matches(checked, password) or operator is None:
-            return None
-        session.refresh(operator, with_for_update={"key_share": True})
-        if operator.password_hash != checked or operator.disabled_at is not None:
-            return None  # changed while the hash ran: a session must not outlive its password
-        if passwords.is_outdated(operator.password_hash):
-            operator.password_hash = passwords.make_hash(password)
-        return operator
-
-
-def log_in(
+def set_password(
     session: Session,
     email: str,
     password: str,
     *,
-    old_token: str,
-    address: str,
-    user_agent: str,
+    actor: str,
     now: datetime,
-) -> str | None:
-    """Begin a session and return its token; None when e-mail or password is wrong. Either is audited.
-
-    The attempt was counted with `throttles.count_login` at `now`. A session this browser had before ends.
-    Raises Throttled as `authenticate`.
-    """
-    operator = authenticate(session, email, password)
-    subject = operator.email if operator else normal_email(email) or "no e-mail address"
-    if operator is None:
-        audit.record(session, actor="stranger", action="login.failed", subject=subject, address=address)
-        return None
-    throttles.give_back_login(session, email, address, now=now)
-    sessions.end(session, old_token, now=now)
-    token = sessions.start(session, operator.id, address=address, user_agent=user_agent, now=now)
-    audit.record(session, actor=subject, action="login.succeeded", subject=subject, address=address)
-    return token
-
-
-def confirm(session: Session, session_id: UUID, email: str, typed: str, *, address: str, now: datetime) -> bool:
-    """Whether who sits at this session proved again to be its operator, with the password. Either is audited.
-
-    The attempt was counted with `throttles.count_confirmation` at `now`. Raises Throttled as `authenticate`.
-    """
-    operator = authenticate(session, email, typed)
-    outcome = "failed" if operator is None else "succeeded"
-    audit.record(session, actor=email, action=f"confirmation.{outcome}", subject=email, address=address)
-    if operator is None:
-        return False
-    throttles.give_back_confirmation(session, operator.id, now=now)
-    sessions.confirm(session, session_id, now=now)
-    return True
-
-
-def log_out(session: Session, token: str, *, address: str, now: datetime) -> None:
-    """End the session of this token, if it is running."""
-    operator_id = sessions.end(session, token, now=now)
-    if operator_id is not None:
-        email = session.get_one(Operator, operator_id).email
-        audit.record(session, actor=email, action="logout", subject=email, address=address)
-
-
-def set_password(session: Session, email: str, password: str, *, actor: str, now: datetime) -> Operator:
-    """Give an operator a new password, which ends all sessions. Raises NotFound and Invalid."""
+    keep: UUID | None = None,
+    address: str | None = None,
+) -> Operator:
+    """Give an operator a new password; all sessions but the one to `keep` end. Raises NotFound and Invalid."""
+    hashed = passwords.make_hash(password)  # before the lock: it takes its time
     operator = _locked(session, email)
-    operator.password_hash = passwords.make_hash(password)
-    sessions.end_all(session, operator.id, now=now)
-    audit.record(session, actor=actor, action="operator.password_changed", subject=operator.email)
+    operator.password_hash = hashed
+    sessions.end_all(session, operator.id, now=now, keep=keep)
+    audit.record(session, actor=actor, action="operator.password_changed", subject=operator.email, address=address)
     return operator
 
 
-def disable(session: Session, email: str, *, actor: str, now: datetime) -> Operator:
-    """Shut an operator out at once: no log-in, and all sessions end. Raises NotFound."""
+def set_role(session: Session, email: str, role: str, *, actor: str, address: str | None = None) -> Operator:
+    """Change what an operator may, at once. Raises NotFound, Invalid, Conflict (yourself, the last admin)."""
+    _check_role(role)
     operator = _locked(session, email)
+    if operator.email == actor:
+        raise Conflict("You cannot change your own role. Ask another admin to do it.")
+    before = operator.role
+    if before == role:
+        return operator
+    with _unless_last_admin(session, operator):
+        operator.role = role
+    audit.record(
+        session,
+        actor=actor,
+        action="operator.role_changed",
+        subject=operator.email,
+        details={"before": {"role": before}, "after": {"role": role}},
+        address=address,
+    )
+    return operator
+
+
+def disable(session: Session, email: str, *, actor: str, now: datetime, address: str | None = None) -> Operator:
+    """Shut an operator out at once: no log-in, and all sessions end. Raises NotFound and Conflict."""
+    operator = _locked(session, email)
+    if operator.email == actor:
+        raise Conflict("You cannot disable yourself. Ask another admin to do it.")
     if operator.disabled_at is None:
-        operator.disabled_at = now
+        with _unless_last_admin(session, operator):
+            operator.disabled_at = now
         sessions.end_all(session, operator.id, now=now)
-        audit.record(session, actor=actor, action="operator.disabled", subject=operator.email)
+        audit.record(
+            session,
+            actor=actor,
+            action="operator.disabled",
+            subject=operator.email,
+            details={"before": {"active": True}, "after": {"active": False}},
+            address=address,
+        )
     return operator
 
 
-def enable(session: Session, email: str, *, actor: str) -> Operator:
+def enable(session: Session, email: str, *, actor: str, address: str | None = None) -> Operator:
     """Let a disabled operator log in again. Raises NotFound."""
     operator = _locked(session, email)
     if operator.disabled_at is not None:
         operator.disabled_at = None
-        audit.record(session, actor=actor, action="operator.enabled", subject=operator.email)
+        audit.record(
+            session,
+            actor=actor,
+            action="operator.enabled",
+            subject=operator.email,
+            details={"before": {"active": False}, "after": {"active": True}},
+            address=address,
+        )
+    return operator
+
+
+def reset_second_factor(
+    session: Session, email: str, *, actor: str, now: datetime, address: str | None = None
+) -> bool:
+    """Take a lost second factor away, and end all sessions. Returns whether there was one. Raises NotFound."""
+    operator = _locked(session, email)
+    removed = second_factor.remove(session, operator.id, actor=actor, address=address)
+    if removed:
+        sessions.end_all(session, operator.id, now=now)
+    return removed
+
+
+def get(session: Session, operator_id: UUID) -> Operator:
+    """One operator. Raises NotFound."""
+    operator = session.get(Operator, operator_id)
+    if operator is None:
+        raise NotFound("There is no such operator.")
     return operator
 
 
@@ -185,8 +183,42 @@ def normal_email(email: str) -> str | None:
     return candidate if EMAIL.fullmatch(candidate) else None
 
 
+def checked(email: str, role: str) -> str:
+    """The e-mail address as stored. Raises Invalid when it is none, or there is no such role."""
+    address = normal_email(email)
+    if address is None:
+        raise Invalid("That is no e-mail address.", fields={"email": "must look like name@example.com"})
+    _check_role(role)
+    return address
+
+
+def _check_role(role: str) -> None:
+    if role not in ROLES:
+        choices = f"must be one of {', '.join(ROLES)}"
+        raise Invalid(f"There is no role {role!r}: it {choices}.", fields={"role": choices})
+
+
+@contextmanager
+def _unless_last_admin(session: Session, operator: Operator) -> Iterator[None]:
+    """Make a change that the database refuses when no active admin would be left. Raises Conflict then."""
+    try:
+        with session.begin_nested():
+            yield
+    except IntegrityError as refused:
+        if "last active admin" not in str(refused.orig):
+            raise
+        raise Conflict(
+            f"{operator.email} is the last active admin: nobody could manage the console. Add another admin first."
+        ) from None
+
+
 def _locked(session: Session, email: str) -> Operator:
-    operator = session.scalar(select(Operator).where(Operator.email == normal_email(email)).with_for_update())
+    operator = session.scalar(
+        select(Operator)
+        .where(Operator.email == normal_email(email))
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
     if operator is None:
         raise NotFound(f"There is no operator {email}.")
     return operator

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from makegood.ids import hash_token, new_token
-from makegood.models import Operator, OperatorSession
+from makegood.models import LoginChallenge, Operator, OperatorSession
 
 SEEN_EVERY = timedelta(minutes=1)
 """Activity is written at most this often: clicks shall not cost a write each."""
@@ -125,12 +125,15 @@ def end(session: Session, token: str, *, now: datetime) -> UUID | None:
     )
 
 
-def end_all(session: Session, operator_id: UUID, *, now: datetime) -> int:
-    """End every session of an operator. Returns how many were running."""
-    ended = session.scalars(
-        update(OperatorSession)
-        .where(OperatorSession.operator_id == operator_id, OperatorSession.ended_at.is_(None))
-        .values(ended_at=now)
-        .returning(OperatorSession.id)
+def end_all(session: Session, operator_id: UUID, *, now: datetime, keep: UUID | None = None) -> int:
+    """End every session of an operator but the one to `keep`, and every log-in that waits for a code.
+
+    Returns how many sessions were running.
+    """
+    session.execute(delete(LoginChallenge).where(LoginChallenge.operator_id == operator_id))
+    running = update(OperatorSession).where(
+        OperatorSession.operator_id == operator_id, OperatorSession.ended_at.is_(None)
     )
-    return len(ended.all())
+    if keep is not None:
+        running = running.where(OperatorSession.id != keep)
+    return len(session.scalars(running.values(ended_at=now).returning(OperatorSession.id)).all())

@@ -34,7 +34,12 @@ class Limit:
 LOGINS = Limit("login", 1000, timedelta(minutes=5))
 LOGINS_PER_ADDRESS = Limit("login_address", 20, timedelta(minutes=5))
 LOGINS_PER_EMAIL = Limit("login_email", 10, timedelta(minutes=5))
-CONFIRMATIONS = Limit("confirmation", 10, timedelta(minutes=5))
+CODES = (Limit("code", 10, timedelta(minutes=5)), Limit("code_day", 50, timedelta(days=1)))
+"""Second steps of one operator's log-ins. Of a million codes three are right at a time: a day has few guesses."""
+CONFIRMATIONS = (
+    Limit("confirmation", 10, timedelta(minutes=5)),
+    Limit("confirmation_day", 50, timedelta(days=1)),
+)
 FAILED_KEYS_PER_ADDRESS = Limit("api_key_address", 60, timedelta(minutes=1))
 SEARCHES = Limit("search", 120, timedelta(minutes=1), "searches")
 EXPORTS = Limit("export", 20, timedelta(minutes=10), "exports")
@@ -108,15 +113,16 @@ def give_back_login(session: Session, email: str, address: str, *, now: datetime
         give_back(session, limit.scope, subject, limit.window, now=now)
 
 
-def count_confirmation(session: Session, operator_id: UUID, *, now: datetime) -> None:
-    """Count an operator's attempt to prove who they are. Raises Throttled. Then commit at once."""
-    limit = CONFIRMATIONS
-    hit(session, limit.scope, str(operator_id), limit.attempts, limit.window, now=now)
+def count_proof(session: Session, limits: tuple[Limit, ...], operator_id: UUID, *, now: datetime) -> None:
+    """Count an operator's attempt to prove who they are: CODES or CONFIRMATIONS. Raises Throttled. Then commit."""
+    for limit in limits:
+        hit(session, limit.scope, str(operator_id), limit.attempts, limit.window, now=now)
 
 
-def give_back_confirmation(session: Session, operator_id: UUID, *, now: datetime) -> None:
-    """Uncount the attempt that `count_confirmation` counted at `now`: it succeeded."""
-    give_back(session, CONFIRMATIONS.scope, str(operator_id), CONFIRMATIONS.window, now=now)
+def give_back_proof(session: Session, limits: tuple[Limit, ...], operator_id: UUID, *, now: datetime) -> None:
+    """Uncount the attempt that `count_proof` counted at `now`: it succeeded."""
+    for limit in limits:
+        give_back(session, limit.scope, str(operator_id), limit.window, now=now)
 
 
 def count_failed_key(session: Session, address: str, *, now: datetime) -> None:
@@ -160,7 +166,9 @@ def _window_start(now: datetime, window: timedelta) -> datetime:
 
 
 def _spoken(seconds: int) -> str:
-    minutes = -(-seconds // 60)
+    minutes, hours = -(-seconds // 60), -(-seconds // 3600)
     if seconds < 60:
         return f"{seconds} second{'' if seconds == 1 else 's'}"
+    if minutes > 120:
+        return f"{hours} hours"
     return f"{minutes} minute{'' if minutes == 1 else 's'}"

@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from app import create_app
 from extensions import db
-from makegood import operators
+from makegood import logins
 from makegood.models import Operator
 from tests.conftest import environment
 from tests.people import EMAIL, PASSWORD
@@ -23,7 +23,7 @@ def test_an_operator_is_made_with_a_password_from_standard_input(app: Flask) -> 
         "Added ana@example.com as support.\n",
     )
     with app.app_context():
-        operator = operators.authenticate(db.session, EMAIL, PASSWORD)
+        operator = logins.authenticate(db.session, EMAIL, PASSWORD)
         assert operator
         assert operator.role == "support"
 
@@ -68,7 +68,7 @@ def test_operators_are_disabled_enabled_listed_and_given_passwords(app: Flask) -
     assert run(app, "list") == (0, f"{EMAIL}  viewer\n")
     assert run(app, "password", EMAIL, typed="another good password\n")[0] == 0
     with app.app_context():
-        assert operators.authenticate(db.session, EMAIL, "another good password")
+        assert logins.authenticate(db.session, EMAIL, "another good password")
 
 
 def test_an_unknown_operator_is_one_sentence(app: Flask) -> None:

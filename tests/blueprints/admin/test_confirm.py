@@ -123,7 +123,7 @@ def test_proof_in_one_session_is_none_in_another(app: Flask, desk: FlaskClient) 
 
 
 def test_a_guesser_is_stopped_and_told_until_when(desk: FlaskClient, done: list[object]) -> None:
-    for _ in range(throttles.CONFIRMATIONS.attempts):
+    for _ in range(throttles.CONFIRMATIONS[0].attempts):
         assert send(desk, confirmation="wrong wrong wrong").status_code == 422
     stopped = send(desk, confirmation=PASSWORD, note="kept")
     assert stopped.status_code == 429
@@ -134,7 +134,7 @@ def test_a_guesser_is_stopped_and_told_until_when(desk: FlaskClient, done: list[
 
 
 def test_being_right_is_not_counted_and_both_outcomes_are_audited(app: Flask, desk: FlaskClient) -> None:
-    for _ in range(throttles.CONFIRMATIONS.attempts):
+    for _ in range(throttles.CONFIRMATIONS[0].attempts):
         assert send(desk, confirmation=PASSWORD).text == "done"
     with time_machine.travel(datetime.now(UTC) + LATER):
         send(desk, confirmation="wrong wrong wrong")
