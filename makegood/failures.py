@@ -25,6 +25,7 @@ class FailureFilters:
     start: datetime | None = None
     end: datetime | None = None
     late_outcome: str | None = None
+    model: str | None = None
 
 
 @dataclass(frozen=True)
@@ -116,5 +117,6 @@ def _selected(filters: FailureFilters) -> Select[*tuple[Any, ...]]:
         Generation.error_class: filters.error_class,
         Generation.customer_id: filters.customer_id,
         Generation.late_outcome: filters.late_outcome,
+        Generation.model: filters.model,
     }
     return pages.narrowed(query, equal, Generation.ended_at, filters.start, filters.end)

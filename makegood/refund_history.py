@@ -24,6 +24,8 @@ class RefundFilters:
     customer_id: str | None = None
     start: datetime | None = None
     end: datetime | None = None
+    model: str | None = None
+    origin: str | None = None
 
 
 @dataclass(frozen=True)
@@ -93,5 +95,7 @@ def _selected(filters: RefundFilters) -> Select[*tuple[Any, ...]]:
         Generation.provider: filters.provider,
         Refund.reason: filters.reason,
         Refund.customer_id: filters.customer_id,
+        Generation.model: filters.model,
+        Refund.origin: filters.origin,
     }
     return pages.narrowed(query, equal, Refund.issued_at, filters.start, filters.end)

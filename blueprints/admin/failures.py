@@ -14,9 +14,10 @@ from makegood import pages
 from makegood.failures import FailureFilters
 from makegood.providers.protocol import ErrorClass
 
-NAMES = ("provider", "error", "customer", "late")
+NAMES = ("provider", "model", "error", "customer", "late")
 LABELS = {
     "provider": "Provider",
+    "model": "Model",
     "error": "Error",
     "customer": "Customer",
     "late": "Reported late",
@@ -44,7 +45,6 @@ def failures() -> str:
         page=page,
         chips=filters.chips(asked, LABELS, {"error": ERRORS}),
         late=failure_log.late_results(db.session(), since=datetime.now(UTC) - LATE_SINCE),
-        presets=filters.presets(asked),
         providers=filters.provider_choices(),
         errors=ERRORS,
     )
@@ -52,7 +52,7 @@ def failures() -> str:
 
 def _wanted(asked: filters.Filters) -> FailureFilters:
     return FailureFilters(
-        asked["provider"], asked["error"], asked["customer"], asked.start, asked.end, asked["late"]
+        asked["provider"], asked["error"], asked["customer"], asked.start, asked.end, asked["late"], asked["model"]
     )
 
 

@@ -12,8 +12,17 @@ from makegood.providers.protocol import ErrorClass
 from makegood.refund_history import RefundFilters
 from makegood.refunds import CANCELLED, REASONS
 
-NAMES = ("provider", "reason", "customer")
-LABELS = {"provider": "Provider", "reason": "Reason", "customer": "Customer", "from": "From", "to": "Until"}
+NAMES = ("provider", "model", "reason", "origin", "customer")
+LABELS = {
+    "provider": "Provider",
+    "model": "Model",
+    "reason": "Reason",
+    "origin": "Given",
+    "customer": "Customer",
+    "from": "From",
+    "to": "Until",
+}
+ORIGINS = {"automatic": "automatically", "manual": "by an operator", "bulk": "in bulk"}
 MANUAL = dict(REASONS)
 AUTOMATIC = {code: formats.words(code) for code in (*ErrorClass, CANCELLED)}
 
@@ -33,8 +42,7 @@ def refunds() -> str:
         "admin/refunds.html",
         filters=asked,
         page=page,
-        chips=filters.chips(asked, LABELS, {"reason": AUTOMATIC | MANUAL}),
-        presets=filters.presets(asked),
+        chips=filters.chips(asked, LABELS, {"reason": AUTOMATIC | MANUAL, "origin": ORIGINS}),
         providers=filters.provider_choices(),
         manual=MANUAL,
         automatic=AUTOMATIC,
@@ -42,7 +50,15 @@ def refunds() -> str:
 
 
 def _wanted(asked: filters.Filters) -> RefundFilters:
-    return RefundFilters(asked["provider"], asked["reason"], asked["customer"], asked.start, asked.end)
+    return RefundFilters(
+        asked["provider"],
+        asked["reason"],
+        asked["customer"],
+        asked.start,
+        asked.end,
+        asked["model"],
+        asked["origin"],
+    )
 
 
 exports.add(
