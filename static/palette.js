@@ -28,10 +28,13 @@
 
   function show(found) {
     const query = field.value.trim();
-    const matches = (page) => page.label.toLowerCase().includes(query.toLowerCase());
+    const sought = query.toLowerCase();
+    const matches = (page) => page.label.toLowerCase().includes(sought);
+    const begins = (page) => page.label.toLowerCase().split(" ").some((word) => word.startsWith(sought));
+    const listed = pages.filter(matches).sort((one, other) => begins(other) - begins(one));
     const seen = (tab.get("seen") ?? []).filter((page) => page.href !== here && matches(page)).map((page) => ({ ...page, detail: "Seen lately", symbol: "late" }));
     const results = found.map((result) => ({ ...result, symbol: "search" }));
-    options = query ? [...results, ...pages.filter(matches), ...seen] : [...seen, ...pages];
+    options = query ? [...results, ...listed, ...seen] : [...seen, ...pages];
     if (query) options.push({ label: `Search for “${query}”`, detail: "All ids", href: `${dialog.dataset.search}?q=${encodeURIComponent(query)}`, symbol: "search" });
     list.replaceChildren(...options.map((option, index) => element("li", { role: "option", id: `palette-${index}`, "aria-selected": "false" },
       icon(option.symbol), element("span", { class: "palette-label" }, option.label), element("span", { class: "quiet" }, option.detail ?? ""))));

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from pathlib import Path
 
@@ -24,9 +25,21 @@ def test_without_a_hash_a_file_is_asked_for_again(client: FlaskClient) -> None:
             assert "immutable" not in response.headers.get("Cache-Control", "")
 
 
+def test_text_is_sent_compressed_to_those_who_take_it(client: FlaskClient) -> None:
+    with client.get("/static/app.css", headers={"Accept-Encoding": "gzip"}) as packed:
+        assert packed.headers["Content-Encoding"] == "gzip"
+        assert packed.headers["Content-Length"] == str(len(packed.data))
+    for accepted in ("identity", "gzip;q=0"):
+        with client.get("/static/app.css", headers={"Accept-Encoding": accepted}) as plain:
+            assert "Content-Encoding" not in plain.headers
+            assert "Accept-Encoding" in plain.headers["Vary"]
+            assert gzip.decompress(packed.data) == plain.data
+
+
 def test_every_icon_that_a_template_names_exists_and_none_is_idle(root: Path) -> None:
     sprite = set(re.findall(r'<symbol id="([^"]+)"', (root / "static/icons.svg").read_text()))
     sources = [*(root / "templates").rglob("*.html"), *(root / "static").glob("*.js")]
+    sources.append(root / "blueprints/admin/navigation.py")
     text = "\n".join(path.read_text() for path in sources)
     idle = {name for name in sprite if f'"{name}"' not in text and f"#{name}" not in text}
     named = set(re.findall(r'ui\.icon\("([a-z]+)"\)', text)) | set(re.findall(r"icons\.svg'\) }}#([a-z]+)", text))

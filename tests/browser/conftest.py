@@ -174,13 +174,24 @@ class Visitor:
         page.goto(self.site.url + path)
         return page
 
-    def blank(self, *, width: str = "desktop", theme: str = "light", javascript: bool = True) -> Page:
+    def phone(self, path: str) -> Page:
+        """A new browser profile on this page, on a screen that is touched."""
+        page = self.blank(width="phone", touch=True)
+        page.context.add_cookies([self._session_cookie()])  # type: ignore[list-item]
+        page.goto(self.site.url + path)
+        return page
+
+    def blank(
+        self, *, width: str = "desktop", theme: str = "light", javascript: bool = True, touch: bool = False
+    ) -> Page:
         """A new browser profile."""
         size = dict(zip(("width", "height"), WIDTHS[width], strict=True))
         context = self.browser.new_context(
             viewport=size,  # type: ignore[arg-type]
             color_scheme=theme,  # type: ignore[arg-type]
             java_script_enabled=javascript,
+            has_touch=touch,
+            is_mobile=touch,
             locale="en-GB",
             reduced_motion="reduce",
             permissions=["clipboard-read", "clipboard-write"],
