@@ -49,7 +49,6 @@ def callbacks() -> str:
         counts=inbox.counts(db.session()),
         long_wait=inbox.LONG_WAIT,
         chips=filters.chips(asked, LABELS, {"state": STATES}),
-        presets=filters.presets(asked),
         providers=filters.provider_choices(),
         states=STATES,
     )

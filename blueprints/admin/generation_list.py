@@ -62,7 +62,6 @@ def generations() -> str:
         filters=asked,
         page=page,
         chips=filters.chips(asked, LABELS, CHOICES),
-        presets=filters.presets(asked),
         providers=filters.provider_choices(),
         seen=generation_log.choices(db.session()),
         choices=CHOICES,
