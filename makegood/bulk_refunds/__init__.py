@@ -5,7 +5,7 @@ What was confirmed is written down generation by generation, and the database le
 
 from makegood.bulk_refunds.confirmation import approve, refuse, start
 from makegood.bulk_refunds.previews import MOST, Changed, Group, Preview, Scope, preview
-from makegood.bulk_refunds.records import Item, every_item, get, items, latest
+from makegood.bulk_refunds.records import Item, every, every_item, get, items, latest
 from makegood.bulk_refunds.working import resume, stop, work
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Preview",
     "Scope",
     "approve",
+    "every",
     "every_item",
     "get",
     "items",

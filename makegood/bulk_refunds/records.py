@@ -81,6 +81,11 @@ def latest(
     )
 
 
+def every() -> Select[*tuple[Any, ...]]:
+    """All bulk refunds, the newest first."""
+    return select(*BulkRefund.__table__.columns).order_by(BulkRefund.created_at.desc(), BulkRefund.id.desc())
+
+
 def items(
     session: Session,
     bulk_refund_id: UUID,

@@ -25,14 +25,25 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, create_engine, select, text
 from sqlalchemy.orm import Session
 
-from makegood import books, callbacks, customers, generations, grants, ledger, reconcile, refunds
+from makegood import (
+    books,
+    bulk_refunds,
+    callbacks,
+    customers,
+    generations,
+    grants,
+    ledger,
+    reconcile,
+    refunds,
+    reversals,
+)
 from makegood.errors import Conflict, IdempotencyConflict, InsufficientCredits, Invalid, MakegoodError
 from makegood.generations import external
 from makegood.ids import uuid7
-from makegood.models import RefundPolicy
+from makegood.models import BulkRefund, Refund, RefundPolicy
 from makegood.providers.external import External
 from makegood.providers.protocol import Accepted, ErrorClass, FetchFailed, Outcome, Report
 from makegood.terms import Terms
@@ -68,6 +79,7 @@ ORDERS = text(
           JOIN movements m ON m.transaction_id = t.id
           JOIN grants o ON o.id = coalesce(m.origin_grant_id, m.grant_id)
           JOIN generations g ON g.id = t.generation_id
+         WHERE t.generation_id NOT IN (SELECT generation_id FROM reversals)
          GROUP BY t.generation_id, g.credits_refunded, o.id
         WINDOW returning_order AS (PARTITION BY t.generation_id
             ORDER BY o.source = 'purchase' DESC, o.expires_at DESC NULLS FIRST, o.id DESC)) AS d
@@ -86,11 +98,11 @@ ORDERS = text(
 STATES = text(
     f"""
     SELECT g.id, g.status, g.late_outcome, g.error_class, g.provider, g.submitted_at, g.credits_charged,
-           coalesce(sum(r.credits) FILTER (WHERE r.origin = 'manual'), 0)::bigint AS by_hand,
+           coalesce(sum(r.credits) FILTER (WHERE r.origin <> 'automatic'), 0)::bigint AS by_hand,
            coalesce(sum(r.credits) FILTER (WHERE r.origin = 'automatic'), 0)::bigint AS by_policy,
            max(p.percent) AS percent
       FROM generations g
-      LEFT JOIN refunds r ON r.generation_id = g.id
+      LEFT JOIN refunds r ON r.generation_id = g.id AND r.id NOT IN (SELECT refund_id FROM reversals)
       LEFT JOIN refund_policies p ON p.version = {NEWEST} AND p.error_class = coalesce(g.error_class, 'cancelled')
      GROUP BY g.id
     """
@@ -170,6 +182,10 @@ class Machine(RuleBasedStateMachine):
             session.flush()
             session.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
             session.commit()
+
+    def customer(self, one: Made) -> str:
+        """Whose generation it is."""
+        return str(dict(one.request)["customer_id"])
 
     def spendable(self, customer_id: str) -> int:
         """What the customer can spend now."""
@@ -383,6 +399,66 @@ class Machine(RuleBasedStateMachine):
             )  # fmt: skip
             # A stale page refunds nothing: it can only meet the first refund of its form again.
             assert stale or generations.get(session, one.id).credits_refunded == done
+
+    @rule(pick=PICKS, which=PICKS, key=st.sampled_from(["reverse-1", "reverse-2"]), pause=PAUSES)
+    def reverse(self, pick: int, which: int, key: str, pause: timedelta) -> None:
+        """An operator takes a refund back, perhaps twice: it succeeds only while its credits are there."""
+        one = self.picked(pick)
+        self.now += pause
+        found = self.reader.scalars(
+            select(Refund.id).where(Refund.generation_id == one.id).order_by(Refund.id.desc())
+        ).all()
+        if not found:
+            return
+        refund_id = found[which % len(found)]
+        can_spend = self.spendable(self.customer(one))
+        with suppress(Conflict), self.unit() as session:
+            refund = session.get_one(Refund, refund_id)
+            repeated = reversals.of(session, refund_id) is not None
+            prospect = reversals.look(session, refund_id, at=self.now)
+            done = generations.get(session, one.id).credits_refunded
+            try:
+                reversals.reverse(session, refund_id, note="x", actor="ops", idempotency_key=key, at=self.now)
+            except Conflict:
+                assert repeated or prospect.problem
+                raise
+            session.expire_all()
+            taken = 0 if repeated else refund.credits
+            assert repeated or prospect.problem is None
+            assert generations.get(session, one.id).credits_refunded == done - taken
+            assert ledger.balance(session, refund.customer_id) == can_spend - taken or repeated
+
+    @rule(
+        status=st.sampled_from([None, "succeeded", "failed", "cancelled"]),
+        provider=st.sampled_from(["wavespeed", "nanobanana", "external"]),
+        stale=st.integers(0, 9),
+        key=st.sampled_from(["bulk-1", "bulk-2", "bulk-3"]),
+    )
+    def confirm_a_bulk_refund(self, status: str | None, provider: str, stale: int, key: str) -> None:
+        """An operator refunds an incident, perhaps from a page that is no longer true, perhaps twice."""
+        scope = bulk_refunds.Scope(provider, START, self.now + timedelta(minutes=1), status=status)
+        with suppress(MakegoodError), self.unit() as session:
+            found = bulk_refunds.preview(session, scope)
+            bulk_refunds.start(
+                session, scope, fingerprint=found.fingerprint if stale else "", count=found.generations,
+                reason="outage", note="x", actor="ops", idempotency_key=key,
+            )  # fmt: skip
+
+    @rule(steps=st.integers(1, 4), pause=PAUSES)
+    def work_on_bulk_refunds(self, steps: int, pause: timedelta) -> None:
+        """The worker comes to some of their generations."""
+        self.now += pause
+        for _ in range(steps):
+            with self.unit() as session:
+                bulk_refunds.work(session, self.terms, at=self.now)
+
+    @rule(pick=PICKS, way=st.sampled_from([bulk_refunds.stop, bulk_refunds.resume]))
+    def stop_or_resume(self, pick: int, way: Any) -> None:
+        """An operator stops a bulk refund, or lets it go on."""
+        found = self.reader.scalars(select(BulkRefund.id).order_by(BulkRefund.id)).all()
+        if found:
+            with suppress(Conflict), self.unit() as session:
+                way(session, found[pick % len(found)], actor="ops")
 
     @invariant()
     def books_add_up(self) -> None:
