@@ -124,6 +124,12 @@ CHECKS = {
           FULL JOIN (SELECT subject, count(*) FROM audit_entries WHERE action = 'refund.issued' GROUP BY 1) AS a
             ON a.subject = 'generation:' || r.generation_id
          WHERE r.count IS DISTINCT FROM a.count""",
+    "what a second operator approved is what was asked for": """
+        SELECT a.id::text, format('%s credits asked for, %s refunded', a.credits, r.credits)
+          FROM approvals a LEFT JOIN refunds r ON r.id = a.result_id
+         WHERE a.kind = 'refund' AND a.state = 'approved'
+           AND (r.id IS NULL OR (r.credits, r.actor, r.origin) <> (a.credits, a.requested_by, 'manual')
+                OR a.subject <> 'generation:' || r.generation_id)""",
     "an adjustment by hand has its audit entry": """
         SELECT coalesce('customer:' || c.customer_id, a.subject),
                format('%s adjustments, %s entries', c.count, a.count)

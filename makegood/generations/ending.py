@@ -11,7 +11,7 @@ from sqlalchemy import Boolean, DateTime, Text, bindparam, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
-from makegood import alerts, outputs, refunds
+from makegood import alerts, error_mappings, outputs, refunds
 from makegood.errors import Conflict, NotFound
 from makegood.generations import costs
 from makegood.models import Generation
@@ -139,6 +139,8 @@ def fail(
     report it is our own clock that gave up: that says nothing of a generation that has ended.
     """
     at = at or datetime.now(UTC)
+    if error_class is ErrorClass.UNKNOWN_ERROR:
+        error_class = error_mappings.mapped(session, generation_id, message) or error_class
     if refused:
         # A result that a callback brought meanwhile was no gift: the provider ran what it said it had refused.
         if _status(session, generation_id, lock=True) != "succeeded":

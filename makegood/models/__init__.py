@@ -7,7 +7,7 @@ from makegood.models.bulk_refunds import BulkRefund, BulkRefundItem, Reversal
 from makegood.models.callbacks import Callback
 from makegood.models.customers import Balance, Customer, Tier
 from makegood.models.desk import CreditAdjustment, CustomerNote, SavedView
-from makegood.models.generations import Generation, IdempotencyKey, Refund, RefundPolicy
+from makegood.models.generations import Generation, IdempotencyKey, Refund
 from makegood.models.ledger import CreditTransaction, Grant, Movement
 from makegood.models.operators import (
     Alert,
@@ -21,6 +21,7 @@ from makegood.models.operators import (
     Throttle,
 )
 from makegood.models.outputs import Notification, OutputFile
+from makegood.models.policies import ErrorMapping, RefundPolicy
 from makegood.models.prices import CostAdjustment, CreditPrice, Price, Recompute
 from makegood.models.providers import ProviderBalance, ProviderSwitch
 from makegood.models.rollups import (
@@ -59,6 +60,7 @@ __all__ = [
     "CustomerMonth",
     "CustomerNote",
     "Day",
+    "ErrorMapping",
     "Event",
     "Generation",
     "Grant",

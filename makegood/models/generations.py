@@ -71,6 +71,8 @@ class Generation(Base):
         Index("ix_generations_provider", "provider", "charged_at"),
         Index("ix_generations_model", "model", "charged_at"),
         Index("ix_generations_unknown_cost", "charged_at", postgresql_where=text("cost_micros IS NULL")),
+        Index("ix_generations_unknown_error", "ended_at", postgresql_where=text("error_class = 'unknown_error'")),
+        Index("ix_generations_cancelled", "ended_at", postgresql_where=text("status = 'cancelled'")),
         Index("ix_generations_late", "late_at", postgresql_where=text("late_outcome IS NOT NULL")),
         Index("ix_generations_failed", "ended_at", "id", postgresql_where=text("status = 'failed'")),
         Index(
@@ -138,18 +140,6 @@ class IdempotencyKey(Base):
     resource_id: Mapped[UUID]
     response_status: Mapped[int | None] = mapped_column(SmallInteger)
     response_body: Mapped[dict[str, Any] | None]
-    created_at: Mapped[Written]
-
-
-class RefundPolicy(Base):
-    """The share of the charge that comes back for an error class, by version. The newest version rules."""
-
-    __tablename__ = "refund_policies"
-    __table_args__ = (CheckConstraint("percent BETWEEN 0 AND 100", name="percent"),)
-
-    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    error_class: Mapped[str] = mapped_column(primary_key=True)
-    percent: Mapped[int]
     created_at: Mapped[Written]
 
 

@@ -158,7 +158,12 @@ class AuditEntry(Base):
     """Who changed what, when and from where. Append-only."""
 
     __tablename__ = "audit_entries"
-    __table_args__ = (Index("ix_audit_entries_subject", "subject", "id"),)
+    __table_args__ = (
+        Index("ix_audit_entries_subject", "subject", "id"),
+        Index("ix_audit_entries_written", "created_at", "id"),
+        Index("ix_audit_entries_actor", "actor", "created_at", "id"),
+        Index("ix_audit_entries_action", "action", "created_at", "id"),
+    )
 
     id: Mapped[UUIDKey]
     actor: Mapped[str]

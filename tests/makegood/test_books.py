@@ -31,6 +31,12 @@ RECOMPUTE = """
     INSERT INTO recomputes (id, provider, since, until, generations, change_micros, book, actor)
     VALUES (gen_random_uuid(), 'wavespeed', '2026-11-01', '2026-11-02', 1, 1, '', 't')
 """
+APPROVAL = """
+    INSERT INTO approvals (id, kind, subject, credits, details, note, requested_by, requested_at, expires_at,
+                           state, decided_by, decided_at, result_id)
+    SELECT id, 'refund', 'generation:' || generation_id, credits + 1, '{}', 'x', actor, now(), now() + '7 days',
+           'approved', 'another', now(), id FROM refunds WHERE origin = 'manual'
+"""
 TAMPERING = [
     "UPDATE balances SET balance = balance + 1",
     "DELETE FROM credit_transactions WHERE entry = 2",
@@ -45,6 +51,7 @@ TAMPERING = [
     "UPDATE generations SET credits_refunded = 9 WHERE status = 'failed'",
     "UPDATE refunds SET loss_micros = loss_micros + 1",
     "DELETE FROM audit_entries",
+    APPROVAL,
     "UPDATE credit_adjustments SET customer_id = 'another'",
     "DELETE FROM audit_entries WHERE action = 'refund.reversed'",
     "UPDATE bulk_refund_items SET outcome = 'skipped', refund_id = NULL",
