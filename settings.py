@@ -49,6 +49,7 @@ class Settings:
     session_idle: timedelta
     session_lifetime: timedelta
     require_second_factor: str
+    live_nudge: bool = False
     notify_url: str | None = None
     notify_secrets: tuple[str, ...] = field(default=(), repr=False)
 
@@ -82,6 +83,7 @@ def load(environ: Mapping[str, str]) -> Settings:
             "admin" if environment == "production" else "none",
             ("admin", "all", "none"),
         ),
+        live_nudge=_choice(environ, "LIVE_NUDGE", "off", ("off", "on")) == "on",
         notify_url=_notify_url(environ, environment),
         notify_secrets=_notify_secrets(environ),
     )

@@ -94,7 +94,7 @@
     if (good) succeeded();
     else failed();
     mark();
-    due = later();
+    due = Math.max(later(), Date.now() + 1000 * (Number(ctx.response?.headers.get("Retry-After")) || 0));
     show();
   });
   function succeeded() {
@@ -122,7 +122,7 @@
   addEventListener("pagehide", () => { leaving = true; });
   addEventListener("pageshow", (event) => {
     leaving = false;
-    if (event.persisted) { due = 0; tick(); }
+    if (event.persisted) { due = 0; listen(); tick(); }
   });
   toggle.addEventListener("click", () => {
     paused = !paused;
@@ -138,13 +138,27 @@
     show();
   });
 
-  // Asked for by a key or a nudge: at once, but not in the middle of something.
+  // Asked for by a key: at once, also where updates are paused.
   makegood.refresh = () => {
-    if (asking || document.hidden || busy()) return;
-    due = 0;
-    ask();
+    if (!asking) ask();
   };
+  // Nudged by the server, where it does that: as soon as nobody is in the middle of something.
+  let bell = null;
+  function listen() {
+    const wanted = live.dataset.nudges && !document.hidden && !paused && !leaving;
+    if (wanted && !bell) {
+      bell = new EventSource(live.dataset.nudges);
+      bell.onmessage = () => { due = 0; tick(); };
+    } else if (!wanted) {
+      bell?.close();
+      bell = null;
+    }
+  }
+  document.addEventListener("visibilitychange", listen);
+  addEventListener("pagehide", listen);
+  toggle.addEventListener("click", listen);
   pulse.dataset.asOf = stamp.dateTime;
   show();
+  listen();
   setInterval(tick, 1000);
 })();
