@@ -20,7 +20,7 @@ from typing import Any
 from sqlalchemy import create_engine, event
 from sqlalchemy.orm import Session
 
-from makegood import callbacks, generations, idempotency, reconcile, refunds
+from makegood import bulk_refunds, callbacks, generations, idempotency, reconcile, refunds
 from makegood.generations import Refusal, Reservation
 from makegood.providers.protocol import (
     Accepted,
@@ -131,12 +131,16 @@ class Remembering:
 
 
 def live(url: str, life: Life) -> None:
-    """Charge, submit, record, be called back, reconcile, refund by hand: each with its commit."""
+    """Charge, submit, record, be called back, reconcile, refund by hand or in bulk: each with its commit."""
     boundaries = Boundaries(life.dies_at)
     provider = Remembering(life.journal, life.story, boundaries)
     at = datetime.fromisoformat(life.at)
     engine = create_engine(url)
     with Session(engine) as session:
+        if life.story == "bulk":
+            while commit(session, bulk_refunds.work(session, TERMS, at=at)):
+                pass
+            return
         reserved = start(session, provider, life, at)
         if life.story in ("succeeded", "failed"):
             deliver(session, provider, reserved.callback_token, at)
