@@ -14,13 +14,22 @@ from blueprints.admin import blueprint
 from makegood.calendars import start_of
 from makegood.ranges import Range
 
+
+def _average(value: Decimal) -> str:
+    """A number of customers: whole where it is, else with one decimal below ten."""
+    return f"{value:,.1f}" if value < 10 and value % 1 else formats.number(int(value.quantize(Decimal(1))))
+
+
 WRITTEN: dict[str, Callable[[Any], str]] = {
     "count": formats.number,
+    "average": _average,
     "usd": formats.usd,
     "usd_average": formats.usd_average,
     "duration": formats.duration,
     "rate": formats.percent,
 }
+SAYS_NONE = ("usd", "usd_average", "duration", "rate")
+"""The kinds that have words for what is not known."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +39,18 @@ class Change:
     text: str
     said: str
     direction: int
+
+
+@blueprint.app_template_filter("written")
+def written(value: int | Decimal | None, kind: str) -> str:
+    """A figure as its kind is written."""
+    return WRITTEN[kind](value) if value is not None or kind in SAYS_NONE else "–"
+
+
+@blueprint.app_template_filter("average")
+def average(value: Decimal) -> str:
+    """An average of counts."""
+    return _average(value)
 
 
 @blueprint.app_template_filter("change")
@@ -42,7 +63,7 @@ def change(now: int | Decimal | None, before: int | Decimal | None, kind: str = 
     if kind == "rate":
         return Change(f"{_signed((Decimal(now) - Decimal(before)) * 100, Decimal('0.1'))} pts", said, direction)
     if not before:
-        return Change("from none" if now else "as before", said, direction)
+        return Change("from 0" if now else "±0%", said, direction)
     percent = (Decimal(now) - Decimal(before)) * 100 / abs(Decimal(before))
     if direction and abs(percent) < Decimal("0.5"):
         return Change("+<1%" if direction > 0 else f"{formats.MINUS}<1%", said, direction)

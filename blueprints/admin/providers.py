@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-import json
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from babel.dates import format_datetime
-from flask import current_app, render_template, request
+from flask import current_app, render_template, request, url_for
 
-from blueprints import formats
 from blueprints.access import poll
 from blueprints.admin import blueprint
+from blueprints.admin.charts import Chart, Series
 from extensions import db
 from makegood import provider_health
+from makegood.calendars import local_day, start_of
 from makegood.errors import NotFound
-from makegood.provider_health import OneProvider, Span, Step
+from makegood.generation_log import BY_END
+from makegood.provider_health import OneProvider, Span
 from makegood.provider_health.balances import written
+from makegood.ranges import Step, within
 from makegood.stats import begin_snapshot
 
 LIST_PANELS = ("provider_list",)
-PANELS = ("provider_now", "provider_chart", "provider_models", "provider_failures", "provider_callbacks")
+PANELS = (
+    "provider_now",
+    "provider_ended",
+    "provider_latency",
+    "provider_models",
+    "provider_failures",
+    "provider_callbacks",
+)
 SPAN_LABELS = {"24h": "24 hours", "7d": "7 days", "30d": "30 days"}
-STEP_PATTERNS = {"24h": "HH:mm", "7d": "d MMM HH:mm", "30d": "d MMM"}
+UNITS = {"24h": "hour", "7d": "hour", "30d": "day"}
 
 
 @blueprint.get("/providers")
@@ -80,8 +90,8 @@ def _one(name: str) -> dict[str, Any]:
         "health": view.health,
         "setup": provider_health.describe(name, adapters.get(name), _settings().providers.get(name)),
         "switchable": name in adapters,
-        "chart_data": _chart(view),
-        "step_label": lambda step: _label(view.span, step),
+        "charts": _charts(view),
+        "empty": dict.fromkeys(PANELS, f"Nothing ended there in the last {SPAN_LABELS[view.span.name]}."),
     }
 
 
@@ -97,18 +107,65 @@ def _settings() -> Any:
     return current_app.config["SETTINGS"]
 
 
-def _label(span: Span, step: Step) -> str:
-    zone = _settings().terms.timezone
-    return format_datetime(step.start, STEP_PATTERNS[span.name], tzinfo=zone, locale=formats.LOCALE)
-
-
-def _chart(view: OneProvider) -> str:
-    return json.dumps(
-        {
-            "days": [_label(view.span, step) for step in view.steps],
-            "ended": [step.usage.ended for step in view.steps],
-            "failed": [step.usage.failed for step in view.steps],
-            "p50": [step.latency.p50 for step in view.steps],
-            "p95": [step.latency.p95 for step in view.steps],
-        }
+def _charts(view: OneProvider) -> dict[str, Chart]:
+    """What ended and how long it took, in the steps of the span. The last one is not over yet."""
+    zone, name = _settings().terms.timezone, view.health.name
+    edges = [step.start for step in view.steps]
+    ends = [*edges[1:], _end(view, zone)]
+    pieces = [
+        Step(start, end, local_day(start, zone), local_day(start, zone), UNITS[view.span.name])
+        for start, end in zip(edges, ends, strict=True)
+    ]
+    usages, latencies = ([getattr(step, part) for step in view.steps] for part in ("usage", "latency"))
+    span = within(edges[0], ends[-1], zone, view.as_of)
+    rows = url_for("admin.generations", provider=name, by=BY_END)
+    ended = Chart(
+        "provider_ended",
+        "Succeeded and failed",
+        "When they ended; the last step so far",
+        span,
+        [
+            Series(
+                "Succeeded",
+                [usage.succeeded for usage in usages],
+                "chart-1",
+                view.health.usage.succeeded,
+                url_for("admin.generations", provider=name, by=BY_END, status="succeeded"),
+            ),
+            Series(
+                "Failed",
+                [usage.failed for usage in usages],
+                "chart-bad",
+                view.health.usage.failed,
+                url_for("admin.failures", provider=name),
+            ),
+        ],
+        link=rows,
+        beside=[
+            Series("Success rate", [usage.success_rate for usage in usages], "", unit="rate"),
+            Series("Cost (USD)", [usage.known_cost_micros for usage in usages], "", unit="usd"),
+        ],
+        pieces=pieces,
     )
+    latency = Chart(
+        "provider_latency",
+        "Latency",
+        "From the submit to the end, of what succeeded",
+        span,
+        [
+            Series("p50", [latency.p50 for latency in latencies], "chart-2", view.health.latency.p50, line=True),
+            Series("p95", [latency.p95 for latency in latencies], "chart-4", view.health.latency.p95, line=True),
+        ],
+        unit="duration",
+        link=rows,
+        pieces=pieces,
+    )
+    return {chart.id: chart for chart in (ended, latency)}
+
+
+def _end(view: OneProvider, zone: ZoneInfo) -> datetime:
+    """Where the step ends that has begun."""
+    start = view.steps[-1].start
+    if view.span.name == "30d":
+        return start_of(local_day(start, zone) + timedelta(days=1), zone)
+    return start + (timedelta(hours=1) if view.span.name == "24h" else timedelta(hours=6))

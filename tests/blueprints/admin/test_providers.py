@@ -157,7 +157,7 @@ def test_a_providers_page_shows_its_models_failures_and_rejections(
     assert "Generation failed</a></dt><dd>1" in page
     assert "/admin/callbacks?provider=wavespeed&amp;state=waiting" in page
     assert "0.5 s" not in page
-    assert 'data-chart="{&#34;days&#34;' in page
+    assert 'id="chart-provider_ended" data-chart="{&#34;labels&#34;' in page
 
 
 def test_a_balance_is_shown_with_what_it_is_worth_and_how_long_it_lasts(
