@@ -27,6 +27,7 @@ from makegood import (
     alerts,
     approvals,
     bills,
+    bulk_refunds,
     callbacks,
     grants,
     notifications,
@@ -104,6 +105,11 @@ def expire_approvals(app: Flask) -> None:
 def recompute_costs(app: Flask) -> None:
     """Bring past costs in line with the price book, where an operator asked for it."""
     _in_batches(lambda: recompute.work(db.session))
+
+
+def refund_in_bulk(app: Flask) -> None:
+    """Refund the generations of the bulk refunds that operators confirmed, one by one."""
+    _in_batches(lambda: bulk_refunds.work(db.session, _terms(app)))
 
 
 def resolve_alerts(app: Flask) -> None:
@@ -190,6 +196,7 @@ SCHEDULE = (
     Scheduled(retry_callbacks, "* * * * * */10"),
     Scheduled(deliver_notifications, "* * * * * */5"),
     Scheduled(recompute_costs, "* * * * * */5"),
+    Scheduled(refund_in_bulk, "* * * * * */5"),
     Scheduled(expire_grants, "* * * * *"),
     Scheduled(give_allowances, "*/5 * * * *"),
     Scheduled(expire_approvals, "3-59/10 * * * *"),
