@@ -36,6 +36,8 @@ ACTIONS = frozenset(
         "edit_limits",
         "read_audit",
         "read_settings",
+        "manage_operators",
+        "manage_keys",
     }
 )
 PERMISSIONS: dict[str, frozenset[str]] = {

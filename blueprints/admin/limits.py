@@ -1,0 +1,137 @@
+"""What each role may refund alone: the limits that hold, their versions, and new ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy import select
+
+from blueprints import access
+from blueprints.admin import blueprint, exports, filters
+from extensions import db
+from makegood import limits
+from makegood.errors import Conflict, Invalid
+from makegood.limits import AMOUNTS, ROLES, Limits
+from makegood.models import RefundLimit
+
+LABELS = {
+    "per_refund": "For one refund",
+    "per_day": "For one day",
+    "per_bulk": "For one bulk refund",
+    "confirm_from": "Asks who it is from",
+}
+MEANINGS = {
+    "per_refund": "Above it, a second operator approves.",
+    "per_day": "All refunds of an operator on a day of the reporting time zone, those they approved too.",
+    "per_bulk": "Above it in all, a second operator approves. Only admins refund in bulk.",
+    "confirm_from": "From this size on, a refund asks for the password or code once more, every 10 minutes.",
+}
+MOST_DIGITS = 13
+NOT_A_NUMBER = -1
+
+
+@dataclass(frozen=True)
+class LimitForm:
+    """The form as it is shown."""
+
+    values: dict[str, str]
+    note: str
+    based_on: int
+    problems: dict[str, str] = field(default_factory=dict)
+    summary: str = ""
+
+
+@blueprint.get("/limits", endpoint="limits")
+@access.requires("view")
+def show_limits() -> str:
+    """The limits that hold, and the versions before."""
+    versions = limits.versions(db.session())
+    return render_template(
+        "admin/limits.html",
+        filters=filters.read(()),
+        current=versions[0],
+        versions=versions[:20],
+        labels=LABELS,
+        meanings=MEANINGS,
+    )
+
+
+@blueprint.get("/limits/change")
+@access.requires("edit_limits")
+def limits_form() -> ResponseReturnValue:
+    """The form, with the limits that hold."""
+    current = limits.versions(db.session())[0]
+    values = {f"{row.role}_{name}": _written(getattr(row, name)) for row in current for name in AMOUNTS}
+    return _form(LimitForm(values, "", current[0].version))
+
+
+@blueprint.post("/limits/change")
+@access.requires("edit_limits")
+@access.confirmed
+def change_limits() -> ResponseReturnValue:
+    """Publish new limits."""
+    form = _sent()
+    wanted = {role: Limits(**{name: _read(form.values[f"{role}_{name}"]) for name in AMOUNTS}) for role in ROLES}
+    try:
+        version = limits.publish(
+            db.session(),
+            wanted,
+            based_on=form.based_on,
+            note=form.note,
+            actor=access.actor(),
+            address=access.client_address(),
+        )
+    except (Invalid, Conflict) as error:
+        db.session.rollback()
+        problems = error.details.get("fields", {})
+        return _form(LimitForm(form.values, form.note, form.based_on, problems, error.message), error.status)
+    db.session.commit()
+    flash(f"Version {version} of the limits holds from now on.", "ok")
+    return redirect(url_for("admin.limits"), 303)
+
+
+def _sent() -> LimitForm:
+    names = [f"{role}_{name}" for role in ROLES for name in AMOUNTS]
+    based_on = request.form.get("based_on", "")
+    return LimitForm(
+        {name: request.form.get(name, "").strip()[:20] for name in names},
+        request.form.get("note", "").replace("\r\n", "\n"),
+        int(based_on) if based_on.isascii() and based_on.isdigit() and len(based_on) < 10 else 0,
+    )
+
+
+def _form(form: LimitForm, status: int = 200) -> ResponseReturnValue:
+    shown: dict[str, Any] = {"labels": LABELS, "meanings": MEANINGS, "roles": ROLES}
+    return render_template("admin/limits_form.html", form=form, **shown), status
+
+
+def _read(text: str) -> int | None:
+    digits = text.replace(",", "")
+    if not digits:
+        return None
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= MOST_DIGITS else NOT_A_NUMBER
+
+
+def _written(amount: int | None) -> str:
+    return "" if amount is None else str(amount)
+
+
+exports.add(
+    exports.Table(
+        "refund-limits",
+        "Refund limits",
+        "admin.limits",
+        lambda: select(*RefundLimit.__table__.columns).order_by(RefundLimit.version.desc(), RefundLimit.role),
+        (
+            exports.column("version"),
+            exports.column("role"),
+            *(exports.column(name) for name in AMOUNTS),
+            exports.column("author", "actor"),
+            exports.column("note"),
+            exports.column("since", "created_at"),
+        ),
+    )
+)

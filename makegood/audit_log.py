@@ -1,0 +1,128 @@
+"""The audit log as it is read: entries newest first, and what each changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, select, text
+from sqlalchemy.orm import Session
+
+from makegood import pages
+from makegood.models import AuditEntry
+from makegood.pages import Cursor, Page
+
+ACTIONS = text(
+    """
+    WITH RECURSIVE found AS (
+        (SELECT action FROM audit_entries ORDER BY action LIMIT 1)
+        UNION ALL
+        SELECT (SELECT action FROM audit_entries WHERE action > found.action ORDER BY action LIMIT 1)
+          FROM found WHERE found.action IS NOT NULL
+    )
+    SELECT action FROM found WHERE action IS NOT NULL
+    """
+)
+"""Each action once, by one look into the index for each."""
+
+PAIRS = ("before", "after")
+
+
+@dataclass(frozen=True)
+class AuditFilters:
+    """What to list; None is no restriction. The instants are half open: [start, end)."""
+
+    actor: str | None = None
+    action: str | None = None
+    subject: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Change:
+    """A value before and after; None where there was none."""
+
+    name: str
+    before: Any
+    after: Any
+
+
+def listed(
+    session: Session,
+    filters: AuditFilters,
+    *,
+    before: Cursor | None = None,
+    after: Cursor | None = None,
+    limit: int = pages.SIZE,
+) -> Page[AuditEntry]:
+    """One page of entries, by the time when they were written."""
+    return pages.read(
+        session,
+        _selected(select(AuditEntry), filters),
+        AuditEntry.created_at.expression,
+        AuditEntry.id.expression,
+        lambda row: row[0],
+        lambda entry: Cursor(entry.created_at, entry.id),
+        before=before,
+        after=after,
+        limit=limit,
+    )
+
+
+def every(filters: AuditFilters) -> Select[*tuple[Any, ...]]:
+    """All of them, newest first."""
+    columns = select(*AuditEntry.__table__.columns)
+    return _selected(columns, filters).order_by(AuditEntry.created_at.desc(), AuditEntry.id.desc())
+
+
+def actions(session: Session) -> list[str]:
+    """Every action that the log has, by name."""
+    return list(session.scalars(ACTIONS))
+
+
+def last(session: Session, *actions: str) -> AuditEntry | None:
+    """The latest entry with one of these actions."""
+    query = select(AuditEntry).where(AuditEntry.action.in_(actions))
+    return session.scalar(query.order_by(AuditEntry.created_at.desc(), AuditEntry.id.desc()).limit(1))
+
+
+def changes(details: Mapping[str, Any]) -> list[Change]:
+    """What an entry's details say was before and after, value by value; what stayed is left out.
+
+    They hold `before` and `after`, or pairs such as `cost_before` and `cost_after`.
+    """
+    before, after = (dict(_flat(details.get(when))) for when in PAIRS)
+    for name, value in details.items():
+        stem, _, when = name.rpartition("_")
+        if stem and when in PAIRS:
+            (before if when == "before" else after)[stem] = value
+    names = list(dict.fromkeys([*before, *after]))
+    return [
+        Change(name, before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)
+    ]
+
+
+def facts(details: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """The rest of an entry's details: name and value."""
+    rest = {name: value for name, value in details.items() if name.rpartition("_")[2] not in PAIRS}
+    return list(_flat(rest))
+
+
+def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _flat(item, f"{name} {key}" if name else str(key))
+    elif value is not None:
+        yield name, value
+
+
+def _selected(query: Select[*tuple[Any, ...]], filters: AuditFilters) -> Select[*tuple[Any, ...]]:
+    equal = {
+        AuditEntry.actor: filters.actor,
+        AuditEntry.action: filters.action,
+        AuditEntry.subject: filters.subject,
+    }
+    return pages.narrowed(query, equal, AuditEntry.created_at, filters.start, filters.end)
