@@ -1,0 +1,182 @@
+"""Refunds of a whole incident: the list of them, and one with its progress and its generations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from flask import flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy import Select
+
+from blueprints import access, formats
+from blueprints.access import poll
+from blueprints.admin import blueprint, exports, filters
+from extensions import db
+from makegood import approvals, bulk_refunds
+from makegood.errors import Conflict, NotFound
+from makegood.models import Approval, BulkRefund
+from makegood.stats import begin_snapshot
+
+OUTCOMES = {
+    "refunded": "Refunded",
+    "skipped": "Skipped",
+    "failed": "Failed",
+    "due": "Not done yet",
+}
+
+
+@dataclass(frozen=True)
+class Export:
+    """What the link to the CSV of a bulk refund's generations carries."""
+
+    values: dict[str, str]
+
+
+@blueprint.get("/bulk-refunds", endpoint="bulk_refunds")
+def bulk_refunds_list() -> str:
+    """Every bulk refund, the newest first."""
+    asked = filters.read(())
+    page = bulk_refunds.latest(db.session(), before=asked.before, after=asked.after)
+    return render_template("admin/bulk_refunds.html", filters=asked, page=page)
+
+
+@blueprint.get("/bulk-refunds/<uuid:bulk_refund_id>")
+def bulk_refund(bulk_refund_id: UUID) -> str:
+    """What was confirmed, how far it is, and its generations."""
+    begin_snapshot(db.session())
+    asked = filters.read(("outcome",))
+    outcome = _outcome(asked)
+    page = bulk_refunds.items(db.session(), bulk_refund_id, outcome, before=asked.before, after=asked.after)
+    found = bulk_refunds.get(db.session(), bulk_refund_id)
+    return render_template(
+        "admin/bulk_refund.html",
+        bulk=found,
+        approval=_waiting(found),
+        filters=asked,
+        page=page,
+        outcomes=OUTCOMES,
+        chosen=outcome,
+        export=Export({"bulk_refund_id": str(bulk_refund_id), **({"outcome": outcome} if outcome else {})}),
+    )
+
+
+@blueprint.get("/bulk-refunds/<uuid:bulk_refund_id>/progress")
+@poll
+def bulk_refund_progress(bulk_refund_id: UUID) -> str:
+    """How far it is."""
+    found = bulk_refunds.get(db.session(), bulk_refund_id)
+    return render_template("admin/_bulk_progress.html", bulk=found, approval=_waiting(found))
+
+
+@blueprint.post("/bulk-refunds/<uuid:bulk_refund_id>/stop")
+@access.requires("bulk_refund")
+def stop_bulk_refund(bulk_refund_id: UUID) -> ResponseReturnValue:
+    """Go no further; what was refunded stays so."""
+    try:
+        stopped = bulk_refunds.stop(
+            db.session(), bulk_refund_id, actor=access.actor(), address=access.client_address()
+        )
+        left = stopped.generations - stopped.refunded - stopped.skipped
+        message = f"Stopped. {formats.counted(left, 'generation')} not refunded; what was refunded stays so."
+        db.session.commit()
+        flash(message, "ok")
+    except Conflict as conflict:
+        db.session.rollback()
+        flash(conflict.message, "error")
+    return redirect(url_for("admin.bulk_refund", bulk_refund_id=bulk_refund_id), 303)
+
+
+@blueprint.post("/bulk-refunds/<uuid:bulk_refund_id>/resume")
+@access.requires("bulk_refund")
+@access.confirmed
+def resume_bulk_refund(bulk_refund_id: UUID) -> ResponseReturnValue:
+    """Go on where it was stopped."""
+    try:
+        resumed = bulk_refunds.resume(
+            db.session(), bulk_refund_id, actor=access.actor(), address=access.client_address()
+        )
+        left = resumed.generations - resumed.refunded - resumed.skipped
+        message = f"Going on with the {formats.counted(left, 'generation')} left."
+        db.session.commit()
+        flash(message, "ok")
+    except Conflict as conflict:
+        db.session.rollback()
+        flash(conflict.message, "error")
+    return redirect(url_for("admin.bulk_refund", bulk_refund_id=bulk_refund_id), 303)
+
+
+def _waiting(bulk: BulkRefund) -> Approval | None:
+    """The request for a second operator's approval that it waits for."""
+    if bulk.state != "waiting":
+        return None
+    return approvals.pending(db.session(), "bulk_refund", f"bulk_refund:{bulk.id}")
+
+
+def _outcome(asked: filters.Filters) -> str | None:
+    return asked["outcome"] if asked["outcome"] in OUTCOMES else None
+
+
+def _export() -> Select[*tuple[Any, ...]]:
+    try:
+        bulk_refund_id = UUID(request.args.get("bulk_refund_id", ""))
+    except ValueError:
+        raise NotFound("There is no such bulk refund.") from None
+    bulk_refunds.get(db.session(), bulk_refund_id)
+    return bulk_refunds.every_item(bulk_refund_id, _outcome(filters.read(("outcome",))))
+
+
+exports.add(
+    exports.Table(
+        "bulk-refunds",
+        "Bulk refunds",
+        "admin.bulk_refunds",
+        bulk_refunds.every,
+        (
+            exports.column("asked_at", "created_at"),
+            exports.column("id"),
+            exports.column("provider"),
+            exports.column("model"),
+            exports.column("error_class"),
+            exports.column("status"),
+            exports.column("charged_from", "since"),
+            exports.column("charged_until", "until"),
+            exports.column("reason"),
+            exports.column("note"),
+            exports.column("generations"),
+            exports.column("customers"),
+            exports.column("credits"),
+            exports.column("state"),
+            exports.column("refunded"),
+            exports.column("skipped"),
+            exports.column("failed"),
+            exports.column("credits_refunded"),
+            exports.column("by", "actor"),
+            exports.column("approved_by", "approver"),
+            exports.column("ended_at"),
+        ),
+    )
+)
+exports.add(
+    exports.Table(
+        "bulk-refund",
+        "Generations of a bulk refund",
+        "admin.bulk_refund",
+        _export,
+        (
+            exports.column("charged_at"),
+            exports.column("generation_id"),
+            exports.column("customer_id"),
+            exports.column("model"),
+            exports.column("status"),
+            exports.column("error_class"),
+            exports.column("credits_confirmed", "credits"),
+            exports.column("outcome"),
+            exports.column("credits_refunded", "refunded"),
+            exports.column("refund_id"),
+            exports.column("problem"),
+            exports.column("reversal_id"),
+        ),
+    )
+)
