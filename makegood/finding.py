@@ -1,53 +1,94 @@
-"""Finding one thing by an exact id that an operator has at hand."""
+"""Finding things by an id that an operator has at hand; customers and generations by how their id begins, too."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from makegood.models import Customer, Generation
+from makegood import hits
+from makegood.customer_list import begins_with
+from makegood.hits import Hit
+from makegood.models import Customer, Generation, IdempotencyKey
 
 LONGEST = 200
+LISTED = 20
+BEGINNING = re.compile(r"[0-9a-f]{6,31}")
 
 
-@dataclass(frozen=True)
-class Found:
-    """A generation or a customer; one of the two is set."""
-
-    generation_id: UUID | None = None
-    customer_id: str | None = None
+def find(session: Session, wanted: str, *, limit: int = LISTED) -> list[Hit]:
+    """What has exactly this id, whatever it is of; without any, what begins so. None twice, at most `limit`."""
+    exact = _exact(session, wanted, limit)
+    return exact or suggest(session, wanted, limit=limit)
 
 
-def find(session: Session, wanted: str) -> Found | None:
-    """What has this id: a generation (ours, or its provider's job), or a customer (id or e-mail address).
-
-    The newest generation where several carry the same job id. An e-mail address of several customers finds
-    none: it is not exact.
-    """
-    if not 1 <= len(wanted) <= LONGEST or "\0" in wanted:
-        return None
-    generation_id = _generation(session, wanted)
-    if generation_id is not None:
-        return Found(generation_id=generation_id)
-    customer_id = session.scalar(select(Customer.id).where(Customer.id == wanted))
-    if customer_id is None:
-        same = session.scalars(
-            select(Customer.id).where(func.lower(Customer.email) == wanted.lower()).limit(2)
-        ).all()
-        customer_id = same[0] if len(same) == 1 else None
-    return Found(customer_id=customer_id) if customer_id is not None else None
+def suggest(session: Session, typed: str, *, limit: int) -> list[Hit]:
+    """What has this id, then customers whose id or e-mail address begins so, then generations whose id does."""
+    if not _searchable(typed):
+        return []
+    found = _exact(session, typed, limit)
+    for query in (_customers, _generations):
+        if len(found) < limit:
+            found += query(session, typed, limit)
+    return _once(found)[:limit]
 
 
-def _generation(session: Session, wanted: str) -> UUID | None:
+def _exact(session: Session, wanted: str, limit: int) -> list[Hit]:
+    if not _searchable(wanted):
+        return []
+    found = _by_uuid(session, wanted) + _by_foreign_id(session, wanted, limit)
+    same = func.lower(Customer.email) == wanted.lower()
+    for condition in (Customer.id == wanted, same):
+        found += [hits.customer(row) for row in session.scalars(select(Customer).where(condition).limit(limit))]
+    return _once(found)[:limit]
+
+
+def _by_uuid(session: Session, wanted: str) -> list[Hit]:
+    """Whatever of ours has this id."""
     try:
-        ours = session.scalar(select(Generation.id).where(Generation.id == UUID(wanted)))
+        identifier = UUID(wanted)
     except ValueError:
-        ours = None
-    if ours is not None:
-        return ours
-    return session.scalar(
-        select(Generation.id).where(Generation.provider_job_id == wanted).order_by(Generation.id.desc()).limit(1)
+        return []
+    rows = ((describe, session.get(model, identifier)) for model, describe in hits.BY_ID.items())
+    return [describe(session, row) for describe, row in rows if row is not None]
+
+
+def _by_foreign_id(session: Session, wanted: str, limit: int) -> list[Hit]:
+    """Generations of a provider's job, newest first, and what the platform's request with this key made."""
+    jobs = select(Generation).where(Generation.provider_job_id == wanted).order_by(Generation.id.desc())
+    found = [hits.generation(session, row) for row in session.scalars(jobs.limit(limit))]
+    key = session.get(IdempotencyKey, wanted)
+    return found + (_by_uuid(session, str(key.resource_id)) if key else [])
+
+
+def _customers(session: Session, typed: str, limit: int) -> list[Hit]:
+    """Some that begin so, by their indexes: to sort in the database, it would have to read all that do."""
+    found: list[Hit] = []
+    columns: tuple[tuple[ColumnElement[str], str], ...] = (
+        (Customer.id.expression, typed),
+        (func.lower(Customer.email), typed.lower()),
     )
+    for column, beginning in columns:
+        query = select(Customer).where(begins_with(column, beginning)).limit(limit)
+        found += [hits.customer(row) for row in sorted(session.scalars(query), key=lambda row: row.id)]
+    return found
+
+
+def _generations(session: Session, typed: str, limit: int) -> list[Hit]:
+    digits = typed.lower().replace("-", "")
+    if not BEGINNING.fullmatch(digits):
+        return []
+    first, last = UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
+    query = select(Generation).where(Generation.id.between(first, last)).order_by(Generation.id.desc())
+    return [hits.generation(session, row) for row in session.scalars(query.limit(limit))]
+
+
+def _searchable(text: str) -> bool:
+    return 1 <= len(text) <= LONGEST and "\0" not in text
+
+
+def _once(found: Iterable[Hit]) -> list[Hit]:
+    return list({(hit.kind, tuple(hit.place.items())): hit for hit in found}.values())

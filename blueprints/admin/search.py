@@ -1,24 +1,102 @@
-"""Finding one thing by its exact id."""
+"""Finding things by id: the search page, and what the palette proposes while somebody types."""
 
 from __future__ import annotations
 
-from flask import redirect, render_template, request, url_for
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from flask import current_app, jsonify, redirect, render_template, request, url_for
 from werkzeug import Response
 
 from blueprints import access
 from blueprints.admin import blueprint
 from extensions import db
 from makegood import finding, throttles
+from makegood.hits import Hit
+
+PROPOSED = 8
+SHORTEST = 2
+ENDPOINTS = {
+    "customer": "admin.customer",
+    "generation": "admin.generation",
+    "refund": "admin.generation",
+    "reversal": "admin.generation",
+    "notification": "admin.generation",
+    "callback": "admin.callback",
+    "bill": "admin.bill",
+    "bill line": "admin.bill_line",
+    "recompute": "admin.recompute_costs",
+    "bulk refund": "admin.bulk_refund",
+    "approval": "admin.approval",
+}
+"""The pages whose arguments are the hit's place as it is."""
+
+
+@dataclass(frozen=True)
+class Lead:
+    """A hit with the address that it leads to."""
+
+    kind: str
+    title: str
+    note: str
+    at: datetime | None
+    address: str
 
 
 @blueprint.get("/search")
 @access.throttled(throttles.SEARCHES)
 def search() -> str | Response:
-    """Lead to the generation, provider job or customer that has this id; else say that there is none."""
+    """Lead to the one thing that has this id or begins so; list several; else say that there is none."""
     query = request.args.get("q", "").strip()
-    found = finding.find(db.session(), query) if query else None
-    if found is None:
-        return render_template("admin/search.html", query=query)
-    if found.generation_id is not None:
-        return redirect(url_for("admin.generation", generation_id=found.generation_id), 303)
-    return redirect(url_for("admin.customer", customer_id=found.customer_id), 303)
+    leads = _leads(finding.find(db.session(), query)) if query else []
+    if len(leads) == 1:
+        return redirect(leads[0].address, 303)
+    return render_template("admin/search.html", query=query, leads=leads, most=finding.LISTED)
+
+
+@blueprint.get("/search/suggest")
+@access.poll
+@access.throttled(throttles.SEARCHES)
+def suggest() -> Response:
+    """What has this id or begins so, as JSON: `{"hits": [{"kind", "title", "note", "url"}]}`."""
+    query = request.args.get("q", "").strip()
+    long_enough = len(query) >= SHORTEST
+    found = finding.suggest(db.session(), query, limit=PROPOSED) if long_enough else []
+    return jsonify(
+        hits=[
+            {"kind": lead.kind, "title": lead.title, "note": lead.note, "url": lead.address}
+            for lead in _leads(found)
+        ]
+    )
+
+
+def _leads(found: list[Hit]) -> list[Lead]:
+    """The hits whose pages are there, and open to this operator."""
+    leads = [(hit, _address(hit)) for hit in found]
+    return [Lead(hit.kind, hit.title, hit.note, hit.at, address) for hit, address in leads if address]
+
+
+def _address(hit: Hit) -> str | None:
+    endpoint, arguments, anchor = _page(hit)
+    view = current_app.view_functions.get(endpoint)
+    if view is None or not access.may(getattr(view, "required_action", "view")):
+        return None
+    return url_for(endpoint, **arguments, _anchor=anchor)
+
+
+def _page(hit: Hit) -> tuple[str, dict[str, object], str | None]:
+    """The endpoint of a hit's page, its arguments, and the place on it."""
+    place = dict(hit.place)
+    if hit.kind == "ledger":
+        entry = int(str(place.pop("entry")))
+        return "admin.customer", {**place, "before": entry + 1}, f"entry-{entry}"
+    if hit.kind == "grant":
+        return "admin.customer", {"customer_id": place["customer_id"]}, f"grant-{place['grant_id']}"
+    if hit.kind == "note":
+        note_id = UUID(str(place.pop("note_id")))
+        return "admin.customer", {**place, "notes": UUID(int=note_id.int + 1)}, f"note-{note_id}"
+    if hit.kind == "price":
+        version = place.pop("version")
+        return "admin.price_line", place, f"version-{version}"
+    return ENDPOINTS[hit.kind], place, None
