@@ -200,11 +200,15 @@ def needs_confirmation() -> ResponseReturnValue | None:
     return confirmation.ask(current_user, client_address())
 
 
+def requires_second_factor() -> bool:
+    """Whether this operator's role has to have a second factor here."""
+    required = current_app.config["SETTINGS"].require_second_factor
+    return bool(required == "all" or (required == "admin" and current_user.role == "admin"))
+
+
 def lacks_second_factor() -> bool:
     """Whether this operator has to set up a second factor before anything else."""
-    required = current_app.config["SETTINGS"].require_second_factor
-    needed = required == "all" or (required == "admin" and current_user.role == "admin")
-    return needed and not current_user.has_second_factor
+    return requires_second_factor() and not current_user.has_second_factor
 
 
 def admit_operator() -> Response | None:
@@ -251,6 +255,10 @@ def require_api_key(scope: str) -> None:
         raise Unauthenticated("This API key is not valid.")
     if scope not in holder.scopes:
         raise Forbidden(f"This API key lacks the scope {scope!r}.", required_scope=scope)
+    now = datetime.now(UTC)
+    if holder.is_unnoted(now):
+        with Session(db.engine) as session, session.begin():
+            api_keys.use(session, holder.key_id, now=now)
     g.api_key = holder
 
 

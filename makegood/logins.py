@@ -15,9 +15,10 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from makegood import audit, passwords, second_factor, sessions, throttles
+from makegood.errors import Invalid
 from makegood.ids import hash_token, new_token
 from makegood.models import LoginChallenge, Operator
-from makegood.operators import normal_email
+from makegood.operators import normal_email, set_password
 from makegood.secrets_at_rest import Vault
 
 CHALLENGE_LIVES = timedelta(minutes=10)
@@ -141,6 +142,21 @@ def confirm(
     sessions.confirm(session, session_id, now=now)
     _record(session, operator, "confirmation.succeeded", address)
     return True
+
+
+def change_password(
+    session: Session, session_id: UUID, email: str, current: str, new: str, *, address: str, now: datetime
+) -> None:
+    """Give oneself a new password, knowing the present one. All other sessions end.
+
+    Counted with `throttles.count_proof` at `now`. Raises Invalid, and Throttled as `authenticate`.
+    """
+    operator = authenticate(session, email, current)
+    if operator is None:
+        raise Invalid("The present password is wrong.", fields={"current": "is not your present password"})
+    throttles.give_back_proof(session, throttles.CONFIRMATIONS, operator.id, now=now)
+    set_password(session, email, new, actor=email, now=now, keep=session_id, address=address)
+    sessions.confirm(session, session_id, now=now)
 
 
 def log_out(session: Session, token: str, *, address: str, now: datetime) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from makegood.ids import hash_token, new_token
@@ -80,9 +80,7 @@ def find(
         .join(Operator, Operator.id == OperatorSession.operator_id)
         .where(
             OperatorSession.token_hash == hash_token(token),
-            OperatorSession.ended_at.is_(None),
-            OperatorSession.seen_at > now - idle,
-            OperatorSession.created_at > now - lifetime,
+            *_alive(idle, lifetime, now),
             Operator.disabled_at.is_(None),
         )
     ).one_or_none()
@@ -122,6 +120,55 @@ def end(session: Session, token: str, *, now: datetime) -> UUID | None:
         .where(OperatorSession.token_hash == hash_token(token), OperatorSession.ended_at.is_(None))
         .values(ended_at=now)
         .returning(OperatorSession.operator_id)
+    )
+
+
+def end_one(session: Session, session_id: UUID, operator_id: UUID, *, now: datetime) -> bool:
+    """End one session of an operator. Returns whether it was running."""
+    ended = session.scalar(
+        update(OperatorSession)
+        .where(
+            OperatorSession.id == session_id,
+            OperatorSession.operator_id == operator_id,
+            OperatorSession.ended_at.is_(None),
+        )
+        .values(ended_at=now)
+        .returning(OperatorSession.id)
+    )
+    return ended is not None
+
+
+def running(
+    session: Session, operator_id: UUID, *, idle: timedelta, lifetime: timedelta, now: datetime
+) -> list[OperatorSession]:
+    """An operator's sessions that have not ended, the last used first."""
+    return list(
+        session.scalars(
+            select(OperatorSession)
+            .where(OperatorSession.operator_id == operator_id, *_alive(idle, lifetime, now))
+            .order_by(OperatorSession.seen_at.desc())
+        )
+    )
+
+
+def last_seen(
+    session: Session, *, idle: timedelta, lifetime: timedelta, now: datetime
+) -> dict[UUID, tuple[datetime, int]]:
+    """When each operator was last seen, and how many sessions they have running."""
+    alive = func.count().filter(and_(*_alive(idle, lifetime, now)))
+    rows = session.execute(
+        select(OperatorSession.operator_id, func.max(OperatorSession.seen_at), alive).group_by(
+            OperatorSession.operator_id
+        )
+    )
+    return {operator_id: (seen, count) for operator_id, seen, count in rows}
+
+
+def _alive(idle: timedelta, lifetime: timedelta, now: datetime) -> tuple[ColumnElement[bool], ...]:
+    return (
+        OperatorSession.ended_at.is_(None),
+        OperatorSession.seen_at > now - idle,
+        OperatorSession.created_at > now - lifetime,
     )
 
 
