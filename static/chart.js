@@ -22,7 +22,7 @@
     rate: (value) => `${value}%`,
     duration: (value) => value === 0 ? "0" : value < 1000 ? `${value} ms` : value < 120000 ? `${value / 1000} s` : `${Math.round(value / 6000) / 10} min`,
   };
-  const font = "11.5px system-ui";
+  const font = "12px system-ui";
   const whole = Array.from({ length: 36 }, (_, n) => [1, 2, 5][n % 3] * 10 ** Math.floor(n / 3));
 
   function colour(name) {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -89,7 +90,7 @@ def test_a_days_hours_follow_on_each_other_whatever_its_clocks_do(zone: str, day
     assert len(steps) == hours
     assert {step.unit for step in steps} == {"hour"}
     assert (steps[0].start, steps[-1].end) == (asked.start, asked.end)
-    assert all(one.end == two.start for one, two in zip(steps, steps[1:], strict=False))
+    assert all(one.end == two.start for one, two in pairwise(steps))
 
 
 def test_steps_are_days_up_to_half_a_year_and_then_months() -> None:
@@ -98,7 +99,7 @@ def test_steps_are_days_up_to_half_a_year_and_then_months() -> None:
     months = Range(date(2026, 1, 15), date(2026, 11, 21), BERLIN, NOW).steps()
     assert [(step.first.day, step.last.month) for step in months][:2] == [(15, 1), (1, 2)]
     assert (months[-1].last, months[-1].unit) == (date(2026, 11, 21), "month")
-    assert all(one.end == two.start for one, two in zip(months, months[1:], strict=False))
+    assert all(one.end == two.start for one, two in pairwise(months))
 
 
 def test_instants_make_a_range_that_is_compared_with_one_as_long_before() -> None:
