@@ -159,7 +159,7 @@ def test_paper_has_no_navigation_and_open_details_and_says_where_it_is_from(visi
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     expect(page.locator(".topbar, .mainnav, .live").filter(visible=True)).to_have_count(0)
     expect(page.locator(".print-foot")).to_contain_text(page.url)
-    expect(page.locator("#panel-chart details table")).to_be_visible()
+    expect(page.locator("#panel-generations details table")).to_be_visible()
     assert (
         page.evaluate("getComputedStyle(document.querySelector('.card')).backgroundColor") == "rgb(255, 255, 255)"
     )
