@@ -5,16 +5,19 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from playwright.sync_api import Page, Response, expect
+from playwright.sync_api import Browser, Page, Response, expect
 from sqlalchemy import update
 
+from blueprints.admin import nudges
 from extensions import db
+from makegood import alerts
 from makegood.models import OperatorSession
 from makegood.providers.protocol import ErrorClass
 from tests.browser.conftest import Site, Visitor, path_of
 from tests.browser.sample import RICH, Maker
+from tests.conftest import MakeApp
 
-PULSE = "**/admin/pulse"
+PULSE = "**/admin/pulse*"
 HIDE = """
     window.pretendHidden = (hidden) => {
       Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
@@ -44,7 +47,7 @@ def wait_for_pulse(page: Page) -> None:
     answered: list[str] = []
 
     def note(response: Response) -> None:
-        if response.url.endswith("/pulse"):
+        if "/pulse" in response.url:
             answered.append(response.url)
 
     page.on("response", note)
@@ -57,7 +60,7 @@ def wait_for_pulse(page: Page) -> None:
 
 
 def generations_today(page: Page) -> int:
-    card = page.locator(".stat", has=page.get_by_role("heading", name="Generations today"))
+    card = page.locator(".stat", has=page.get_by_role("heading", name="Generations", exact=True))
     return int(card.locator(".stat-value").inner_text().replace(",", ""))
 
 
@@ -71,14 +74,14 @@ def charge_one(site: Site, count: int = 1) -> None:
 
 def test_a_pulse_brings_new_figures_and_leaves_focus_details_and_typed_text_alone(page: Page, site: Site) -> None:
     before = generations_today(page)
-    page.locator("#panel-chart summary").click()
+    page.locator("#panel-generations summary").click()
     page.get_by_role("searchbox").fill("half an i")
     page.locator("#panel-failures .lead-link").first.focus()
     focused = page.evaluate("document.activeElement.getAttribute('href')")
     charge_one(site)
     wait_for_pulse(page)
     assert generations_today(page) == before + 1
-    assert page.locator("#panel-chart details").evaluate("it => it.open")
+    assert page.locator("#panel-generations details").evaluate("it => it.open")
     assert page.get_by_role("searchbox").input_value() == "half an i"
     assert page.evaluate("document.activeElement.getAttribute('href')") == focused
     expect(page.locator("#as-of")).to_have_text("Updated just now")
@@ -108,7 +111,7 @@ def test_nobody_is_disturbed_in_a_menu_or_with_a_selection(page: Page) -> None:
     page.get_by_role("button", name="Account and theme").click()
     pass_time(page, 120)
     page.keyboard.press("Escape")
-    page.evaluate("getSelection().selectAllChildren(document.getElementById('title-month'))")
+    page.evaluate("getSelection().selectAllChildren(document.getElementById('title-period'))")
     pass_time(page, 120)
     assert asked == []
     with page.expect_response(PULSE):
@@ -199,19 +202,18 @@ def test_a_change_of_health_is_announced_and_stands_in_the_title(page: Page, sit
 
 
 def test_the_chart_survives_a_pulse_and_follows_data_and_theme(page: Page, site: Site) -> None:
-    canvas = page.locator("#panel-chart canvas").first
+    canvas = page.locator("#panel-cost canvas")
     expect(canvas).to_be_visible()
-    legend = page.locator("#panel-chart [data-legend]")
-    canvases = page.locator("#panel-chart canvas")
-    canvases.evaluate_all("all => all.forEach((it) => { it.sameAsBefore = true; })")
+    legend = page.locator("#panel-cost [data-legend]")
+    canvas.evaluate("it => { it.sameAsBefore = true; }")
+    before = legend.inner_text()
     wait_for_pulse(page)
-    assert canvases.evaluate_all("all => all.map((it) => it.sameAsBefore)") == [True, True]
-    today = generations_today(page)
-    expect(legend).to_contain_text(f"{today} generations")
+    assert canvas.evaluate("it => it.sameAsBefore")
+    assert legend.inner_text() == before
     charge_one(site)
     wait_for_pulse(page)
-    expect(legend).to_contain_text(f"{today + 1} generations")
-    assert canvases.count() == 2
+    assert canvas.count() == 1
+    assert legend.inner_text() != before
     light = canvas.evaluate("it => it.toDataURL()")
     page.get_by_role("button", name="Account and theme").click()
     page.get_by_role("button", name="Dark").click()
@@ -226,3 +228,64 @@ def test_an_acknowledged_alert_leaves_the_dashboard(page: Page) -> None:
     expect(page.locator("[data-toast]")).to_contain_text("Acknowledged")
     expect(alert).to_be_hidden()
     assert path_of(page) == "/admin/"
+
+
+def test_what_changed_is_marked_once_and_ages_are_not(page: Page, site: Site) -> None:
+    charge_one(site)
+    wait_for_pulse(page)
+    changed = page.locator(".changed")
+    expect(page.locator(".stat", has=changed).first).to_be_visible()
+    assert changed.locator("time").count() == 0
+    page.clock.run_for(2000)
+    expect(changed).to_have_count(0)
+
+
+def test_a_refresh_does_not_move_what_is_being_read(page: Page, site: Site) -> None:
+    page.locator("#panel-refunds").scroll_into_view_if_needed()
+    before = page.locator("#panel-refunds").bounding_box()
+    with site.app.app_context():
+        for number in range(5):
+            alerts.raise_alert(db.session(), "refund_failed", f"test {number}", "A refund could not be written.")
+        db.session.commit()
+    wait_for_pulse(page)
+    expect(page.locator(".alert-row")).to_have_count(6)
+    after = page.locator("#panel-refunds").bounding_box()
+    assert before
+    assert after
+    assert abs(after["y"] - before["y"]) <= 1
+
+
+def test_a_key_refreshes_at_once_also_while_updates_are_paused(page: Page, site: Site) -> None:
+    page.get_by_role("button", name="Pause").click()
+    before = generations_today(page)
+    charge_one(site)
+    with page.expect_response(PULSE):
+        page.keyboard.press("r")
+    card = page.locator(".stat", has=page.get_by_role("heading", name="Generations", exact=True))
+    expect(card.locator(".stat-value")).to_have_text(str(before + 1))
+
+
+def test_a_nudge_brings_news_at_once(
+    make_app: MakeApp, chromium: Browser, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nudges, "LOOK_EVERY", 0.05)
+    site = Site(make_app(LIVE_NUDGE="on"))
+    visitor = Visitor(chromium, site)
+    page = visitor.blank()
+    page.context.add_cookies([visitor._session_cookie()])  # type: ignore[list-item]
+    with page.expect_response("**/admin/nudges"):
+        page.goto(site.url + "/admin/")
+    wait_until_it_looked(site)
+    with page.expect_response(PULSE), site.app.app_context():
+        alerts.raise_alert(db.session(), "refund_failed", "news", "A refund could not be written.")
+        db.session.commit()
+    expect(page.locator(".alert-row")).to_have_count(2)
+    page.context.close()
+    site.stop()
+    assert visitor.unexpected() == []
+
+
+def wait_until_it_looked(site: Site) -> None:
+    bell = site.app.extensions["nudges"]
+    while bell._mark is None:
+        bell.wait(bell.rung, 0.01)

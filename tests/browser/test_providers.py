@@ -85,9 +85,10 @@ def test_the_navigation_leads_everywhere_by_keyboard(visitor: Visitor, width: st
 def test_the_chart_is_drawn_with_its_table_behind_it(visitor: Visitor) -> None:
     page = visitor.open(f"{PAGE}?range=30d")
     expect(page.locator("figure canvas")).to_have_count(2)
-    expect(page.locator("[data-legend]")).to_contain_text("so far")
-    page.get_by_text("Show as a table").click()
-    expect(page.get_by_role("region", name="Table of figures per step").locator("tbody tr")).to_have_count(30)
+    page.locator("#more-provider_ended summary").click()
+    table = page.get_by_role("region", name="Succeeded and failed as a table")
+    expect(table.locator("tbody tr")).to_have_count(30)
+    expect(table.locator("tbody tr").first).to_contain_text("so far")
 
 
 def test_the_range_is_in_the_address(visitor: Visitor) -> None:
