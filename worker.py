@@ -30,6 +30,7 @@ from makegood import (
     bulk_refunds,
     callbacks,
     grants,
+    logins,
     notifications,
     outputs,
     reconcile,
@@ -174,6 +175,7 @@ def clean_up(app: Flask) -> None:
     """Forget what its time has passed: throttle windows, kept outputs, delivered notifications, old balances,
     uploads nobody imported."""
     drafts.clean(db.session)
+    logins.clean(db.session, before=datetime.now(UTC) - timedelta(days=1))
     throttles.clean(db.session, before=datetime.now(UTC) - timedelta(days=1))
     outputs.forget(db.session)
     notifications.forget(db.session, before=datetime.now(UTC) - notifications.KEEP)

@@ -10,7 +10,7 @@ from flask.cli import AppGroup
 
 from commands import ACTOR, one_sentence
 from extensions import db
-from makegood import operators
+from makegood import invitations, operators
 from makegood.models.operators import ROLES
 
 group = AppGroup("operators", help="Who may log in to the console.")
@@ -65,6 +65,46 @@ def enable(email: str) -> None:
         operators.enable(db.session, email, actor=ACTOR)
         db.session.commit()
         click.echo(f"{email} may log in again.")
+
+
+@group.command("invite")
+@click.argument("email")
+@click.option("--role", type=click.Choice(ROLES), required=True)
+def invite(email: str, role: str) -> None:
+    """Make a link with which somebody becomes an operator and sets their own password."""
+    with one_sentence():
+        invitation, token = invitations.send(db.session, email, role, actor=ACTOR, now=datetime.now(UTC))
+        until = f"{invitation.expires_at:%Y-%m-%d %H:%M} UTC"
+        db.session.commit()
+        click.echo(
+            f"Pass this path of the console on to {invitation.email}. It works once, until {until}:", err=True
+        )
+    click.echo(f"/invitations/{token}")
+
+
+@group.command("role")
+@click.argument("email")
+@click.argument("role", type=click.Choice(ROLES))
+def role(email: str, role: str) -> None:
+    """Give an operator another role."""
+    with one_sentence():
+        operators.set_role(db.session, email, role, actor=ACTOR)
+        db.session.commit()
+        click.echo(f"{email} is {role} now.")
+
+
+@group.command("reset-second-factor")
+@click.argument("email")
+def reset_second_factor(email: str) -> None:
+    """Take an operator's second factor away, when the phone and the recovery codes are lost."""
+    with one_sentence():
+        removed = operators.reset_second_factor(db.session, email, actor=ACTOR, now=datetime.now(UTC))
+        db.session.commit()
+        click.echo(
+            f"{email} has no second factor any more; running sessions have ended."
+            if removed
+            else f"{email} had none."
+        )
 
 
 def _at_terminal() -> bool:
