@@ -10,8 +10,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from flask import Flask, current_app, g, request, url_for
+from flask_login import current_user
 
 from blueprints import access
+from extensions import db
+from makegood import saved_views
 
 
 @dataclass(frozen=True)
@@ -99,14 +102,18 @@ def navigation() -> list[tuple[str, list[Link]]]:
     """The groups that have something for this operator, each with its links. The page's own is marked."""
     shown = [(title, [entry for entry in entries if _open_to_operator(entry)]) for title, entries in GROUPS]
     here = _nearest(url_for(entry.endpoint) for _, entries in shown for entry in entries)
-    return [(title, [_link(entry, here) for entry in entries]) for title, entries in shown if entries]
+    views = {} if g.get("answering_error") else saved_views.defaults(db.session(), current_user.operator_id)
+    return [(title, [_link(entry, here, views) for entry in entries]) for title, entries in shown if entries]
 
 
-def _link(entry: Entry, here: str) -> Link:
+def _link(entry: Entry, here: str, views: dict[str, str]) -> Link:
+    """The link to the page, with the filters of the operator's default view of it."""
     address = url_for(entry.endpoint)
     current = "" if address != here else "page" if request.path == address else "true"
+    query = views.get(entry.endpoint)
     count = _badges.get(entry.endpoint)
-    return Link(entry, address, current, count() if count and not g.get("answering_error") else 0)
+    waiting = count() if count and not g.get("answering_error") else 0
+    return Link(entry, f"{address}?{query}" if query else address, current, waiting)
 
 
 def _open_to_operator(entry: Entry) -> bool:
