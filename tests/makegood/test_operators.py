@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from threading import Barrier
 
 import pytest
 from argon2 import PasswordHasher
-from sqlalchemy import create_engine, select
+from sqlalchemy import Engine, create_engine, select, text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from makegood import logins, operators, passwords, sessions, throttles
@@ -254,3 +257,119 @@ def test_each_role_may_what_its_row_in_the_table_says(role: str, allowed: set[st
 def test_an_action_that_does_not_exist_is_a_mistake_not_a_permission() -> None:
     with pytest.raises(ValueError, match="refnud"):
         operators.may(Operator(role="admin"), "refnud")
+
+
+def active_admins(session: Session) -> list[str]:
+    asked = select(Operator.email).where(Operator.role == "admin", Operator.disabled_at.is_(None))
+    return list(session.scalars(asked.order_by(Operator.email)))
+
+
+def test_a_role_changes_at_once_and_the_audit_log_has_both(session: Session) -> None:
+    add(session)
+    operators.set_role(session, "ana@example.com", "viewer", actor="bea@example.com", address="192.0.2.1")
+    operators.set_role(session, "ana@example.com", "viewer", actor="bea@example.com")
+    entry = session.scalars(select(AuditEntry).where(AuditEntry.action == "operator.role_changed")).one()
+    assert entry.details == {"before": {"role": "support"}, "after": {"role": "viewer"}}
+    assert (entry.actor, entry.address) == ("bea@example.com", "192.0.2.1")
+    with pytest.raises(Invalid):
+        operators.set_role(session, "ana@example.com", "root", actor="bea@example.com")
+
+
+def test_nobody_changes_their_own_role_or_shuts_themselves_out(session: Session) -> None:
+    add(session, role="admin")
+    add(session, "bea@example.com", role="admin")
+    with pytest.raises(Conflict, match="your own role"):
+        operators.set_role(session, "ana@example.com", "viewer", actor="ana@example.com")
+    with pytest.raises(Conflict, match="cannot disable yourself"):
+        operators.disable(session, "ana@example.com", actor="ana@example.com", now=NOW)
+    assert active_admins(session) == ["ana@example.com", "bea@example.com"]
+
+
+def test_the_last_active_admin_stays_one(session: Session) -> None:
+    add(session, role="admin")
+    add(session, "gone@example.com", role="admin")
+    operators.disable(session, "gone@example.com", actor="tests", now=NOW)
+    for change in (
+        lambda: operators.disable(session, "ana@example.com", actor="tests", now=NOW),
+        lambda: operators.set_role(session, "ana@example.com", "support", actor="tests"),
+    ):
+        with pytest.raises(Conflict, match="last active admin"):
+            change()
+        assert active_admins(session) == ["ana@example.com"]
+    assert "operator.role_changed" not in [action for action, _, _ in actions(session)]
+    operators.enable(session, "gone@example.com", actor="tests")
+    operators.disable(session, "ana@example.com", actor="tests", now=NOW)
+    assert active_admins(session) == ["gone@example.com"]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE operators SET disabled_at = now()",
+        "UPDATE operators SET role = 'viewer'",
+        "DELETE FROM operators",
+        "TRUNCATE operators CASCADE",
+    ],
+)
+def test_the_database_itself_keeps_an_admin(session: Session, statement: str) -> None:
+    add(session, role="admin")
+    add(session, "bea@example.com", role="admin")
+    with pytest.raises(IntegrityError), session.begin_nested():
+        session.execute(text(statement))
+    assert len(active_admins(session)) == 2
+
+
+def test_two_admins_who_shut_each_other_out_at_the_same_time_do_not_both_succeed(engine: Engine) -> None:
+    emails = ["ana@example.com", "bea@example.com"]
+    with Session(engine) as session, session.begin():
+        for email in emails:
+            add(session, email, role="admin")
+    together = Barrier(2)
+
+    def shut_out(email: str) -> str:
+        try:
+            with Session(engine) as session, session.begin():
+                session.execute(text("SELECT 1"))
+                together.wait(10)
+                if email == emails[0]:
+                    operators.disable(session, email, actor="tests", now=NOW)
+                else:
+                    operators.set_role(session, email, "viewer", actor="tests")
+                return "done"
+        except Conflict as refused:
+            return refused.message
+
+    for _ in range(5):
+        with ThreadPoolExecutor(2) as pool:
+            first, second = sorted(pool.map(shut_out, emails))
+        with Session(engine) as session, session.begin():
+            assert len(active_admins(session)) == 1
+            for email in emails:
+                operators.enable(session, email, actor="tests")
+                operators.set_role(session, email, "admin", actor="tests")
+        assert "last active admin" in first
+        assert second == "done"
+
+
+def test_a_transaction_with_an_old_snapshot_cannot_look_past_the_other_admin(engine: Engine) -> None:
+    with Session(engine) as session, session.begin():
+        add(session, role="admin")
+        add(session, "bea@example.com", role="admin")
+    old = engine.connect().execution_options(isolation_level="REPEATABLE READ")
+    old.execute(text("SELECT count(*) FROM operators"))
+    with Session(engine) as session, session.begin():
+        operators.disable(session, "ana@example.com", actor="tests", now=NOW)
+    with old, pytest.raises(IntegrityError, match="read committed"):
+        old.execute(text("UPDATE operators SET role = 'viewer' WHERE email = 'bea@example.com'"))
+
+
+def test_a_reset_of_the_second_factor_ends_all_sessions(session: Session) -> None:
+    operator = add(session)
+    token = log_in(session)
+    assert token
+    assert not operators.reset_second_factor(session, "ana@example.com", actor="tests", now=NOW)
+    assert sessions.end(session, token, now=NOW)
+    operator.totp_secret, operator.totp_since, operator.totp_step = b"sealed", NOW, 1
+    token = sessions.start(session, operator.id, address="192.0.2.1", user_agent="", now=NOW)
+    assert operators.reset_second_factor(session, "ana@example.com", actor="tests", now=NOW)
+    assert sessions.end(session, token, now=NOW) is None
