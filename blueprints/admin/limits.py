@@ -21,13 +21,13 @@ LABELS = {
     "per_refund": "For one refund",
     "per_day": "For one day",
     "per_bulk": "For one bulk refund",
-    "confirm_from": "Asks who it is from",
+    "confirm_from": "Asks for the password from",
 }
 MEANINGS = {
     "per_refund": "Above it, a second operator approves.",
     "per_day": "All refunds of an operator on a day of the reporting time zone, those they approved too.",
     "per_bulk": "Above it in all, a second operator approves. Only admins refund in bulk.",
-    "confirm_from": "From this size on, a refund asks for the password or code once more, every 10 minutes.",
+    "confirm_from": "A refund of so many credits asks for the password or a code, once in 10 minutes.",
 }
 MOST_DIGITS = 13
 NOT_A_NUMBER = -1
