@@ -21,10 +21,22 @@ from makegood.models import (
     Notification,
     Price,
     Refund,
+    Reversal,
 )
 
 MOST_CALLBACKS = 200
-ORDER = ("charge", "cost", "submit", "callback", "ended", "late", "refund", "adjustment", "notification")
+ORDER = (
+    "charge",
+    "cost",
+    "submit",
+    "callback",
+    "ended",
+    "late",
+    "refund",
+    "reversal",
+    "adjustment",
+    "notification",
+)
 
 
 @dataclass(frozen=True)
@@ -37,7 +49,10 @@ class Moved:
 
 @dataclass(frozen=True)
 class Entry:
-    """Something that happened. `kind` is one of ORDER and says which of the other fields is set."""
+    """Something that happened. `kind` is one of ORDER and says which of the other fields is set.
+
+    A refund that was reversed has its `reversal`, as the reversal itself has.
+    """
 
     at: datetime
     kind: str
@@ -45,6 +60,7 @@ class Entry:
     moved: tuple[Moved, ...] = ()
     callback: Callback | None = None
     refund: Refund | None = None
+    reversal: Reversal | None = None
     adjustment: CostAdjustment | None = None
     notification: Notification | None = None
 
@@ -81,12 +97,16 @@ class Story:
 def tell(session: Session, generation_id: UUID) -> Story:
     """Read the whole story. Raises NotFound."""
     generation = generations.get(session, generation_id)
-    posted = _transactions(session, generation)
+    reversals = list(session.scalars(select(Reversal).where(Reversal.generation_id == generation.id)))
+    posted = _transactions(session, generation, reversals)
     moved = _moved(session, [transaction.id for transaction in posted])
     refunds = {
         refund.transaction_id: refund
         for refund in session.scalars(select(Refund).where(Refund.generation_id == generation.id))
     }
+    by_id = {refund.id: refund for refund in refunds.values()}
+    taken_back = {by_id[reversal.refund_id].transaction_id: reversal for reversal in reversals}
+    taken_back |= {reversal.transaction_id: reversal for reversal in reversals}
     entries = [
         Entry(
             transaction.occurred_at,
@@ -94,6 +114,7 @@ def tell(session: Session, generation_id: UUID) -> Story:
             transaction=transaction,
             moved=moved[transaction.id],
             refund=refunds.get(transaction.id),
+            reversal=taken_back.get(transaction.id),
         )
         for transaction in posted
     ]
@@ -142,7 +163,9 @@ def _moments(generation: Generation) -> list[Entry]:
     return [Entry(at, kind) for kind, at in moments.items() if at is not None]
 
 
-def _transactions(session: Session, generation: Generation) -> list[CreditTransaction]:
+def _transactions(
+    session: Session, generation: Generation, reversals: list[Reversal]
+) -> list[CreditTransaction]:
     query = select(CreditTransaction).where(
         CreditTransaction.generation_id == generation.id,
         or_(
@@ -151,6 +174,7 @@ def _transactions(session: Session, generation: Generation) -> list[CreditTransa
                 CreditTransaction.customer_id == generation.customer_id,
             ),
             CreditTransaction.kind == "refund",
+            CreditTransaction.id.in_([reversal.transaction_id for reversal in reversals]),
         ),
     )
     return list(session.scalars(query.order_by(CreditTransaction.entry)))

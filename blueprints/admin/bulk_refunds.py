@@ -67,7 +67,7 @@ def bulk_refund(bulk_refund_id: UUID) -> str:
 def bulk_refund_progress(bulk_refund_id: UUID) -> str:
     """How far it is."""
     found = bulk_refunds.get(db.session(), bulk_refund_id)
-    return render_template("admin/_bulk_progress.html", bulk=found, approval=_waiting(found))
+    return render_template("admin/_bulk_progress.html", bulk=found, approval=_waiting(found), polled=True)
 
 
 @blueprint.post("/bulk-refunds/<uuid:bulk_refund_id>/stop")
