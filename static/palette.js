@@ -33,8 +33,7 @@
     const begins = (page) => page.label.toLowerCase().split(" ").some((word) => word.startsWith(sought));
     const listed = pages.filter(matches).sort((one, other) => begins(other) - begins(one));
     const seen = (tab.get("seen") ?? []).filter((page) => page.href !== here && matches(page)).map((page) => ({ ...page, detail: "Seen lately", symbol: "late" }));
-    const results = found.map((result) => ({ ...result, symbol: "search" }));
-    options = query ? [...results, ...listed, ...seen] : [...seen, ...pages];
+    options = query ? [...found, ...listed, ...seen] : [...seen, ...pages];
     if (query) options.push({ label: `Search for “${query}”`, detail: "All ids", href: `${dialog.dataset.search}?q=${encodeURIComponent(query)}`, symbol: "search" });
     list.replaceChildren(...options.map((option, index) => element("li", { role: "option", id: `palette-${index}`, "aria-selected": "false" },
       icon(option.symbol), element("span", { class: "palette-label" }, option.label), element("span", { class: "quiet" }, option.detail ?? ""))));
@@ -54,12 +53,15 @@
     else location.href = option.href;
     dialog.close();
   }
+  const read = ({ kind, title, note, url }) => ({
+    label: title, detail: [kind, note].filter(Boolean).join(" · "), href: url, symbol: kind === "customer" ? "customers" : "search",
+  });
   async function suggest(query) {
     asked?.abort();
     asked = new AbortController();
     try {
       const response = await fetch(`${dialog.dataset.suggest}?q=${encodeURIComponent(query)}`, { signal: asked.signal, headers: { Accept: "application/json" } });
-      if (response.ok && !response.redirected) return (await response.json()).results;
+      if (response.ok && !response.redirected) return (await response.json()).hits.map(read);
     } catch { /* the pages and the search page remain */ }
     return [];
   }

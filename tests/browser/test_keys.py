@@ -77,7 +77,7 @@ def test_the_palette_finds_pages_ids_and_what_was_seen(visitor: Visitor, account
     page.wait_for_url("**/admin/providers")
     page.keyboard.press("Control+k")
     page.keyboard.type(RICH)
-    found = page.locator("#palette-list [role=option]").filter(has_text="Customer")
+    found = page.locator("#palette-list [role=option]").filter(has_text="customer")
     expect(found.first).to_contain_text(RICH)
     found.first.click()
     page.wait_for_url(f"**/admin/customers/{RICH}")
