@@ -15,38 +15,12 @@ from makegood.calendars import start_of
 from makegood.rollups import State
 from makegood.stats import pieces
 from makegood.stats.figures import MEASURE_NAMES, Usage
-from makegood.stats.pieces import Interval, next_bucket
+from makegood.stats.pieces import Interval, Pieces, next_bucket
+from makegood.stats.sums import edge_values, edges
 
 _COLUMNS = ", ".join(MEASURE_NAMES)
 _SUMS = ", ".join(f"coalesce(sum({name}), 0)::bigint AS {name}" for name in MEASURE_NAMES)
 
-STEPS = text(
-    f"""
-    SELECT step - 1 AS step, provider, tier, {_SUMS}, max(last_charged_at) AS last_charged_at
-      FROM (SELECT width_bucket(day, CAST(:days AS date[])) AS step, provider, tier, {_COLUMNS}, last_charged_at
-              FROM unnest(CAST(:days_since AS date[]), CAST(:days_until AS date[])) AS pieces (since, until)
-              JOIN rollup_days ON day >= since AND day < until WHERE :valid
-             UNION ALL
-            SELECT width_bucket(bucket, CAST(:starts AS timestamptz[])), provider, tier, {_COLUMNS},
-                   last_charged_at
-              FROM unnest(CAST(:buckets_since AS timestamptz[]), CAST(:buckets_until AS timestamptz[]))
-                   AS pieces (since, until)
-              JOIN rollup_buckets ON bucket >= since AND bucket < until WHERE :valid
-             UNION ALL
-            SELECT width_bucket(at, CAST(:starts AS timestamptz[])), provider, tier, {_COLUMNS},
-                   CASE WHEN generations > 0 THEN at END
-              FROM unnest(CAST(:edges_since AS timestamptz[]), CAST(:edges_until AS timestamptz[]))
-                   AS pieces (since, until)
-              JOIN events ON at >= since AND at < until
-             WHERE xid < CAST(:watermark AS xid8) AND provider <> ''
-             UNION ALL
-            SELECT width_bucket(at, CAST(:starts AS timestamptz[])), provider, tier, {_COLUMNS},
-                   CASE WHEN generations > 0 THEN at END
-              FROM events WHERE xid >= CAST(:watermark AS xid8) AND provider <> '' AND at >= :start AND at < :end
-           ) AS facts
-     GROUP BY step, provider, tier
-    """  # noqa: S608 (made of our own column names)
-)
 RECENT = text(
     """
     SELECT coalesce(sum(generations), 0)::bigint AS generations, coalesce(sum(failed), 0)::bigint AS failed,
@@ -111,10 +85,11 @@ class Recent:
 def by_step(session: Session, state: State, steps: Sequence[Interval], timezone: ZoneInfo) -> list[Fact]:
     """Usage by step, provider and tier, for half-open steps that follow on each other without a gap, in whatever
     time zone they were cut; `timezone` is the reporting one."""
-    values = {"valid": state.valid, "watermark": state.watermark, **pieces.cut(steps, timezone).parameters()}
+    parts = pieces.cut(steps, timezone)
+    values = {"valid": state.valid, "watermark": state.watermark, **parts.parameters(), **edge_values(parts.edges)}
     return [
         Fact(row.step, row.provider, row.tier, _usage(row), row.last_charged_at)
-        for row in session.execute(STEPS, values)
+        for row in session.execute(text(_statement(parts)), values)
     ]
 
 
@@ -147,6 +122,31 @@ def tier_totals(session: Session, state: State) -> list[Row[tuple[str, int, int,
     """Customers, holders and credits of every tier now, in the tiers' order."""
     values = {"valid": state.valid, "watermark": state.watermark}
     return list(session.execute(TIERS, values))
+
+
+def _statement(parts: Pieces) -> str:
+    """The sums by step, provider and tier. Only tables that hold a part of the range are in it: the planner cannot
+    know that an array is empty."""
+    of_events = f"""
+        SELECT width_bucket(at, CAST(:starts AS timestamptz[])) AS step, provider, tier, {_COLUMNS},
+               CASE WHEN generations > 0 THEN at END AS last_charged_at"""
+    tail = "events WHERE xid >= CAST(:watermark AS xid8) AND at >= :start AND at < :end"
+    rows = [f"{of_events} FROM {some} AND provider <> ''" for some in (tail, *edges(len(parts.edges)))]
+    for held, period, starts, kind in (
+        (parts.whole_days, "day", "days", "date"),
+        (parts.whole_buckets, "bucket", "starts", "timestamptz"),
+    ):
+        if held:
+            rows.append(
+                f"""
+        SELECT width_bucket({period}, CAST(:{starts} AS {kind}[])), provider, tier, {_COLUMNS}, last_charged_at
+          FROM unnest(CAST(:{period}s_since AS {kind}[]), CAST(:{period}s_until AS {kind}[]))
+               AS pieces (since, until)
+          JOIN rollup_{period}s ON {period} >= since AND {period} < until WHERE :valid"""  # noqa: S608
+            )
+    return f"""
+        SELECT step - 1 AS step, provider, tier, {_SUMS}, max(last_charged_at) AS last_charged_at
+          FROM ({" UNION ALL ".join(rows)}) AS facts GROUP BY step, provider, tier"""  # noqa: S608
 
 
 def _usage(row: Row[Any]) -> Usage:

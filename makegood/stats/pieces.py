@@ -33,7 +33,7 @@ class Pieces:
     edges: list[Interval]
 
     def parameters(self) -> dict[str, Any]:
-        """As parameters of a statement, one array for each side of the intervals."""
+        """As parameters of a statement, one array for each side of the intervals; edges are bound one by one."""
         return {
             "start": self.start,
             "end": self.end,
@@ -43,8 +43,6 @@ class Pieces:
             "days_until": [until for _, until in self.whole_days],
             "buckets_since": [since for since, _ in self.whole_buckets],
             "buckets_until": [until for _, until in self.whole_buckets],
-            "edges_since": [since for since, _ in self.edges],
-            "edges_until": [until for _, until in self.edges],
         }
 
 
