@@ -11,13 +11,16 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from makegood import pages
-from makegood.models import Generation, Refund
+from makegood.models import Generation, Refund, Reversal
 from makegood.pages import Cursor, Page
 
 
 @dataclass(frozen=True)
 class RefundFilters:
-    """What to list; None is no restriction. The instants are half open: [start, end)."""
+    """What to list; None is no restriction. The instants are half open: [start, end).
+
+    `standing` leaves out refunds that were reversed, or (False) leaves only those.
+    """
 
     provider: str | None = None
     reason: str | None = None
@@ -26,11 +29,12 @@ class RefundFilters:
     end: datetime | None = None
     model: str | None = None
     origin: str | None = None
+    standing: bool | None = None
 
 
 @dataclass(frozen=True)
 class LoggedRefund:
-    """A refund: credits returned of those charged for its generation, why, and by whom."""
+    """A refund: credits returned of those charged for its generation, why, and by whom; when it was reversed."""
 
     refund_id: UUID
     generation_id: UUID
@@ -44,6 +48,9 @@ class LoggedRefund:
     note: str | None
     actor: str
     issued_at: datetime
+    bulk_refund_id: UUID | None
+    reversed_at: datetime | None
+    reversed_by: str | None
 
 
 COLUMNS = (
@@ -59,6 +66,9 @@ COLUMNS = (
     Refund.note,
     Refund.actor,
     Refund.issued_at,
+    Refund.bulk_refund_id,
+    Reversal.reversed_at,
+    Reversal.actor.label("reversed_by"),
 )
 
 
@@ -90,7 +100,13 @@ def every(filters: RefundFilters) -> Select[*tuple[Any, ...]]:
 
 
 def _selected(filters: RefundFilters) -> Select[*tuple[Any, ...]]:
-    query = select(*COLUMNS).join(Generation, Generation.id == Refund.generation_id)
+    query = (
+        select(*COLUMNS)
+        .join(Generation, Generation.id == Refund.generation_id)
+        .outerjoin(Reversal, (Reversal.refund_id == Refund.id) & (Reversal.customer_id == Refund.customer_id))
+    )
+    if filters.standing is not None:
+        query = query.where(Reversal.id.is_(None) if filters.standing else Reversal.id.is_not(None))
     equal = {
         Generation.provider: filters.provider,
         Refund.reason: filters.reason,

@@ -12,17 +12,19 @@ from makegood.providers.protocol import ErrorClass
 from makegood.refund_history import RefundFilters
 from makegood.refunds import CANCELLED, REASONS
 
-NAMES = ("provider", "model", "reason", "origin", "customer")
+NAMES = ("provider", "model", "reason", "origin", "customer", "standing")
 LABELS = {
     "provider": "Provider",
     "model": "Model",
     "reason": "Reason",
     "origin": "Given",
     "customer": "Customer",
+    "standing": "Standing",
     "from": "From",
     "to": "Until",
 }
 ORIGINS = {"automatic": "automatically", "manual": "by an operator", "bulk": "in bulk"}
+STANDING = {"yes": "not reversed", "no": "reversed"}
 MANUAL = dict(REASONS)
 AUTOMATIC = {code: formats.words(code) for code in (*ErrorClass, CANCELLED)}
 
@@ -42,10 +44,13 @@ def refunds() -> str:
         "admin/refunds.html",
         filters=asked,
         page=page,
-        chips=filters.chips(asked, LABELS, {"reason": AUTOMATIC | MANUAL, "origin": ORIGINS}),
+        chips=filters.chips(
+            asked, LABELS, {"reason": AUTOMATIC | MANUAL, "origin": ORIGINS, "standing": STANDING}
+        ),
         providers=filters.provider_choices(),
         manual=MANUAL,
         automatic=AUTOMATIC,
+        standing=STANDING,
     )
 
 
@@ -58,6 +63,7 @@ def _wanted(asked: filters.Filters) -> RefundFilters:
         asked.end,
         asked["model"],
         asked["origin"],
+        {"yes": True, "no": False}.get(asked["standing"] or ""),
     )
 
 
@@ -80,6 +86,9 @@ exports.add(
             exports.column("reason"),
             exports.column("note"),
             exports.column("by", "actor"),
+            exports.column("bulk_refund_id"),
+            exports.column("reversed_at"),
+            exports.column("reversed_by"),
         ),
     )
 )
