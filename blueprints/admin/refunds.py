@@ -5,11 +5,12 @@ from __future__ import annotations
 from flask import render_template
 
 from blueprints import formats
-from blueprints.admin import blueprint, exports, filters
+from blueprints.admin import blueprint, exports, filters, newer
 from extensions import db
-from makegood import pages, refund_history
+from makegood import refund_history
+from makegood.pages import Page
 from makegood.providers.protocol import ErrorClass
-from makegood.refund_history import RefundFilters
+from makegood.refund_history import LoggedRefund, RefundFilters
 from makegood.refunds import CANCELLED, REASONS
 
 NAMES = ("provider", "model", "reason", "origin", "customer", "standing")
@@ -27,19 +28,14 @@ ORIGINS = {"automatic": "automatically", "manual": "by an operator", "bulk": "in
 STANDING = {"yes": "not reversed", "no": "reversed"}
 MANUAL = dict(REASONS)
 AUTOMATIC = {code: formats.words(code) for code in (*ErrorClass, CANCELLED)}
+CHOICES = {"reason": AUTOMATIC | MANUAL, "origin": ORIGINS, "standing": STANDING}
 
 
 @blueprint.get("/refunds")
 def refunds() -> str:
     """Refunds, newest first, as the filters in the URL say."""
     asked = filters.read(NAMES)
-    page = refund_history.history(
-        db.session(),
-        _wanted(asked),
-        before=asked.before,
-        after=asked.after,
-        limit=pages.SIZE,
-    )
+    page = _read(asked, filters.page_size())
     return render_template(
         "admin/refunds.html",
         filters=asked,
@@ -51,6 +47,12 @@ def refunds() -> str:
         manual=MANUAL,
         automatic=AUTOMATIC,
         standing=STANDING,
+    )
+
+
+def _read(asked: filters.Filters, limit: int) -> Page[LoggedRefund]:
+    return refund_history.history(
+        db.session(), _wanted(asked), before=asked.before, after=asked.after, limit=limit
     )
 
 
@@ -67,6 +69,7 @@ def _wanted(asked: filters.Filters) -> RefundFilters:
     )
 
 
+newer.add("admin.refunds", lambda most: _read(filters.read(NAMES), most))
 exports.add(
     exports.Table(
         "refunds",
