@@ -34,7 +34,8 @@ class Rollup:
         return ", ".join(f"{self.keys[name]} AS {name}" if name in self.keys else name for name in columns)
 
     def folds(self) -> dict[str, str]:
-        """For each table the statement that adds the rows of `due` to it."""
+        """For each table the statement that adds the rows of `due` to it, by period: what is read together lies
+        together, after a rebuild too."""
         return {table: self._fold(table, period) for period, table in self.tables.items()}
 
     def _fold(self, table: str, period: str) -> str:
@@ -49,6 +50,7 @@ class Rollup:
         INSERT INTO {table} AS rollup ({keys}, {", ".join(self.measures)}{latest})
         SELECT {PERIODS[period]} AS period, {self.of_events(*self.keys)}, {sums}{last}
           FROM due WHERE {self.only} GROUP BY {", ".join(str(number + 1) for number in range(1 + len(self.keys)))}
+         ORDER BY period
         ON CONFLICT ({keys}) DO UPDATE SET {add}{later}
         """  # noqa: S608 (made of our own column names)
 

@@ -194,6 +194,7 @@ class CustomerDay(CustomerMeasures, Base):
     """One customer's figures of one day of the reporting time zone."""
 
     __tablename__ = "rollup_customer_days"
+    __table_args__ = (Index("ix_rollup_customer_days_day", "day"),)
 
     day: Mapped[date] = mapped_column(primary_key=True, sort_order=-1)
 
@@ -202,7 +203,7 @@ class CustomerMonth(CustomerMeasures, Base):
     """One customer's figures of one month, by its first day, of the reporting time zone."""
 
     __tablename__ = "rollup_customer_months"
-    __table_args__ = (Index("ix_rollup_customer_months_customer", "customer_id"),)
+    __table_args__ = (Index("ix_rollup_customer_months_month", "month"),)
 
     month: Mapped[date] = mapped_column(primary_key=True, sort_order=-1)
 

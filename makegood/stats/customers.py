@@ -21,41 +21,34 @@ from makegood.ranges import Range
 from makegood.rollup_tables import CUSTOMERS
 from makegood.stats import sums, usage
 from makegood.stats.figures import MEASURE_NAMES, Usage
-from makegood.stats.pieces import Pieces
 from makegood.stats.usage import UsageFilters
 from makegood.terms import Terms
 
 DAY = timedelta(days=1)
 LISTED = 50
-SORTS = ("generations", "failed", "refunds", "credits", "cost", "loss")
+AMOUNTS = {
+    "generations": "generations",
+    "failed": "failed",
+    "refunds": "refunds",
+    "credits": "credits_charged - credits_refunded",
+    "cost": "cost_micros",
+    "loss": "loss_micros",
+}
+SORTS = tuple(AMOUNTS)
 Days = tuple[date, date]
 _COLUMNS = ", ".join(CUSTOMERS.measures)
 _MINUS = ", ".join(f"-{name}" for name in CUSTOMERS.measures)
-_EVENTS = ", ".join(f"events.{name}" for name in CUSTOMERS.measures)
 _SUMS = ", ".join(f"coalesce(sum({name}), 0)::bigint AS {name}" for name in CUSTOMERS.measures)
 
 SUMMED = f"""
-    SELECT customer_id, {_SUMS}, count(*) OVER () AS customers
-      FROM (SELECT customer_id, {_COLUMNS} FROM rollup_customer_months WHERE :valid AND month = ANY(:months)
-             UNION ALL
-            SELECT customer_id, {_COLUMNS}
-              FROM unnest(:added_since, :added_until) AS pieces (since, until)
-              JOIN rollup_customer_days ON day >= since AND day < until WHERE :valid
-             UNION ALL
-            SELECT customer_id, {_MINUS}
-              FROM unnest(:taken_since, :taken_until) AS pieces (since, until)
-              JOIN rollup_customer_days ON day >= since AND day < until WHERE :valid
-             UNION ALL
-            SELECT customer_id, {_EVENTS}
-              FROM unnest(:edges_since, :edges_until) AS pieces (since, until)
-              JOIN events ON at >= since AND at < until
-             WHERE xid < CAST(:watermark AS xid8) AND {CUSTOMERS.only}
-             UNION ALL
-            SELECT customer_id, {_EVENTS}
-              FROM events
-             WHERE xid >= CAST(:watermark AS xid8) AND at >= :start AND at < :end AND {CUSTOMERS.only}) AS facts
+    SELECT customer_id, {_SUMS} FROM (%s) AS facts
      GROUP BY customer_id HAVING {" OR ".join(f"sum({name}) <> 0" for name in CUSTOMERS.measures)}
 """  # noqa: S608 (made of our own column names)
+RANKED = """
+    SELECT customer_id, amount, count(*) FILTER (WHERE generations > 0) OVER () AS active
+      FROM (SELECT customer_id, sum(amount)::bigint AS amount, sum(generations) AS generations
+              FROM (%s) AS facts GROUP BY customer_id) AS used
+"""
 SINCE = text(
     f"""
     SELECT {_SUMS}
@@ -82,46 +75,80 @@ class TopCustomer:
 
 @dataclass(frozen=True)
 class TopCustomers:
-    """The customers who used most, and what all together used: what a share is of. `customers` is how many were
-    charged, refunded, or saw a generation end in the range."""
+    """The customers who used most, and what all together used: what a share is of. `active` customers had a
+    generation charged in the range."""
 
     as_of: datetime
-    customers: int
+    active: int
     total: Usage
     rows: list[TopCustomer]
 
 
 def top(session: Session, terms: Terms, asked: Range, *, sort: str = SORTS[0]) -> TopCustomers:
-    """The first LISTED by one of SORTS. The caller has begun a snapshot."""
-    rows = list(session.execute(every(session, terms, asked, sort=sort, limit=LISTED)))
-    total = Usage.total(
-        _usage(row) for row in session.execute(usage.by(session, terms, asked, UsageFilters(), usage.PROVIDER))
+    """The first LISTED with the most of one of SORTS. The caller has begun a snapshot."""
+    amounts = (
+        f"customer_id, generations, {AMOUNTS[sort]} AS amount",
+        f"customer_id, -generations, -({AMOUNTS[sort]})",
     )
-    listed = [TopCustomer(row.customer_id, row.email, row.tier, row.balance, _usage(row)) for row in rows]
-    return TopCustomers(asked.now, rows[0].customers if rows else 0, total, listed)
+    query = _read(session, terms, asked, RANKED, amounts, ("amount", "active"))
+    columns = query.selected_columns
+    first = query.order_by(columns["amount"].desc(), columns["customer_id"]).limit(LISTED)
+    ranked = list(session.execute(first))
+    listed = [row.customer_id for row in ranked if row.amount]
+    found = {row.customer_id: row for row in session.execute(every(session, terms, asked, only=listed))}
+    rows = [found[customer_id] for customer_id in listed]
+    used = session.execute(usage.by(session, terms, asked, UsageFilters(), usage.PROVIDER))
+    return TopCustomers(
+        asked.now,
+        ranked[0].active if ranked else 0,
+        Usage.total(_usage(row) for row in used),
+        [TopCustomer(row.customer_id, row.email, row.tier, row.balance, _usage(row)) for row in rows],
+    )
 
 
 def every(
-    session: Session, terms: Terms, asked: Range, *, sort: str = SORTS[0], limit: int | None = None
+    session: Session, terms: Terms, asked: Range, *, sort: str = SORTS[0], only: list[str] | None = None
 ) -> Select[*tuple[Any, ...]]:
-    """Customers with what they used in the range and who they are now, most first."""
-    parts = sums.cut(asked, terms.timezone, ())
-    state = rollups.state(session, terms.timezone)
-    more = _months(parts.whole_days, local_day(asked.now, terms.timezone)) | _outside(parts)
-    columns = (*CUSTOMERS.measures, "customers")
-    used = sums.selected(SUMMED, ("customer_id",), columns, state, parts, more=more)
-    found = used.selected_columns
-    credits = found["credits_charged"] - found["credits_refunded"]
-    order = {"credits": credits, "cost": found["cost_micros"], "loss": found["loss_micros"]}.get(sort)
-    order = found[sort] if order is None else order
-    most = used.add_columns(order.label("sorted")).order_by(order.desc(), found["customer_id"]).limit(limit)
-    row = most.subquery("used")
+    """Customers (or only these) with what they used in the range and who they are now, most first."""
+    columns = f"customer_id, {_COLUMNS}", f"customer_id, {_MINUS}"
+    row = _read(session, terms, asked, SUMMED, columns, CUSTOMERS.measures, only).subquery("used")
+    order = row.c.credits_charged - row.c.credits_refunded if sort == "credits" else row.c[AMOUNTS[sort]]
     return (
         select(Customer.email, Customer.tier, Balance.balance, row)
         .join(Customer, Customer.id == row.c.customer_id)
         .join(Balance, Balance.customer_id == row.c.customer_id)
-        .order_by(row.c.sorted.desc(), row.c.customer_id)
+        .order_by(order.desc(), row.c.customer_id)
     )
+
+
+def _read(
+    session: Session,
+    terms: Terms,
+    asked: Range,
+    statement: str,
+    columns: tuple[str, str],
+    measures: tuple[str, ...],
+    only: list[str] | None = None,
+) -> Select[*tuple[Any, ...]]:
+    """The statement over the range's rows: `columns` of what is added, and of what is taken away."""
+    parts = sums.cut(asked, terms.timezone, ())
+    state = rollups.state(session, terms.timezone)
+    months = _months(parts.whole_days, local_day(asked.now, terms.timezone))
+    # Customers are not summed by less than a day: what is beside whole days is read from the events.
+    beside = [*parts.whole_buckets, *parts.edges]
+    tail = "events WHERE xid >= CAST(:watermark AS xid8) AND at >= :start AND at < :end"
+    rows = [(columns[0], f"{one} AND {CUSTOMERS.only}") for one in (tail, *sums.edges(len(beside)))]
+    if months["months"]:
+        rows.append((columns[0], "rollup_customer_months WHERE :valid AND month = ANY(:months)"))
+    for name, listed in (("added", columns[0]), ("taken", columns[1])):
+        if months[f"{name}_since"]:
+            days = f"unnest(:{name}_since, :{name}_until) AS pieces (since, until)"
+            inside = "day >= since AND day < until WHERE :valid"
+            rows.append((listed, f"{days} JOIN rollup_customer_days ON {inside}"))
+    chosen = "" if only is None else " AND customer_id = ANY(:only)"
+    facts = " UNION ALL ".join(f"SELECT {listed} FROM {source}{chosen}" for listed, source in rows)  # noqa: S608
+    more = {**months, **sums.edge_values(beside), "only": only}
+    return sums.selected(statement % facts, ("customer_id",), measures, state, parts, more=more)
 
 
 def since(session: Session, terms: Terms, customer_id: str, month: date = date.min) -> Usage:
@@ -165,12 +192,6 @@ def _ends(name: str, intervals: list[Days]) -> dict[str, object]:
         f"{name}_since": [since for since, _ in intervals],
         f"{name}_until": [until for _, until in intervals],
     }
-
-
-def _outside(parts: Pieces) -> dict[str, object]:
-    """What is beside whole days: read from events, because customers are not summed by less than a day."""
-    intervals = [*parts.whole_buckets, *parts.edges]
-    return {"edges_since": [since for since, _ in intervals], "edges_until": [until for _, until in intervals]}
 
 
 def _usage(row: Row[Any]) -> Usage:

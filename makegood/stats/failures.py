@@ -20,6 +20,7 @@ from makegood.terms import Terms
 CLASS = ("reason",)
 MODEL = ("provider", "model")
 STEP = (sums.STEP,)
+ENDED = ("succeeded", "failed")
 NO_REFUND = {"origin": ""}
 
 
@@ -114,7 +115,7 @@ def by(
 def by_model(session: Session, terms: Terms, asked: Range, filters: FailureFilters) -> Select[*tuple[Any, ...]]:
     """`failed` and `ended` (succeeded or failed) by provider and model, most failures first."""
     failed = by(session, terms, asked, filters, MODEL).order_by(None).subquery("failures")
-    used = usage.by(session, terms, asked, UsageFilters(filters.provider, filters.model), MODEL)
+    used = usage.by(session, terms, asked, UsageFilters(filters.provider, filters.model), MODEL, ENDED)
     ended = used.order_by(None).subquery("used")
     counted = (ended.c.succeeded + ended.c.failed).label("ended")
     return (
@@ -140,7 +141,7 @@ def _read(session: Session, query: Select[*tuple[Any, ...]]) -> Counts:
 
 def _ended(session: Session, terms: Terms, asked: Range, filters: FailureFilters, keys: tuple[str, ...]) -> Counts:
     """How many succeeded or failed by these keys."""
-    query = usage.by(session, terms, asked, UsageFilters(filters.provider, filters.model), keys)
+    query = usage.by(session, terms, asked, UsageFilters(filters.provider, filters.model), keys, ENDED)
     return {tuple(row)[: len(keys)]: row.succeeded + row.failed for row in session.execute(query)}
 
 

@@ -6,7 +6,8 @@ from the submit to the end.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -23,6 +24,8 @@ from makegood.terms import Terms
 
 PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 COLUMNS = ("succeeded", *PERCENTILES)
+WIDTH = 1.06
+"""How much wider each bin of `latency_bin` is than the one before."""
 PROVIDER = ("provider",)
 MODEL = ("provider", "model", "kind")
 STEP = (sums.STEP,)
@@ -80,15 +83,14 @@ class LatencyReport:
 
 def report(session: Session, terms: Terms, asked: Range, filters: LatencyFilters) -> LatencyReport:
     """The page. The caller has begun a snapshot."""
-    spans = (asked, asked.previous())
-    total, before = (_read(session, by(session, terms, span, filters, ())) for span in spans)
+    now, before = (_histograms(session, terms, span, filters) for span in (asked, asked.previous()))
     latencies = series(session, asked, terms, filters)
     return LatencyReport(
         asked.now,
-        total.get((), Latency()),
-        before.get((), Latency()),
-        _lines(session, terms, spans, filters, PROVIDER),
-        _lines(session, terms, spans, filters, MODEL),
+        _latency_of(now.values()),
+        _latency_of(before.values()),
+        _lines(_by_provider(now), _by_provider(before)),
+        _lines(now, before),
         [LatencyStep(*pair) for pair in zip(asked.steps(), latencies, strict=True)],
     )
 
@@ -126,10 +128,10 @@ def _select(
     listed = "".join(f"{key}, " for key in keys)
     parted = f"PARTITION BY {', '.join(keys)} " if keys else ""
     found = ", ".join(
-        f"round(power(1.06::float8, min(bin) FILTER (WHERE upto >= {share} * total) + 0.5))::bigint AS {name}"
+        f"round(power({WIDTH}::float8, min(bin) FILTER (WHERE upto >= {share} * total) + 0.5))::bigint AS {name}"
         for name, share in PERCENTILES.items()
     )
-    rows = sums.facts(LATENCIES, (*keys, "bin"), vars(filters))
+    rows = sums.facts(LATENCIES, parts, (*keys, "bin"), vars(filters))
     statement = f"""
         SELECT {listed}sum(here)::bigint AS succeeded, {found}
           FROM (SELECT {listed}bin, here, sum(here) OVER ({parted}ORDER BY bin) AS upto,
@@ -152,12 +154,52 @@ def _latency(row: Row[Any]) -> Latency:
     return Latency(row.p50, row.p95, row.p99, row.succeeded)
 
 
-def _lines(
-    session: Session, terms: Terms, spans: tuple[Range, Range], filters: LatencyFilters, keys: tuple[str, ...]
-) -> list[LatencyLine]:
-    now, before = (_read(session, by(session, terms, span, filters, keys)) for span in spans)
-    lines = []
-    for key in {*now, *before}:
-        provider, model, kind = (*key, "", "")[:3]
-        lines.append(LatencyLine(provider, model, kind, now.get(key, Latency()), before.get(key, Latency())))
+Model = tuple[str, str, str]
+Histogram = Counter[int]
+"""How many succeeded in each bin."""
+
+
+def _histograms(session: Session, terms: Terms, asked: Range, filters: LatencyFilters) -> dict[Model, Histogram]:
+    """One for each model and kind: what providers and the whole are made of, read once."""
+    keys = (*MODEL, "bin")
+    parts = sums.cut(asked, terms.timezone, keys)
+    query = sums.totals(LATENCIES, rollups.state(session, terms.timezone), parts, keys, vars(filters))
+    found: dict[Model, Histogram] = {}
+    for provider, model, kind, bin, succeeded in session.execute(query):
+        found.setdefault((provider, model, kind), Counter())[bin] = succeeded
+    return found
+
+
+def _by_provider(models: dict[Model, Histogram]) -> dict[Model, Histogram]:
+    found: dict[Model, Histogram] = {}
+    for (provider, _, _), histogram in models.items():
+        found.setdefault((provider, "", ""), Counter()).update(histogram)
+    return found
+
+
+def _latency_of(histograms: Iterable[Histogram]) -> Latency:
+    """The percentiles of histograms together, as the statement of `by` finds them."""
+    together: Histogram = Counter()
+    for histogram in histograms:
+        together.update(histogram)
+    count = together.total()
+    if not count:
+        return Latency()
+    found: list[int] = []
+    upto = 0
+    shares = list(PERCENTILES.values())
+    for bin in sorted(together):
+        upto += together[bin]
+        while len(found) < len(shares) and upto >= shares[len(found)] * count:
+            found.append(round(WIDTH ** (bin + 0.5)))
+    p50, p95, p99 = found
+    return Latency(p50, p95, p99, count)
+
+
+def _lines(now: dict[Model, Histogram], before: dict[Model, Histogram]) -> list[LatencyLine]:
+    empty: Histogram = Counter()
+    lines = [
+        LatencyLine(*key, _latency_of([now.get(key, empty)]), _latency_of([before.get(key, empty)]))
+        for key in {*now, *before}
+    ]
     return sorted(lines, key=lambda line: (-line.now.count, line.provider, line.model, line.kind))

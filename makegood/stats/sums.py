@@ -30,12 +30,12 @@ from makegood.ranges import Range
 from makegood.rollup_tables import Rollup
 from makegood.rollups import State
 from makegood.stats import pieces
-from makegood.stats.pieces import Pieces
+from makegood.stats.pieces import Interval, Pieces
 
 STEP = "step"
 NAMES = re.compile(r"(?<![:\w]):(\w+)")
 TYPES: dict[str, type[TypeEngine[Any]]] = {STEP: BigInteger, "bin": BigInteger}
-INSTANTS = ("starts", "buckets_since", "buckets_until", "edges_since", "edges_until")
+INSTANTS = ("starts", "buckets_since", "buckets_until")
 DAYS = ("days", "days_since", "days_until", "months", "added_since", "added_until", "taken_since", "taken_until")
 
 
@@ -46,47 +46,62 @@ def cut(asked: Range, timezone: ZoneInfo, by: Sequence[str]) -> Pieces:
 
 
 def totals(
-    rollup: Rollup, state: State, parts: Pieces, by: Sequence[str], where: Mapping[str, str | None] | None = None
+    rollup: Rollup,
+    state: State,
+    parts: Pieces,
+    by: Sequence[str],
+    where: Mapping[str, str | None] | None = None,
+    measures: Sequence[str] | None = None,
 ) -> Select[*tuple[Any, ...]]:
     """The rollup's measures by these keys, and by `step`, counted from 0, where that is one of them.
 
     `where` are keys that must have a value; None is no restriction.
     """
-    sums = ", ".join(f"coalesce(sum({name}), 0)::bigint AS {name}" for name in rollup.measures)
+    sums = ", ".join(f"coalesce(sum({name}), 0)::bigint AS {name}" for name in measures or rollup.measures)
     grouped = f"GROUP BY {', '.join(by)}" if by else ""
-    statement = f"SELECT {', '.join((*by, sums))} FROM ({facts(rollup, by, where)}) AS facts {grouped}"  # noqa: S608
-    return selected(statement, by, rollup.measures, state, parts, where)
+    statement = f"SELECT {', '.join((*by, sums))} FROM ({facts(rollup, parts, by, where)}) AS facts {grouped}"  # noqa: S608
+    return selected(statement, by, measures or rollup.measures, state, parts, where)
 
 
-def facts(rollup: Rollup, by: Sequence[str], where: Mapping[str, str | None] | None) -> str:
-    """The rows to sum, as SQL: keys, `step`, measures."""
+def facts(rollup: Rollup, parts: Pieces, by: Sequence[str], where: Mapping[str, str | None] | None) -> str:
+    """The rows to sum, as SQL: keys, `step`, measures. Only tables that hold a part of the range are in it: the
+    planner cannot know that an array is empty."""
     keys = [name for name in by if name != STEP]
     stored = ", ".join((*keys, *rollup.measures))
-    counted = ", ".join(
-        part for part in (rollup.of_events(*keys), ", ".join(f"events.{name}" for name in rollup.measures)) if part
-    )
+    counted = ", ".join(part for part in (rollup.of_events(*keys), *rollup.measures) if part)
     given = "".join(f" AND {name} = :only_{name}" for name, value in (where or {}).items() if value is not None)
+    of_day, of_bucket, of_event = (
+        f", width_bucket({at}, :{starts}) - 1 AS step" if STEP in by else ""
+        for at, starts in (("day", "days"), ("bucket", "starts"), ("at", "starts"))
+    )
+    tail = "events WHERE xid >= CAST(:watermark AS xid8) AND at >= :start AND at < :end"
+    folded = edges(len(parts.edges))
+    rows = [f"SELECT {counted}{of_event} FROM {one} AND {rollup.only}{given}" for one in (tail, *folded)]  # noqa: S608
+    for held, period, step in ((parts.whole_days, "day", of_day), (parts.whole_buckets, "bucket", of_bucket)):
+        if held:
+            pieces_of = f"unnest(:{period}s_since, :{period}s_until) AS pieces (since, until)"
+            inside = f"{period} >= since AND {period} < until WHERE :valid"
+            table = rollup.tables[period]
+            rows.append(f"SELECT {stored}{step} FROM {pieces_of} JOIN {table} ON {inside}{given}")  # noqa: S608
+    return " UNION ALL ".join(rows)
 
-    def step(of: str, starts: str) -> str:
-        return f", width_bucket({of}, :{starts}) - 1 AS step" if STEP in by else ""
 
-    return f"""
-        SELECT {stored}{step("day", "days")}
-          FROM unnest(:days_since, :days_until) AS pieces (since, until)
-          JOIN {rollup.tables["day"]} ON day >= since AND day < until WHERE :valid{given}
-         UNION ALL
-        SELECT {stored}{step("bucket", "starts")}
-          FROM unnest(:buckets_since, :buckets_until) AS pieces (since, until)
-          JOIN {rollup.tables["bucket"]} ON bucket >= since AND bucket < until WHERE :valid{given}
-         UNION ALL
-        SELECT {counted}{step("at", "starts")}
-          FROM unnest(:edges_since, :edges_until) AS pieces (since, until)
-          JOIN events ON at >= since AND at < until
-         WHERE xid < CAST(:watermark AS xid8) AND {rollup.only}{given}
-         UNION ALL
-        SELECT {counted}{step("at", "starts")}
-          FROM events WHERE xid >= CAST(:watermark AS xid8) AND at >= :start AND at < :end AND {rollup.only}{given}
-    """  # noqa: S608 (made of our own column names)
+def edges(count: int) -> list[str]:
+    """Folded events of that many intervals, each by itself so that it is found by its times."""
+    return [
+        f"events WHERE xid < CAST(:watermark AS xid8) AND at >= :edge_{number}_since AND at < :edge_{number}_until"
+        for number in range(count)
+    ]
+
+
+def edge_values(intervals: Sequence[Interval]) -> dict[str, object]:
+    """The parameters of `edges`."""
+    ends = (("since", "until"),) * len(intervals)
+    return {
+        f"edge_{number}_{name}": at
+        for number, (names, interval) in enumerate(zip(ends, intervals, strict=True))
+        for name, at in zip(names, interval, strict=True)
+    }
 
 
 def selected(
@@ -99,7 +114,8 @@ def selected(
     more: Mapping[str, object] | None = None,
 ) -> Select[*tuple[Any, ...]]:
     """A statement over such rows with its parameters, as a Select of those keys and whole numbers."""
-    values = {"valid": state.valid, "watermark": state.watermark, **parts.parameters(), **(more or {})}
+    values = {"valid": state.valid, "watermark": state.watermark, **parts.parameters()}
+    values |= edge_values(parts.edges) | dict(more or {})
     values |= {f"only_{name}": value for name, value in (where or {}).items() if value is not None}
     used = sorted(set(NAMES.findall(statement)))
     bound = text(statement).bindparams(*(bindparam(name, values[name], type_=_type(name)) for name in used))
@@ -130,8 +146,10 @@ def every_step(
 
 
 def _type(name: str) -> Any:
-    if name in ("start", "end"):
+    if name in ("start", "end") or name.startswith("edge_"):
         return DateTime(timezone=True)
+    if name == "only":
+        return ARRAY(Text)
     if name in INSTANTS:
         return ARRAY(DateTime(timezone=True))
     return ARRAY(Date) if name in DAYS else None

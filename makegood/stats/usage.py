@@ -80,13 +80,18 @@ def report(session: Session, terms: Terms, asked: Range, filters: UsageFilters) 
 
 
 def by(
-    session: Session, terms: Terms, asked: Range, filters: UsageFilters, keys: tuple[str, ...]
+    session: Session,
+    terms: Terms,
+    asked: Range,
+    filters: UsageFilters,
+    keys: tuple[str, ...],
+    measures: tuple[str, ...] = USAGE.measures,
 ) -> Select[*tuple[Any, ...]]:
-    """The measures of `Usage` by these keys (PROVIDER, MODEL, TIER or the step), most used first."""
+    """Measures of `Usage` by these keys (PROVIDER, MODEL, TIER or the step), by the first measure, most first."""
     parts = sums.cut(asked, terms.timezone, keys)
-    query = sums.totals(USAGE, rollups.state(session, terms.timezone), parts, keys, vars(filters))
+    query = sums.totals(USAGE, rollups.state(session, terms.timezone), parts, keys, vars(filters), measures)
     columns = query.selected_columns
-    return query.order_by(columns["generations"].desc(), *(columns[key] for key in keys))
+    return query.order_by(columns[measures[0]].desc(), *(columns[key] for key in keys))
 
 
 def by_step(session: Session, terms: Terms, asked: Range, filters: UsageFilters) -> Select[*tuple[Any, ...]]:

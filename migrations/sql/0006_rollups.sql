@@ -32,28 +32,32 @@ $$;
 INSERT INTO rollup_reason_buckets
 SELECT date_bin('15 minutes', at, '2000-01-01T00:00:00Z'), provider, model, kind, reason, origin, sum(failed),
        sum(refunds), sum(credits_refunded), sum(loss_micros)
-  FROM events, rollup_state WHERE xid < watermark AND reason <> '' GROUP BY 1, 2, 3, 4, 5, 6;
+  FROM events, rollup_state WHERE xid < watermark AND reason <> '' GROUP BY 1, 2, 3, 4, 5, 6
+ ORDER BY 1;
 INSERT INTO rollup_reason_days
 SELECT (at AT TIME ZONE timezone)::date, provider, model, kind, reason, origin, sum(failed),
        sum(refunds), sum(credits_refunded), sum(loss_micros)
-  FROM events, rollup_state WHERE xid < watermark AND reason <> '' GROUP BY 1, 2, 3, 4, 5, 6;
+  FROM events, rollup_state WHERE xid < watermark AND reason <> '' GROUP BY 1, 2, 3, 4, 5, 6
+ ORDER BY 1;
 INSERT INTO rollup_latency_buckets
 SELECT date_bin('15 minutes', at, '2000-01-01T00:00:00Z'), provider, model, kind, latency_bin(latency_ms),
        sum(succeeded)
-  FROM events, rollup_state WHERE xid < watermark AND succeeded <> 0 GROUP BY 1, 2, 3, 4, 5;
+  FROM events, rollup_state WHERE xid < watermark AND succeeded <> 0 GROUP BY 1, 2, 3, 4, 5
+ ORDER BY 1;
 INSERT INTO rollup_latency_days
 SELECT (at AT TIME ZONE timezone)::date, provider, model, kind, latency_bin(latency_ms), sum(succeeded)
-  FROM events, rollup_state WHERE xid < watermark AND succeeded <> 0 GROUP BY 1, 2, 3, 4, 5;
+  FROM events, rollup_state WHERE xid < watermark AND succeeded <> 0 GROUP BY 1, 2, 3, 4, 5
+ ORDER BY 1;
 INSERT INTO rollup_customer_days
 SELECT (at AT TIME ZONE timezone)::date, customer_id, sum(generations), sum(succeeded), sum(failed), sum(cancelled),
        sum(refunds), sum(credits_charged), sum(credits_refunded), sum(cost_micros), sum(unknown_costs),
        sum(loss_micros)
-  FROM events, rollup_state WHERE xid < watermark AND provider <> '' GROUP BY 1, 2;
+  FROM events, rollup_state WHERE xid < watermark AND provider <> '' GROUP BY 1, 2 ORDER BY 1;
 INSERT INTO rollup_customer_months
 SELECT date_trunc('month', day)::date, customer_id, sum(generations), sum(succeeded), sum(failed), sum(cancelled),
        sum(refunds), sum(credits_charged), sum(credits_refunded), sum(cost_micros), sum(unknown_costs),
        sum(loss_micros)
-  FROM rollup_customer_days GROUP BY 1, 2;
+  FROM rollup_customer_days GROUP BY 1, 2 ORDER BY 1;
 
 -- Returns credits of a locked generation to the grants that they came from, last drawn first; what belongs to a
 -- grant that has expired goes into a new one that lives p_lifetime. Writes refund, ledger row and event.

@@ -38,7 +38,7 @@ def upgrade() -> None:
         _rollup(f"rollup_latency_{period}s", period, ("provider", "model", "kind", "bin"), ("succeeded",))
     for period in ("day", "month"):
         _rollup(f"rollup_customer_{period}s", period, ("customer_id",), CUSTOMERS)
-    op.create_index("ix_rollup_customer_months_customer", "rollup_customer_months", ["customer_id"])
+        op.create_index(f"ix_rollup_customer_{period}s_{period}", f"rollup_customer_{period}s", [period])
     op.get_bind().connection.driver_connection.execute((SQL / "0006_rollups.sql").read_text())
 
 
@@ -51,7 +51,10 @@ def _rollup(table: str, period: str, keys: tuple[str, ...], measures: tuple[str,
             for key in keys
         ),
         *(sa.Column(name, sa.BigInteger(), server_default=sa.text("0"), nullable=False) for name in measures),
-        sa.PrimaryKeyConstraint(period, *keys, name=op.f(f"pk_{table}")),
+        # A customer's page reads all of one customer.
+        sa.PrimaryKeyConstraint(
+            *((*keys, period) if keys == ("customer_id",) else (period, *keys)), name=op.f(f"pk_{table}")
+        ),
     )
 
 

@@ -207,8 +207,12 @@ def _compare_customers(session: Session, terms: Terms, asked: Range, facts: list
     report = customers.top(session, terms, asked, sort=sort)
     counted = _sum(facts, "customer_id")
     without_latency = Counter({key: value for key, value in counted.items() if key[-1] != "latency_ms"})
-    assert _shown({(row.customer_id,): row.usage for row in report.rows}) == without_latency
-    assert report.customers == len({fact.row.customer_id for fact in facts})
+    listed = {(row.customer_id,): row.usage for row in report.rows}
+    assert +_shown(listed) == Counter({key: value for key, value in without_latency.items() if key[:1] in listed})
+    every = {row.customer_id for row in session.execute(customers.every(session, terms, asked))}
+    assert every == {key[0] for key in without_latency}
+    assert {key[0] for key in listed} == {name for name in every if _amount_of(without_latency, name, sort)}
+    assert report.active == sum(1 for key in without_latency if key[-1] == "generations")
     assert _shown({(): report.total}) == _sum(facts)
     amounts = [_amount(row.usage, sort) for row in report.rows]
     assert amounts == sorted(amounts, reverse=True)
@@ -218,3 +222,9 @@ def _amount(used: Usage, sort: str) -> int:
     names = {"credits": "net_credits", "cost": "cost_micros", "loss": "loss_micros"}
     amount: int = getattr(used, names.get(sort, sort))
     return amount
+
+
+def _amount_of(counted: Counter[Any], name: str, sort: str) -> int:
+    if sort == "credits":
+        return counted[name, "credits_charged"] - counted[name, "credits_refunded"]
+    return counted[name, {"cost": "cost_micros", "loss": "loss_micros"}.get(sort, sort)]
