@@ -1,0 +1,67 @@
+"""The customers who used most in a range."""
+
+from __future__ import annotations
+
+from blueprints.access import poll
+from blueprints.admin import blueprint, exports, monitoring
+from blueprints.admin.filters import Filters
+from blueprints.admin.monitoring_usage import MEASURES
+from makegood.stats import customers
+from makegood.stats.customers import LISTED, SORTS
+
+PAGE = monitoring.Page(
+    "admin.monitoring_customers",
+    "Top customers",
+    f"The first {LISTED}; the CSV has all",
+    ("monitoring_customers_cards", "monitoring_customers_list"),
+    ("sort",),
+    "No customer used anything in this range.",
+)
+SORTED_BY = {
+    "generations": "generations charged",
+    "failed": "failures",
+    "refunds": "refunds",
+    "credits": "credits net",
+    "cost": "cost",
+    "loss": "platform loss",
+}
+
+
+@blueprint.get("/monitoring/customers")
+def monitoring_customers() -> str:
+    """The page."""
+    return _show("admin/monitoring.html")
+
+
+@blueprint.get("/pulse/monitoring/customers")
+@poll
+def monitoring_customers_pulse() -> str:
+    """Its panels as fragments."""
+    return _show("admin/pulse.html")
+
+
+def _show(template: str) -> str:
+    asked = PAGE.read()
+    session, terms, span = monitoring.begin(asked)
+    view = customers.top(session, terms, span, sort=_sort(asked))
+    return PAGE.show(template, asked, view, [], sort=_sort(asked), sorted_by=SORTED_BY, listed=LISTED, choices={})
+
+
+def _sort(asked: Filters) -> str:
+    chosen = asked["sort"]
+    return chosen if chosen in SORTS else SORTS[0]
+
+
+monitoring.export(
+    PAGE,
+    "top-customers",
+    "Top customers",
+    lambda session, terms, span, asked: customers.every(session, terms, span, sort=_sort(asked)),
+    (
+        exports.column("customer_id"),
+        exports.column("email"),
+        exports.column("tier_now", "tier"),
+        exports.column("balance_now", "balance"),
+        *MEASURES,
+    ),
+)
