@@ -103,6 +103,11 @@ def acknowledge(session: Session, alert_id: UUID, *, actor: str, address: str | 
         alert.acknowledged_at = datetime.now(UTC)
         alert.acknowledged_by = actor
         audit.record(
-            session, actor=actor, action="alert.acknowledged", subject=f"alert:{alert.id}", address=address
+            session,
+            actor=actor,
+            action="alert.acknowledged",
+            subject=f"alert:{alert.id}",
+            details={"kind": alert.kind, "message": alert.message, "before": "open", "after": "acknowledged"},
+            address=address,
         )
     return alert

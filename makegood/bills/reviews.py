@@ -71,5 +71,5 @@ def _mark(session: Session, ids: list[UUID], note: str, actor: str) -> int:
 
 
 def _record(session: Session, subject: str, note: str, count: int, actor: str, address: str | None) -> None:
-    details = {"lines": count, "note": note.strip()}
+    details = {"lines": count, "note": note.strip(), "before": "open", "after": "reviewed"}
     audit.record(session, actor=actor, action="bill.reviewed", subject=subject, details=details, address=address)
