@@ -28,7 +28,7 @@ DEFAULT_RANGE = "7d"
 @access.poll
 @access.throttled(throttles.STATS)
 def range_stats() -> Response:
-    """The figures, as of one instant. Raises Invalid for what is no range: a program should not get another one."""
+    """The figures, as of one instant. Raises Invalid for what is no range: a program should not get another."""
     asked = filters.read((), default_range=DEFAULT_RANGE)
     if asked.problems:
         raise Invalid(" ".join(asked.problems))

@@ -125,7 +125,7 @@ def test_a_duration_has_its_unit(milliseconds: int | None, text: str) -> None:
 def test_a_relative_time_has_the_exact_one_behind_it() -> None:
     html = formats.ago(NOON - timedelta(hours=2), NOON)
     assert html == (
-        '<time datetime="2026-11-20T10:00:00+00:00" title="20 Nov 2026, 11:00:00 CET">2 hours ago</time>'
+        '<time datetime="2026-11-20T10:00:00+00:00" title="20 Nov 2026, 11:00:00 CET" data-ago>2 hours ago</time>'
     )
     assert ">just now<" in formats.ago(NOON, NOON)
     assert formats.ago(None) == "Never"
