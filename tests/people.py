@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 
+import pyotp
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from extensions import db
-from makegood import api_keys, operators
+from makegood import api_keys, operators, second_factor
+from makegood.models import Operator
 
 EMAIL = "ana@example.com"
 PASSWORD = "correct horse battery staple"
@@ -42,3 +46,15 @@ def log_in(client: FlaskClient, email: str = EMAIL, password: str = PASSWORD, **
     """Send the log-in form, as a browser does."""
     fields = {"csrf_token": form_token(client), "email": email, "password": password, **form}
     return client.post("/login", data=fields)
+
+
+def add_second_factor(app: Flask, email: str = EMAIL) -> pyotp.TOTP:
+    """Give an operator a second factor, an hour ago, and return their phone."""
+    with app.app_context():
+        vault, now = app.extensions["vault"], datetime.now(UTC) - timedelta(hours=1)
+        operator_id = db.session.scalars(select(Operator.id).where(Operator.email == email)).one()
+        sealed = second_factor.propose(vault, operator_id)
+        phone = pyotp.TOTP(second_factor.proposed(vault, operator_id, sealed) or "")
+        second_factor.begin(db.session(), vault, operator_id, sealed, phone.at(now), address="192.0.2.1", now=now)
+        db.session.commit()
+    return phone
