@@ -65,11 +65,13 @@ class Place:
 
 @dataclass(frozen=True)
 class CustomerPage:
-    """Customers; `older` and `newer` are set when there may be more further down and further up."""
+    """Customers; `older` and `newer` are set when there may be more further down and further up. `first` is where
+    the first one is."""
 
     rows: list[ListedCustomer]
-    older: Place | None
-    newer: Place | None
+    older: Place | None = None
+    newer: Place | None = None
+    first: Place | None = None
 
 
 COLUMNS = (
@@ -106,12 +108,13 @@ def listed(
     if upwards:
         rows.reverse()
     if not rows:
-        return CustomerPage([], None, None)
+        return CustomerPage([])
     first, last = _place(filters, rows[0]), _place(filters, rows[-1])
     return CustomerPage(
         rows,
         older=last if upwards or more else None,
         newer=first if (more if upwards else before is not None) else None,
+        first=first,
     )
 
 

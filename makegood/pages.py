@@ -45,11 +45,13 @@ class Cursor:
 
 @dataclass(frozen=True)
 class Page(Generic[Item]):
-    """Rows, newest first; `older` and `newer` are set when there may be more in that direction."""
+    """Rows, newest first; `older` and `newer` are set when there may be more in that direction. `first` is where
+    the newest row is."""
 
     rows: list[Item]
     older: Cursor | None = None
     newer: Cursor | None = None
+    first: Cursor | None = None
 
 
 def narrowed(
@@ -86,12 +88,13 @@ def read(
         query = query.where(order > tuple_(after.at, after.id)).order_by(at, identifier)
         found = [make(row) for row in session.execute(query.limit(limit + 1))]
         rows = found[:limit][::-1]
-        older = place(rows[-1]) if rows else None
-        return Page(rows, older=older, newer=place(rows[0]) if len(found) > limit else None)
+        first, last = (place(rows[0]), place(rows[-1])) if rows else (None, None)
+        return Page(rows, older=last, newer=first if len(found) > limit else None, first=first)
     if before is not None:
         query = query.where(order < tuple_(before.at, before.id))
     query = query.order_by(at.desc(), identifier.desc())
     found = [make(row) for row in session.execute(query.limit(limit + 1))]
     rows = found[:limit]
-    newer = place(rows[0]) if rows and before is not None else None
-    return Page(rows, older=place(rows[-1]) if len(found) > limit else None, newer=newer)
+    first = place(rows[0]) if rows else None
+    older = place(rows[-1]) if len(found) > limit else None
+    return Page(rows, older=older, newer=first if before is not None else None, first=first)

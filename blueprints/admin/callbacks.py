@@ -8,12 +8,13 @@ from flask import current_app, flash, redirect, render_template, url_for
 from werkzeug import Response
 
 from blueprints import access, formats
-from blueprints.admin import blueprint, exports, filters
+from blueprints.admin import blueprint, exports, filters, newer
 from extensions import db
-from makegood import inbox, pages
+from makegood import inbox
 from makegood.errors import Conflict
-from makegood.inbox import InboxFilters
+from makegood.inbox import InboxFilters, Listed
 from makegood.models.callbacks import CALLBACK_STATES
+from makegood.pages import Page
 from makegood.stats import begin_snapshot
 
 NAMES = ("provider", "state", "generation")
@@ -33,15 +34,8 @@ MOST_TEXT = 100_000
 def callbacks() -> str:
     """Deliveries, newest first, as the filters in the URL say."""
     asked = filters.read(NAMES)
-    wanted = _wanted(asked)
     begin_snapshot(db.session())
-    page = inbox.listed(
-        db.session(),
-        wanted,
-        before=asked.before,
-        after=asked.after,
-        limit=pages.SIZE,
-    )
+    page = _read(asked, filters.page_size())
     return render_template(
         "admin/callbacks.html",
         filters=asked,
@@ -86,6 +80,10 @@ def apply_callback(callback_id: UUID) -> Response:
     return redirect(url_for("admin.callback", callback_id=callback_id), 303)
 
 
+def _read(asked: filters.Filters, limit: int) -> Page[Listed]:
+    return inbox.listed(db.session(), _wanted(asked), before=asked.before, after=asked.after, limit=limit)
+
+
 def _wanted(asked: filters.Filters) -> InboxFilters:
     generation_id = _generation(asked)  # first: what is no id is taken out of the filters
     return InboxFilters(asked["provider"], asked["state"], generation_id, asked.start, asked.end)
@@ -104,6 +102,7 @@ def _generation(asked: filters.Filters) -> UUID | None:
         return None
 
 
+newer.add("admin.callbacks", lambda most: _read(filters.read(NAMES), most))
 exports.add(
     exports.Table(
         "callbacks",

@@ -10,10 +10,10 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import Select, select
 
 from blueprints import access
-from blueprints.admin import blueprint, exports, filters
+from blueprints.admin import blueprint, exports, filters, newer
 from extensions import db
-from makegood import accounts, adjustments, customer_list, ids, notes, pages
-from makegood.customer_list import BALANCE, NEWEST, CustomerFilters, Place
+from makegood import accounts, adjustments, customer_list, ids, notes
+from makegood.customer_list import BALANCE, NEWEST, CustomerFilters, CustomerPage, Place
 from makegood.errors import Invalid
 from makegood.generation_log import choices
 from makegood.models import CreditTransaction, CustomerNote
@@ -39,13 +39,7 @@ CHOICES = {
 def customers() -> str:
     """Customers as the filters in the URL say: newest first, or by their balance."""
     asked = filters.read(NAMES)
-    page = customer_list.listed(
-        db.session(),
-        _wanted(asked),
-        before=Place.parse(request.args.get("older")),
-        after=Place.parse(request.args.get("newer")),
-        limit=pages.SIZE,
-    )
+    page = _read(asked, filters.page_size())
     return render_template(
         "admin/customers.html",
         filters=asked,
@@ -103,6 +97,11 @@ def page(customer_id: str, *, note: str = "", problem: str = "") -> str:
     )
 
 
+def _read(asked: filters.Filters, limit: int) -> CustomerPage:
+    before, after = Place.parse(request.args.get("older")), Place.parse(request.args.get("newer"))
+    return customer_list.listed(db.session(), _wanted(asked), before=before, after=after, limit=limit)
+
+
 def _wanted(asked: filters.Filters) -> CustomerFilters:
     order = BALANCE if asked["order"] == BALANCE else NEWEST
     return CustomerFilters(asked["q"], asked["tier"], asked["balance"], asked.start, asked.end, order)
@@ -125,6 +124,7 @@ def _notes() -> Select[*tuple[Any, ...]]:
     return select(*CustomerNote.__table__.columns).where(of).order_by(CustomerNote.id.desc())
 
 
+newer.add("admin.customers", lambda most: _read(filters.read(NAMES), most))
 exports.add(
     exports.Table(
         "customers",

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from flask import render_template
 
 from blueprints import formats
-from blueprints.admin import blueprint, exports, filters
+from blueprints.admin import blueprint, exports, filters, newer
 from extensions import db
 from makegood import failures as failure_log
-from makegood import pages
-from makegood.failures import FailureFilters
+from makegood.failures import FailureFilters, LoggedFailure
+from makegood.pages import Page
 from makegood.providers.protocol import ErrorClass
 
 NAMES = ("provider", "model", "error", "customer", "late")
@@ -32,13 +32,7 @@ ERRORS = {code.value: formats.words(code) for code in ErrorClass}
 def failures() -> str:
     """Failed generations, newest first, as the filters in the URL say."""
     asked = filters.read(NAMES)
-    page = failure_log.log(
-        db.session(),
-        _wanted(asked),
-        before=asked.before,
-        after=asked.after,
-        limit=pages.SIZE,
-    )
+    page = _read(asked, filters.page_size())
     return render_template(
         "admin/failures.html",
         filters=asked,
@@ -50,12 +44,17 @@ def failures() -> str:
     )
 
 
+def _read(asked: filters.Filters, limit: int) -> Page[LoggedFailure]:
+    return failure_log.log(db.session(), _wanted(asked), before=asked.before, after=asked.after, limit=limit)
+
+
 def _wanted(asked: filters.Filters) -> FailureFilters:
     return FailureFilters(
         asked["provider"], asked["error"], asked["customer"], asked.start, asked.end, asked["late"], asked["model"]
     )
 
 
+newer.add("admin.failures", lambda most: _read(filters.read(NAMES), most))
 exports.add(
     exports.Table(
         "failures",

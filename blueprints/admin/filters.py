@@ -137,6 +137,12 @@ def presets(filters: Filters) -> list[tuple[str, str, bool]]:
     return filters.presets()
 
 
+def page_size() -> int:
+    """How many rows of a list the operator wants on a page."""
+    size: int = current_user.page_size
+    return size
+
+
 def provider_choices() -> list[str]:
     """The providers that a generation can have."""
     return sorted({*current_app.extensions["providers"], EXTERNAL})

@@ -5,10 +5,11 @@ from __future__ import annotations
 from flask import render_template
 
 from blueprints import formats
-from blueprints.admin import blueprint, exports, filters
+from blueprints.admin import blueprint, exports, filters, newer
 from extensions import db
-from makegood import generation_log, pages
-from makegood.generation_log import BY_CHARGE, BY_END, STATUSES, GenerationFilters
+from makegood import generation_log
+from makegood.generation_log import BY_CHARGE, BY_END, STATUSES, GenerationFilters, LoggedGeneration
+from makegood.pages import Page
 from makegood.providers.protocol import ErrorClass
 
 NAMES = (
@@ -33,7 +34,7 @@ LABELS = {
     "customer": "Customer",
     "cost": "Cost",
     "refunded": "Refunded",
-    "by": "Range",
+    "by": "Times",
     "from": "From",
     "to": "Until",
 }
@@ -50,13 +51,7 @@ CHOICES = {
 def generations() -> str:
     """Generations, newest first, as the filters in the URL say."""
     asked = filters.read(NAMES)
-    page = generation_log.listed(
-        db.session(),
-        _wanted(asked),
-        before=asked.before,
-        after=asked.after,
-        limit=pages.SIZE,
-    )
+    page = _read(asked, filters.page_size())
     return render_template(
         "admin/generations.html",
         filters=asked,
@@ -67,6 +62,10 @@ def generations() -> str:
         choices=CHOICES,
         by_end=asked["by"] == BY_END,
     )
+
+
+def _read(asked: filters.Filters, limit: int) -> Page[LoggedGeneration]:
+    return generation_log.listed(db.session(), _wanted(asked), before=asked.before, after=asked.after, limit=limit)
 
 
 def _wanted(asked: filters.Filters) -> GenerationFilters:
@@ -86,6 +85,7 @@ def _wanted(asked: filters.Filters) -> GenerationFilters:
     )
 
 
+newer.add("admin.generations", lambda most: _read(filters.read(NAMES), most))
 exports.add(
     exports.Table(
         "generations",

@@ -11,8 +11,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from blueprints import formats
+from blueprints.admin import filters
 from extensions import db
-from makegood import ledger, pages
+from makegood import ledger
 from makegood.ids import uuid7
 from makegood.models import Callback
 from tests.makegood.test_inbox import deliver
@@ -115,7 +116,7 @@ def test_pages_keep_the_filters(
         for _ in range(4):
             deliver(db.session(), waiting[1])
         db.session.commit()
-    monkeypatch.setattr(pages, "SIZE", 2)
+    monkeypatch.setattr(filters, "page_size", lambda: 2)
     page = operator.get("/admin/callbacks?state=waiting").text
     assert page.count('<tr class="leads"') == 2
     assert "2 deliveries on this page" in page

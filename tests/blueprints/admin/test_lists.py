@@ -9,8 +9,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from blueprints.admin import filters
 from extensions import db
-from makegood import pages
 from tests.making import make_customer, make_generation
 
 LISTS = ("/admin/failures", "/admin/refunds")
@@ -100,7 +100,7 @@ def test_an_empty_list_says_whether_filters_hide_something(operator: FlaskClient
 def test_pages_keep_the_filters(
     operator: FlaskClient, failures: tuple[str, str], path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pages, "SIZE", 2)
+    monkeypatch.setattr(filters, "page_size", lambda: 2)
     address = f"{path}?provider=wavespeed"
     seen = 0
     for _ in range(5):
