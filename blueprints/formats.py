@@ -11,6 +11,7 @@ import json
 import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -159,14 +160,20 @@ def clock(at: datetime) -> Markup:
     return _time(at, format_datetime(at, "d MMM y, HH:mm:ss", tzinfo=_zone(), locale=LOCALE))
 
 
+@lru_cache(maxsize=8192)  # a page with charts writes the same days again and again
+def dated(value: date, pattern: str) -> str:
+    """A day by a pattern of Unicode's: `EEE, d MMM y`."""
+    return format_date(value, pattern, locale=LOCALE)
+
+
 def day(value: date) -> str:
     """A day in a list: 21 Nov."""
-    return format_date(value, "d MMM", locale=LOCALE)
+    return dated(value, "d MMM")
 
 
 def long_day(value: date) -> str:
     """A day with its year: 21 Nov 2026."""
-    return format_date(value, "d MMM y", locale=LOCALE)
+    return dated(value, "d MMM y")
 
 
 def days(first: date, last: date, *, year: bool = True) -> str:
@@ -181,7 +188,7 @@ def days(first: date, last: date, *, year: bool = True) -> str:
 
 def month(value: date) -> str:
     """A month: November 2026."""
-    return format_date(value, "MMMM y", locale=LOCALE)
+    return dated(value, "MMMM y")
 
 
 def middle(text: str, length: int = 18) -> str:

@@ -12,15 +12,13 @@ The page shows it with `{{ charts.figure(chart, "Nothing failed in this range.")
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 from decimal import Decimal
 from functools import cached_property
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
-
-from babel.dates import format_date
 
 from blueprints import formats
 from blueprints.admin.comparisons import WRITTEN
@@ -100,11 +98,9 @@ class Chart:
         """A step in words: 3 Nov, or Tue, 3 Nov 2026."""
         local = step.start.astimezone(self.range.zone)
         if step.unit == "month":
-            return format_date(step.first, "MMMM y" if long else "MMM y", locale=formats.LOCALE)
+            return formats.dated(step.first, "MMMM y" if long else "MMM y")
         if step.unit == "day":
-            return (
-                format_date(step.first, "EEE, d MMM y", locale=formats.LOCALE) if long else formats.day(step.first)
-            )
+            return formats.dated(step.first, "EEE, d MMM y" if long else "d MMM")
         if long:
             until = step.end.astimezone(self.range.zone)
             return f"{formats.long_day(step.first)}, {local:%H:%M} – {until:%H:%M}"
@@ -123,6 +119,18 @@ class Chart:
     def header(self, series: Series) -> str:
         """What stands above the series in the table: it names the unit."""
         return f"{series.label} (USD)" if self.unit == "usd" and not series.unit else series.label
+
+    def rows(self) -> Iterator[tuple[str, str | None, list[tuple[str, str | None]]]]:
+        """The table's rows, the latest step first: its label and address, and each series' figure and address."""
+        columns = [*self.series, *self.beside]
+        for n in reversed(self.reached):
+            label = self.label(self.steps[n], long=True) + (", so far" if n == self.partial else "")
+            cells = [
+                (self.written(value, series), self.address(series.link, n) if value else None)
+                for series in columns
+                for value in (series.values[n],)
+            ]
+            yield label, self.address(self.link, n), cells
 
     @cached_property
     def data(self) -> str:

@@ -56,7 +56,7 @@ def _generations(view: Period) -> Chart:
                 _each(view, lambda usage: usage.refunds),
                 "chart-3",
                 view.now.refunds,
-                url_for("admin.refunds"),
+                url_for("admin.refunds", standing="yes"),
                 line=True,
             ),
         ],
@@ -155,7 +155,7 @@ def _success(view: Period) -> Chart:
 
 
 def _refunds(view: Period) -> Chart:
-    link = url_for("admin.refunds")
+    link = url_for("admin.refunds", standing="yes")
     return Chart(
         "refunded",
         "Refunds",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Row, text
@@ -88,8 +87,8 @@ def by_step(session: Session, state: State, steps: Sequence[Interval], timezone:
     parts = pieces.cut(steps, timezone)
     values = {"valid": state.valid, "watermark": state.watermark, **parts.parameters(), **edge_values(parts.edges)}
     return [
-        Fact(row.step, row.provider, row.tier, _usage(row), row.last_charged_at)
-        for row in session.execute(text(_statement(parts)), values)
+        Fact(step, provider, tier, Usage(*figures), last_charged_at)
+        for step, provider, tier, *figures, last_charged_at in session.execute(text(_statement(parts)), values)
     ]
 
 
@@ -147,7 +146,3 @@ def _statement(parts: Pieces) -> str:
     return f"""
         SELECT step - 1 AS step, provider, tier, {_SUMS}, max(last_charged_at) AS last_charged_at
           FROM ({" UNION ALL ".join(rows)}) AS facts GROUP BY step, provider, tier"""  # noqa: S608
-
-
-def _usage(row: Row[Any]) -> Usage:
-    return Usage(*(getattr(row, name) for name in MEASURE_NAMES))
