@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from flask import Flask
 from sqlalchemy import select
@@ -9,7 +11,7 @@ from extensions import db
 from makegood import logins
 from makegood.models import Operator
 from tests.conftest import environment
-from tests.people import EMAIL, PASSWORD
+from tests.people import EMAIL, PASSWORD, add_second_factor, log_in
 
 
 def run(app: Flask, *arguments: str, typed: str = "") -> tuple[int, str]:
@@ -76,6 +78,33 @@ def test_an_unknown_operator_is_one_sentence(app: Flask) -> None:
         1,
         "Error: There is no operator nobody@example.com.\n",
     )
+
+
+def test_somebody_is_invited_with_a_path_on_standard_output(app: Flask) -> None:
+    code, output = run(app, "invite", "Zoe@example.com", "--role", "support")
+    assert code == 0
+    found = re.search(r"^(/invitations/[\w-]{43})$", output, re.MULTILINE)
+    assert found
+    assert "zoe@example.com" in app.test_client().get(found[1]).text
+
+
+def test_a_role_is_changed_but_not_that_of_the_last_admin(app: Flask) -> None:
+    run(app, "create", EMAIL, "--role", "admin", typed=f"{PASSWORD}\n")
+    sentence = (
+        f"Error: {EMAIL} is the last active admin: nobody could manage the console. Add another admin first.\n"
+    )
+    assert run(app, "role", EMAIL, "viewer") == (1, sentence)
+    assert run(app, "disable", EMAIL) == (1, sentence)
+    run(app, "create", "bea@example.com", "--role", "admin", typed=f"{PASSWORD}\n")
+    assert run(app, "role", EMAIL, "viewer") == (0, f"{EMAIL} is viewer now.\n")
+
+
+def test_a_lost_second_factor_is_reset(app: Flask) -> None:
+    run(app, "create", EMAIL, "--role", "admin", typed=f"{PASSWORD}\n")
+    assert run(app, "reset-second-factor", EMAIL) == (0, f"{EMAIL} had none.\n")
+    add_second_factor(app)
+    assert "has no second factor any more" in run(app, "reset-second-factor", EMAIL)[1]
+    assert log_in(app.test_client()).location == "/admin/"
 
 
 def test_a_refused_command_leaves_nothing_behind(app: Flask) -> None:
