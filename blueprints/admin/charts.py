@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from datetime import UTC
 from decimal import Decimal
 from functools import cached_property
-from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from blueprints import formats
@@ -91,8 +90,8 @@ class Chart:
     def spans(self) -> list[str]:
         """The query of each step's own range."""
         zone = self.range.zone
-        carried = {} if zone.key == reporting_zone().key else {"zone": zone.key}
-        return [urlencode(_ends(step, zone) | carried) for step in self.steps]
+        carried = "" if zone.key == reporting_zone().key else f"&zone={zone.key}"
+        return [_ends(step, zone) + carried for step in self.steps]
 
     def label(self, step: Step, *, long: bool = False) -> str:
         """A step in words: 3 Nov, or Tue, 3 Nov 2026."""
@@ -181,9 +180,9 @@ def most(parts: Sequence[dict[str, int]], *, shown: int = 5) -> tuple[list[str],
     return (names, []) if len(names) <= shown + 1 else (names[:shown], names[shown:])
 
 
-def _ends(step: Step, zone: ZoneInfo) -> dict[str, str]:
-    """A step as `from` and `to`: days where it is made of days, else instants."""
-    whole = start_of(step.first, zone) == step.start and start_of(step.last + DAY, zone) == step.end
-    if whole and step.unit != "hour":
-        return {"from": step.first.isoformat(), "to": step.last.isoformat()}
-    return {name: f"{at.astimezone(UTC):%Y-%m-%dT%H:%M}Z" for name, at in (("from", step.start), ("to", step.end))}
+def _ends(step: Step, zone: ZoneInfo) -> str:
+    """A step as `from` and `to` of a query: days where it is made of days, else instants."""
+    whole = (start_of(step.first, zone), start_of(step.last + DAY, zone))
+    if step.unit != "hour" and whole == (step.start, step.end):
+        return f"from={step.first}&to={step.last}"
+    return f"from={step.start.astimezone(UTC):%Y-%m-%dT%H:%M}Z&to={step.end.astimezone(UTC):%Y-%m-%dT%H:%M}Z"

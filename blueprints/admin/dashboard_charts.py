@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from flask import url_for
@@ -16,8 +17,9 @@ SUCCESS_TARGET = Decimal("0.95")
 
 def of(view: Period) -> dict[str, Chart]:
     """All of them, by the name of their panel."""
+    steps = [step.step for step in view.steps]
     return {
-        chart.id: chart
+        chart.id: replace(chart, pieces=steps)
         for chart in (
             _generations(view),
             _cost(view),
