@@ -38,6 +38,8 @@ TASKS = (
     "resolve_alerts",
     "ask_balances",
     "recompute_costs",
+    "expire_approvals",
+    "refund_in_bulk",
     "clean_up",
     "retry_stalled",
     "start_bills",

@@ -1,7 +1,8 @@
 -- The ledger's rules. A row in credit_transactions is the only thing that moves a balance, a row in movements
 -- the only thing that moves a grant; both are append-only, so the sums always agree.
--- Locks are taken in this order: a new idempotency key or a callback, generation, balance, grants, and last what
--- nobody waits on while holding it: alerts, and the answer on the request's own key.
+-- Locks are taken in this order: the operator who acts, a request for approval, a new idempotency key or a callback,
+-- generation, balance, grants, and last what nobody waits on while holding it: alerts, and the answer on the
+-- request's own key.
 
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
