@@ -11,13 +11,14 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from blueprints import access, formats
-from blueprints.admin import blueprint, exports, filters, navigation
+from blueprints.admin import blueprint, exports, filters, navigation, newer
 from blueprints.admin.dialogs import leave
 from extensions import db
 from makegood import approval_list, approvals, limits, throttles
 from makegood.approval_list import ApprovalFilters
 from makegood.errors import Conflict, Forbidden, Invalid, NeedsApproval
 from makegood.models import Approval, Generation
+from makegood.pages import Page
 from makegood.refund_approvals import KIND, generation_of
 
 NAMES = ("state", "kind", "by")
@@ -34,7 +35,7 @@ def show_approvals() -> str:
     return render_template(
         "admin/approvals.html",
         filters=asked,
-        page=approval_list.listed(db.session(), _wanted(asked), before=asked.before, after=asked.after),
+        page=_read(asked, filters.page_size()),
         chips=filters.chips(asked, LABELS, {"state": STATES, "kind": KINDS}),
         states=STATES,
         kinds=KINDS,
@@ -125,10 +126,15 @@ def _note() -> str:
     return request.form.get("note", "").replace("\r\n", "\n")
 
 
+def _read(asked: filters.Filters, most: int) -> Page[Approval]:
+    return approval_list.listed(db.session(), _wanted(asked), before=asked.before, after=asked.after, limit=most)
+
+
 def _wanted(asked: filters.Filters) -> ApprovalFilters:
     return ApprovalFilters(asked["state"], asked["kind"], asked["by"], asked.start, asked.end)
 
 
+newer.add("admin.approvals", lambda most: _read(filters.read(NAMES), most))
 navigation.badge("admin.approvals", waiting)
 exports.add(
     exports.Table(

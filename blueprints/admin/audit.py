@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Flask, render_template
-from flask_login import current_user
 
 from blueprints import access, formats
-from blueprints.admin import blueprint, exports, filters
+from blueprints.admin import blueprint, exports, filters, newer
 from extensions import db
 from makegood import audit_log, operators
 from makegood.audit_log import AuditFilters
+from makegood.models import AuditEntry
+from makegood.pages import Page
 
 NAMES = ("actor", "action", "subject")
 LABELS = {"actor": "Who", "action": "What", "subject": "About"}
@@ -25,13 +26,10 @@ def show_audit() -> str:
     """Entries, newest first, as the filters in the URL say."""
     asked = filters.read(NAMES)
     actions = {action: said(action) for action in audit_log.actions(db.session())}
-    page = audit_log.listed(
-        db.session(), _wanted(asked), before=asked.before, after=asked.after, limit=current_user.page_size
-    )
     return render_template(
         "admin/audit.html",
         filters=asked,
-        page=page,
+        page=_read(asked, filters.page_size()),
         chips=filters.chips(asked, LABELS, {"action": actions}),
         actions=actions,
         people=[operator.email for operator in operators.listed(db.session())],
@@ -60,6 +58,10 @@ def plain(value: Any) -> str:
     return written if len(written) <= LONGEST else f"{written[:LONGEST]}…"
 
 
+def _read(asked: filters.Filters, most: int) -> Page[AuditEntry]:
+    return audit_log.listed(db.session(), _wanted(asked), before=asked.before, after=asked.after, limit=most)
+
+
 def _wanted(asked: filters.Filters) -> AuditFilters:
     return AuditFilters(asked["actor"], asked["action"], asked["subject"], asked.start, asked.end)
 
@@ -70,6 +72,7 @@ def init_app(app: Flask) -> None:
     app.add_template_filter(plain)
 
 
+newer.add("admin.audit", lambda most: _read(filters.read(NAMES), most))
 exports.add(
     exports.Table(
         "audit",
