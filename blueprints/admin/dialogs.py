@@ -5,10 +5,18 @@ from __future__ import annotations
 from flask import redirect, request
 from flask.typing import ResponseReturnValue
 
+from blueprints.way_back import HOME, inner_path
+
 
 def in_place() -> bool:
     """Whether htmx asks for a fragment rather than the browser for a page."""
     return request.headers.get("HX-Request") == "true" and request.headers.get("HX-Request-Type") != "full"
+
+
+def opened_from(otherwise: str) -> str:
+    """The page of the console that the form's link named as `back`, to go back to; without one, `otherwise`."""
+    path = inner_path(request.values.get("back"))
+    return otherwise if path == HOME else path
 
 
 def leave(target: str) -> ResponseReturnValue:

@@ -45,6 +45,8 @@ CHOICES = {
     "refunded": {"yes": "Yes", "partly": "In part", "no": "No"},
     "by": {BY_CHARGE: "when charged", BY_END: "when ended"},
 }
+BULK = {"provider", "model", "error", "status", "range", "from", "to", "zone"}
+"""The filters that a bulk refund knows as well: with no other, it is offered for what is listed."""
 
 
 @blueprint.get("/generations")
@@ -61,6 +63,7 @@ def generations() -> str:
         seen=generation_log.choices(db.session()),
         choices=CHOICES,
         by_end=asked["by"] == BY_END,
+        bulk=BULK,
     )
 
 

@@ -18,7 +18,7 @@ from werkzeug.datastructures import MultiDict
 
 from blueprints import access, formats
 from blueprints.admin import blueprint
-from blueprints.admin.dialogs import in_place, leave
+from blueprints.admin.dialogs import in_place, leave, opened_from
 from extensions import db
 from makegood import ids, limits, refund_approvals, refunds, stories, throttles
 from makegood.errors import Conflict, Invalid, NeedsApproval
@@ -81,7 +81,7 @@ def refund(generation_id: UUID) -> ResponseReturnValue:
         return _again(generation_id, form, 409, summary=beyond.message, ask=True)
     db.session.commit()
     flash(message, "ok")
-    return leave(url_for("admin.generation", generation_id=generation_id))
+    return leave(opened_from(url_for("admin.generation", generation_id=generation_id)))
 
 
 def _issue(generation_id: UUID, form: RefundForm, expected: int) -> str:

@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from blueprints import access, formats
 from blueprints.admin import blueprint
-from blueprints.admin.dialogs import in_place, leave
+from blueprints.admin.dialogs import in_place, leave, opened_from
 from extensions import db
 from makegood import ids, reversals, throttles
 from makegood.errors import Conflict, Invalid
@@ -55,7 +55,7 @@ def reverse_refund(refund_id: UUID) -> ResponseReturnValue:
         again = ReversalForm(form.note, form.key, error.message, error.details.get("fields", {}))
         return _shown(template, refund_id, again), error.status
     message = f"Reversed: {formats.counted(made.credits, 'credit')} taken back from {made.customer_id}."
-    target = url_for("admin.generation", generation_id=made.generation_id)
+    target = opened_from(url_for("admin.generation", generation_id=made.generation_id))
     db.session.commit()
     flash(message, "ok")
     return leave(target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import re
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select, update
 
+from blueprints.admin.dialogs import opened_from
 from extensions import db
 from makegood import accounts, ledger, notes
 from makegood.models import CreditAdjustment, CustomerNote, OperatorSession
@@ -216,3 +218,28 @@ def test_a_large_adjustment_asks_once_more_who_it_is(app: Flask, operator: Flask
     assert balance(app) == 13
     assert adjust(operator, credits="7").status_code == 303
     assert balance(app) == 20
+
+
+@pytest.mark.usefixtures("customer")
+def test_a_refund_from_the_customer_s_page_leads_back_to_it(app: Flask, operator: FlaskClient) -> None:
+    link = re.search(r'href="([^"]+/refund\?back=[^"]+)"', operator.get(PAGE).text)
+    assert link
+    form = operator.get(link[1]).text
+    hidden = {
+        found[1]: html.unescape(found[2])
+        for found in re.finditer(r'<input type="hidden" name="(\w+)" value="([^"]*)"', form)
+    }
+    assert hidden["back"] == PAGE
+    typed = {"credits": "2", "reason": "bad_result", "note": "blurred"}
+    sent = operator.post(link[1].partition("?")[0], data=hidden | typed)
+    assert sent.location == PAGE
+    assert balance(app) == 15
+    page = operator.get(PAGE).text
+    assert "Refunded 2 credits" in page
+    assert "Reverse…" in page
+
+
+@pytest.mark.parametrize("elsewhere", ["https://elsewhere.example/", "//elsewhere.example", "/admin/../x"])
+def test_a_form_leads_back_to_nothing_but_the_console(app: Flask, elsewhere: str) -> None:
+    with app.test_request_context("/admin/", query_string={"back": elsewhere}):
+        assert opened_from("/admin/generations") == "/admin/generations"

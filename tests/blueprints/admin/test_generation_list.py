@@ -57,3 +57,15 @@ def test_an_empty_list_says_whether_filters_hide_something(operator: FlaskClient
     assert "Nothing matches these filters" in page
     assert "Model: unheard/of" in page
     assert '<option value="unheard/of" selected>' in page
+
+
+def test_what_is_listed_can_be_refunded_together_by_filters_that_a_bulk_refund_knows(
+    operator: FlaskClient,
+) -> None:
+    def offered(query: str) -> bool:
+        return "Refund these…" in operator.get(f"/admin/generations?{query}").text
+
+    assert offered("provider=wavespeed&status=failed&range=today")
+    assert not offered("provider=wavespeed")
+    assert not offered("provider=wavespeed&range=today&by=ended")
+    assert not offered("provider=wavespeed&range=today&customer=c_1")
