@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from makegood import pages
-from makegood.models import Generation, Refund
+from makegood.models import Generation, Refund, Reversal
 
 ROWS = 10
 
@@ -67,7 +67,7 @@ def failures(session: Session, start: datetime, end: datetime | None = None) -> 
 
 
 def refunds(session: Session, start: datetime | None = None, end: datetime | None = None) -> list[RecentRefund]:
-    """The latest refunds issued in [start, end)."""
+    """The latest refunds issued in [start, end) that were not reversed."""
     query = (
         select(
             Refund.id,
@@ -79,6 +79,7 @@ def refunds(session: Session, start: datetime | None = None, end: datetime | Non
             Refund.actor,
             Refund.issued_at,
         )
+        .where(~exists().where(Reversal.refund_id == Refund.id))
         .order_by(Refund.issued_at.desc(), Refund.id.desc())
         .limit(ROWS)
     )

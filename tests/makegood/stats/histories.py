@@ -14,14 +14,15 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, create_engine, select
 from sqlalchemy.orm import Session
 
-from makegood import customers, generations, grants, ledger, refunds, rollups
+from makegood import customers, generations, grants, ledger, refunds, reversals, rollups
 from makegood.errors import Conflict, MakegoodError
 from makegood.ids import uuid7
-from makegood.models import Generation
+from makegood.models import Generation, Refund
 from makegood.providers.protocol import ErrorClass, Outcome, Report
 from makegood.terms import Terms
 from tests.makegood.stats.recount import assert_equal_to_rows
 from tests.makegood.stats.recount_monitoring import assert_monitoring_equals_rows
+from tests.makegood.stats.recount_period import assert_period_equals_rows
 from tests.making import FakeProvider, reserve
 
 CHANGES = {
@@ -53,6 +54,7 @@ def histories(size: int = 45) -> st.SearchStrategy[list[tuple[Any, ...]]]:
         st.tuples(st.just("settle"), writer, pick, st.booleans(), st.none() | st.integers(0, 99_999)),
         st.tuples(st.just("cancel"), writer, pick),
         st.tuples(st.just("refund"), writer, pick, small),
+        st.tuples(st.just("reverse"), writer, pick),
         st.tuples(st.just("cost"), writer, pick, st.integers(0, 99_999)),
         st.tuples(st.just("move"), writer, pick, st.sampled_from(TIERS)),
         st.tuples(st.just("grant"), writer, pick, small, st.none() | st.sampled_from(WAITS[1:])),
@@ -138,6 +140,7 @@ class Stage:
         with Session(self.engine) as session:
             assert_equal_to_rows(session, self.terms, self.now)
             assert_monitoring_equals_rows(session, self.terms, self.now, self.compared)
+            assert_period_equals_rows(session, self.terms, self.now, self.compared)
         self.compared += 1
 
     def charge(self, writer: int, pick: int, provider: str, credits: int) -> None:
@@ -178,6 +181,24 @@ class Stage:
                 expected_refunded=generation.credits_refunded,
                 at=self.now,
             )
+
+    def reverse(self, writer: int, pick: int) -> None:
+        """An operator takes a refund back."""
+        with self._act(writer) as session:
+            own = session.scalars(
+                select(Refund.id)
+                .where(Refund.customer_id.startswith(f"w{writer}-"), Refund.origin == "manual")
+                .order_by(Refund.id.desc())
+            ).all()
+            if own:
+                reversals.reverse(
+                    session,
+                    own[pick % len(own)],
+                    note="a test",
+                    actor="test",
+                    idempotency_key=uuid7().hex,
+                    at=self.now,
+                )
 
     def cost(self, writer: int, pick: int, micros: int) -> None:
         """The provider's own figure replaces the cost."""

@@ -25,7 +25,7 @@ REFUNDS = text(
     """
     SELECT r.*, t.entry, g.provider, g.tier, g.cost_micros FROM refunds r
       JOIN credit_transactions t ON t.id = r.transaction_id JOIN generations g ON g.id = r.generation_id
-     ORDER BY t.entry
+     WHERE r.id NOT IN (SELECT refund_id FROM reversals) ORDER BY t.entry
     """
 )
 CUSTOMERS = text("SELECT c.tier, b.balance FROM customers c JOIN balances b ON b.customer_id = c.id")

@@ -28,7 +28,8 @@ REFUNDS = text(
     """
     SELECT r.*, t.entry, g.provider, g.model, g.kind, g.tier, g.cost_micros
       FROM refunds r JOIN credit_transactions t ON t.id = r.transaction_id
-      JOIN generations g ON g.id = r.generation_id ORDER BY t.entry
+      JOIN generations g ON g.id = r.generation_id
+     WHERE r.id NOT IN (SELECT refund_id FROM reversals) ORDER BY t.entry
     """
 )
 NOT_KNOWN = ("active_day", "active_month")
@@ -49,8 +50,8 @@ class Fact:
 def assert_monitoring_equals_rows(session: Session, terms: Terms, now: datetime, number: int = 0) -> None:
     """All reports of one range, another for each number, equal the rows: both are in one snapshot."""
     begin_snapshot(session)
-    facts = _facts(session)
-    asked = _ranges(now, terms.timezone)[number % 8]
+    facts = read_facts(session)
+    asked = asked_ranges(now, terms.timezone)[number % 8]
     if number % 3 == 2:
         asked = asked.previous()
     within = [fact for fact in facts if asked.start <= fact.at < asked.end]
@@ -62,7 +63,8 @@ def assert_monitoring_equals_rows(session: Session, terms: Terms, now: datetime,
     session.rollback()
 
 
-def _ranges(now: datetime, zone: ZoneInfo) -> list[Range]:
+def asked_ranges(now: datetime, zone: ZoneInfo) -> list[Range]:
+    """Ranges of every sort."""
     other = ZoneInfo("Asia/Kolkata")
     return [
         ranges.preset("7d", zone, now),
@@ -76,7 +78,8 @@ def _ranges(now: datetime, zone: ZoneInfo) -> list[Range]:
     ]
 
 
-def _facts(session: Session) -> list[Fact]:
+def read_facts(session: Session) -> list[Fact]:
+    """What every generation and every refund adds."""
     facts = []
     for row in session.execute(GENERATIONS):
         charged = {
@@ -98,7 +101,7 @@ def _facts(session: Session) -> list[Fact]:
     return facts
 
 
-def _sum(facts: list[Fact], *names: str) -> Counter[Any]:
+def sum_facts(facts: list[Fact], *names: str) -> Counter[Any]:
     """Measures by the values of these columns of the rows."""
     sums: Counter[Any] = Counter()
     for fact in facts:
@@ -107,7 +110,8 @@ def _sum(facts: list[Fact], *names: str) -> Counter[Any]:
     return +sums
 
 
-def _shown(lines: dict[Any, Usage]) -> Counter[Any]:
+def shown(lines: dict[Any, Usage]) -> Counter[Any]:
+    """What is not zero of the figures shown, like `sum_facts`."""
     return +Counter(
         {
             (*key, name): getattr(found, name)
@@ -124,15 +128,15 @@ def _steps(asked: Range, facts: list[Fact]) -> list[list[Fact]]:
 
 def _compare_usage(session: Session, terms: Terms, asked: Range, facts: list[Fact]) -> None:
     report = usage.report(session, terms, asked, UsageFilters())
-    assert _shown({(): report.total}) == _sum(facts)
-    assert _shown({(line.provider,): line.usage for line in report.providers}) == _sum(facts, "provider")
+    assert shown({(): report.total}) == sum_facts(facts)
+    assert shown({(line.provider,): line.usage for line in report.providers}) == sum_facts(facts, "provider")
     models = {(line.provider, line.model, line.kind): line.usage for line in report.models}
-    assert _shown(models) == _sum(facts, "provider", "model", "kind")
+    assert shown(models) == sum_facts(facts, "provider", "model", "kind")
     for step, inside in zip(report.steps, _steps(asked, facts), strict=True):
-        assert _shown({(): step.usage}) == _sum(inside)
+        assert shown({(): step.usage}) == sum_facts(inside)
     filtered = usage.report(session, terms, asked, UsageFilters(provider="wavespeed", tier="plus"))
     wanted = [fact for fact in facts if (fact.row.provider, fact.row.tier) == ("wavespeed", "plus")]
-    assert _shown({(): filtered.total}) == _sum(wanted)
+    assert shown({(): filtered.total}) == sum_facts(wanted)
     exported = usage.by_step(session, terms, asked, UsageFilters())
     assert [row.generations for row in session.execute(exported)] == [
         step.usage.generations for step in report.steps
@@ -164,7 +168,7 @@ def _compare_refunds(session: Session, terms: Terms, asked: Range, facts: list[F
     issued = [fact for fact in facts if "refunds" in fact.adds]
 
     def counted(chosen: list[Fact]) -> Refunded:
-        sums = _sum(chosen)
+        sums = sum_facts(chosen)
         return Refunded(sums[("refunds",)], sums[("credits_refunded",)], sums[("loss_micros",)])
 
     assert report.total == counted(issued)
@@ -205,15 +209,15 @@ def _compare_percentiles(found: Latency, facts: list[Fact]) -> None:
 
 def _compare_customers(session: Session, terms: Terms, asked: Range, facts: list[Fact], sort: str) -> None:
     report = customers.top(session, terms, asked, sort=sort)
-    counted = _sum(facts, "customer_id")
+    counted = sum_facts(facts, "customer_id")
     without_latency = Counter({key: value for key, value in counted.items() if key[-1] != "latency_ms"})
     listed = {(row.customer_id,): row.usage for row in report.rows}
-    assert +_shown(listed) == Counter({key: value for key, value in without_latency.items() if key[:1] in listed})
+    assert +shown(listed) == Counter({key: value for key, value in without_latency.items() if key[:1] in listed})
     every = {row.customer_id for row in session.execute(customers.every(session, terms, asked))}
     assert every == {key[0] for key in without_latency}
     assert {key[0] for key in listed} == {name for name in every if _amount_of(without_latency, name, sort)}
     assert report.active == sum(1 for key in without_latency if key[-1] == "generations")
-    assert _shown({(): report.total}) == _sum(facts)
+    assert shown({(): report.total}) == sum_facts(facts)
     amounts = [_amount(row.usage, sort) for row in report.rows]
     assert amounts == sorted(amounts, reverse=True)
 
