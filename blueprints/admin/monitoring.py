@@ -17,7 +17,7 @@ from blueprints.admin import exports, filters
 from blueprints.admin.charts import Chart
 from blueprints.admin.filters import Filters
 from extensions import db
-from makegood.ranges import Range, Step
+from makegood.ranges import Range
 from makegood.stats import begin_snapshot
 from makegood.terms import Terms
 
@@ -32,15 +32,16 @@ LABELS = {
     "error": "Error",
     "reason": "Reason",
     "origin": "Given",
+    "sort": "Order",
 }
 NOT_FILTERS = ("sort", "zone")
 
 
 @dataclass(frozen=True)
 class Page:
-    """A monitoring page: its endpoint (the pulse's is the same with `_pulse`), what it is called, what is in it, its
-    filters, and what it says where nothing was counted. `steps` is the file of its chart, `words` what codes are
-    called."""
+    """A monitoring page: its endpoint (the pulse's is the same with `_pulse`), what it is called, what is in it,
+    its filters, and what it says where nothing was counted. `steps` is the file of its chart, `words` what codes
+    are called."""
 
     endpoint: str
     title: str
@@ -49,6 +50,7 @@ class Page:
     names: Sequence[str]
     empty: str
     steps: str = ""
+    compared: bool = True
     words: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def read(self) -> Filters:
@@ -62,7 +64,7 @@ class Page:
             page=self,
             view=view,
             filters=asked,
-            compared=True,
+            compared=self.compared,
             panels=self.panels,
             charts={chart.id: chart for chart in charts},
             chips=filters.chips(asked, LABELS, {name: dict(words) for name, words in self.words.items()}),
@@ -79,14 +81,12 @@ class Page:
 
     def choices(self, seen: Mapping[str, Sequence[str]], asked: Filters) -> dict[str, list[tuple[str, str]]]:
         """What each filter offers, in words: what was seen in the range, and what is chosen."""
-        return {
-            name: [
-                (value, self.words.get(name, {}).get(value, value))
-                for value in sorted({*seen[name], *([asked[name]] if asked[name] else [])})
-            ]
-            for name in self.names
-            if name in seen
-        }
+        offered = {}
+        for name in self.names:
+            words, chosen = self.words.get(name, {}), asked[name]
+            values = sorted({*seen.get(name, ()), *([chosen] if chosen else [])})
+            offered[name] = [(value, words.get(value, value)) for value in values]
+        return offered
 
 
 def begin(asked: Filters) -> tuple[Session, Terms, Range]:
@@ -103,9 +103,9 @@ def rows_behind(asked: Filters, endpoint: str, **keys: str | None) -> str:
     return url_for(endpoint, **chosen)  # type: ignore[arg-type]
 
 
-def by_unit(steps: Sequence[Step]) -> str:
-    """What a chart of these steps is called."""
-    return {"hour": "By hour", "day": "By day", "month": "By month"}[steps[0].unit]
+def by_unit(span: Range) -> str:
+    """What a chart of the range's steps is called."""
+    return {"hour": "By hour", "day": "By day", "month": "By month"}[span.steps()[0].unit]
 
 
 Query = Callable[[Session, Terms, Range, Filters], Select[*tuple[Any, ...]]]

@@ -9,14 +9,6 @@ from blueprints.admin.monitoring_usage import MEASURES
 from makegood.stats import customers
 from makegood.stats.customers import LISTED, SORTS
 
-PAGE = monitoring.Page(
-    "admin.monitoring_customers",
-    "Top customers",
-    f"The first {LISTED}; the CSV has all",
-    ("monitoring_customers_cards", "monitoring_customers_list"),
-    ("sort",),
-    "No customer used anything in this range.",
-)
 SORTED_BY = {
     "generations": "generations charged",
     "failed": "failures",
@@ -25,6 +17,16 @@ SORTED_BY = {
     "cost": "cost",
     "loss": "platform loss",
 }
+PAGE = monitoring.Page(
+    "admin.monitoring_customers",
+    "Top customers",
+    f"The first {LISTED}; the CSV has all",
+    ("monitoring_customers_cards", "monitoring_customers_list"),
+    ("sort",),
+    "No customer used anything in this range.",
+    compared=False,
+    words={"sort": SORTED_BY},
+)
 
 
 @blueprint.get("/monitoring/customers")

@@ -22,7 +22,7 @@ PAGE = monitoring.Page(
     ("provider", "model", "error"),
     "No generation failed in this range.",
     "failures-days",
-    {"error": {code.value: formats.words(code) for code in ErrorClass}},
+    words={"error": {code.value: formats.words(code) for code in ErrorClass}},
 )
 FAILED = exports.column("failed")
 
@@ -57,7 +57,8 @@ def _wanted(asked: Filters) -> FailureFilters:
 
 
 def _chart(view: FailureReport, asked: Filters) -> Chart:
-    kept, steps = PAGE.kept(asked), [step.step for step in view.steps]
+    kept = PAGE.kept(asked)
+    assert asked.range is not None
     shown, others = most([step.classes for step in view.steps])
     totals = {line.error_class: line.failed for line in view.classes}
     series = [
@@ -76,10 +77,9 @@ def _chart(view: FailureReport, asked: Filters) -> Chart:
     by_end = {name: value for name, value in kept.items() if name != "error"} | {"by": BY_END}
     return Chart(
         monitoring.STEPS,
-        monitoring.by_unit(steps),
+        monitoring.by_unit(asked.range),
         "Failures by their error class",
-        asked,
-        steps,
+        asked.range,
         series,
         link=url_for("admin.failures", **kept),
         beside=[

@@ -16,12 +16,15 @@ from makegood.stats.refunds import RefundFilters, RefundReport
 PAGE = monitoring.Page(
     "admin.monitoring_refunds",
     "Refund totals",
-    "When they were issued, less what was taken back",
+    "When they were issued; those that were reversed no longer count",
     ("monitoring_refunds_cards", "monitoring_steps", "monitoring_refunds_reasons", "monitoring_refunds_models"),
     ("provider", "model", "reason", "origin"),
     "No refund was issued in this range.",
     "refunds-days",
-    {"reason": AUTOMATIC | MANUAL, "origin": {code: formats.words(label) for code, label in ORIGINS.items()}},
+    words={
+        "reason": AUTOMATIC | MANUAL,
+        "origin": {code: formats.words(label) for code, label in ORIGINS.items()},
+    },
 )
 MEASURES = (
     exports.column("refunds"),
@@ -62,26 +65,26 @@ def _wanted(asked: Filters) -> RefundFilters:
 
 
 def _chart(view: RefundReport, asked: Filters) -> Chart:
-    kept, steps = PAGE.kept(asked), [step.step for step in view.steps]
+    kept = PAGE.kept(asked)
+    assert asked.range is not None
     automatic = [step.automatic.refunds for step in view.steps]
     by_hand = [step.by_hand for step in view.steps]
     return Chart(
         monitoring.STEPS,
-        monitoring.by_unit(steps),
+        monitoring.by_unit(asked.range),
         "Refunds, automatic and by operators",
-        asked,
-        steps,
+        asked.range,
         [
             Series(
                 "Automatic",
                 automatic,
                 "chart-1",
                 sum(automatic),
-                url_for("admin.refunds", **(kept | {"origin": "automatic"})),
+                url_for("admin.refunds", standing="yes", **(kept | {"origin": "automatic"})),
             ),
             Series("By operators", by_hand, "chart-3", sum(by_hand)),
         ],
-        link=url_for("admin.refunds", **kept),
+        link=url_for("admin.refunds", standing="yes", **kept),
         beside=[
             Series(
                 "Credits",

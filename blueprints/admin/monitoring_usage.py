@@ -68,15 +68,15 @@ def _wanted(asked: Filters) -> UsageFilters:
 
 def _chart(view: UsageReport, asked: Filters) -> Chart:
     usages = [step.usage for step in view.steps]
-    kept, steps = PAGE.kept(asked), [step.step for step in view.steps]
+    kept = PAGE.kept(asked)
+    assert asked.range is not None
     charged = url_for("admin.generations", **kept)
     by_end = kept | {"by": BY_END}
     return Chart(
         monitoring.STEPS,
-        monitoring.by_unit(steps),
+        monitoring.by_unit(asked.range),
         "Succeeded and failed when they ended, the rest when they were charged",
-        asked,
-        steps,
+        asked.range,
         [
             Series(
                 "Succeeded",

@@ -1,6 +1,6 @@
 """What was refunded in a range: by reason and origin, by provider and model, and by day, beside the period before.
 
-A refund that was taken back (reversed) counts as −1, when it was: all figures are net.
+A refund that was reversed no longer counts on its day: all figures are net.
 """
 
 from __future__ import annotations

@@ -1,0 +1,165 @@
+"""The monitoring pages: what they show is what the rows behind and the files say."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from extensions import db
+from makegood import generations, rollups
+from makegood.providers.protocol import ErrorClass
+from tests.making import TERMS, FakeProvider, make_customer, make_generation
+from tests.people import add_operator, log_in
+
+PAGES = ("usage", "customers", "failures", "refunds", "latency")
+FILES = {
+    "usage-providers": "usage",
+    "usage-models": "usage",
+    "usage-days": "usage",
+    "top-customers": "customers",
+    "failures-classes": "failures",
+    "failures-models": "failures",
+    "failures-days": "failures",
+    "refunds-reasons": "refunds",
+    "refunds-models": "refunds",
+    "refunds-days": "refunds",
+    "latency-providers": "latency",
+    "latency-models": "latency",
+    "latency-days": "latency",
+}
+TOTALS = {
+    "usage": ("generations", 5),
+    "failures": ("failed", 2),
+    "refunds": ("refunds", 2),
+    "latency": ("succeeded", 2),
+}
+"""What each file of a page adds up to, but the one of customers."""
+
+
+@pytest.fixture
+def busy(app: Flask) -> None:
+    """Of c/1 two that succeeded, two that failed, one of them at the provider external, and one in flight; of c/2
+    one that succeeded two months ago."""
+    now = datetime.now(UTC)
+    with app.app_context():
+        first = make_customer(db.session, 100, customer_id="c/1", at=now - timedelta(days=90))
+        second = make_customer(db.session, 100, customer_id="c/2", at=now - timedelta(days=90))
+        for status in ("succeeded", "succeeded", "failed", "submitted"):
+            make_generation(db.session, first, status=status, credits=2, at=now - timedelta(hours=1))
+        outside = make_generation(db.session, first, provider=FakeProvider("external"), credits=3, at=now)
+        generations.fail(db.session, outside, ErrorClass.TIMEOUT, "late", TERMS, at=now)
+        make_generation(db.session, second, status="succeeded", credits=2, at=now - timedelta(days=60))
+        db.session.commit()
+
+
+@pytest.fixture(params=["tail", "folded"])
+def folded(request: pytest.FixtureRequest, app: Flask, busy: None) -> None:
+    """With all events in the rollups, or none."""
+    if request.param == "folded":
+        with app.app_context():
+            rollups.fold(db.session(), TERMS.timezone)
+            db.session.commit()
+
+
+def rows_of(browser: FlaskClient, table: str, query: str = "") -> list[dict[str, str]]:
+    """A table's file."""
+    answer = browser.get(f"/admin/exports/{table}.csv{query}")
+    assert answer.status_code == 200
+    return list(csv.DictReader(io.StringIO(answer.text)))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_without_anything_says_so(operator: FlaskClient, page: str) -> None:
+    text = operator.get(f"/admin/monitoring/{page}").text
+    assert "in this range." in text
+    assert "matches these filters" not in text
+
+
+@pytest.mark.parametrize("page", ["usage", "failures", "refunds", "latency"])
+def test_filters_that_nothing_matches_can_be_cleared(operator: FlaskClient, busy: None, page: str) -> None:
+    text = operator.get(f"/admin/monitoring/{page}?provider=nobody&range=7d").text
+    assert "Nothing in this range matches these filters" in text
+    assert f'<a href="/admin/monitoring/{page}?range=7d">Clear them</a>' in text
+
+
+@pytest.mark.usefixtures("folded")
+@pytest.mark.parametrize(("table", "page"), FILES.items())
+def test_a_file_adds_up_to_the_figures_of_its_page(operator: FlaskClient, table: str, page: str) -> None:
+    rows = rows_of(operator, table)
+    measure, total = TOTALS.get(page, ("generations", 5))
+    assert sum(int(row[measure] or 0) for row in rows) == total
+    assert rows_of(operator, table, "?range=last-month") != rows
+    assert f"/admin/exports/{table}" in operator.get(f"/admin/monitoring/{page}").text
+
+
+def test_files_say_what_is_unknown_by_nothing(operator: FlaskClient, busy: None) -> None:
+    days = rows_of(operator, "latency-days", "?range=7d")
+    assert len(days) == 7
+    assert [row["p50_ms"] for row in days[:-2]] == [""] * 5
+    providers = {row["provider"]: row for row in rows_of(operator, "usage-providers")}
+    assert (providers["external"]["cost_usd"], providers["external"]["unknown_costs"]) == ("0.000000", "1")
+
+
+@pytest.mark.usefixtures("busy")
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize(
+    "query", ["", "?range=90d", "?range=today&zone=Asia/Kolkata", "?from=2026-01-01&to=2026-12-31"]
+)
+def test_every_link_of_a_page_leads_somewhere(operator: FlaskClient, page: str, query: str) -> None:
+    text = operator.get(f"/admin/monitoring/{page}{query}").text
+    main = text[text.index("<main") : text.index("</main")]
+    links = {html.unescape(link) for link in re.findall(r'href="(/admin/[^"#]+)"', main)}
+    assert len(links) > 5
+    assert {link: status for link in links if (status := operator.get(link).status_code) != 200} == {}
+
+
+def listed(page: str) -> int:
+    """How many rows a list has."""
+    return len(re.findall(r'<tr class="leads"', page))
+
+
+def test_a_figure_leads_to_as_many_rows(operator: FlaskClient, busy: None) -> None:
+    found = 0
+    for name in PAGES:
+        text = operator.get(f"/admin/monitoring/{name}").text
+        main = text[text.index('id="panels"') : text.index("</main")]
+        for link, figure in re.findall(r'<a class="through" href="([^"]+)">([\d,]+)</a>', main):
+            rows = listed(operator.get(html.unescape(link)).text)
+            assert rows == int(figure), (name, link)
+            found += 1
+    assert found > 20
+
+
+def test_top_customers_are_sorted_by_what_was_asked(operator: FlaskClient, busy: None) -> None:
+    def order(query: str) -> list[str]:
+        return re.findall(r'<tr id="customer-([^"]+)"', operator.get(f"/admin/monitoring/customers{query}").text)
+
+    assert order("?range=90d") == ["c/1", "c/2"]
+    assert order("?range=90d&sort=refunds") == ["c/1"]
+    assert order("?range=30d") == ["c/1"]
+    assert order("?range=90d&sort=nonsense") == ["c/1", "c/2"]
+    assert 'aria-sort="descending"' in operator.get("/admin/monitoring/customers?sort=cost").text
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_only_a_range_that_goes_on_is_refreshed(operator: FlaskClient, busy: None, page: str) -> None:
+    address = f'hx-get="/admin/pulse/monitoring/{page}'
+    assert address in operator.get(f"/admin/monitoring/{page}?range=7d").text
+    assert address not in operator.get(f"/admin/monitoring/{page}?range=last-month").text
+    pulse = operator.get(f"/admin/pulse/monitoring/{page}?range=7d").text
+    assert "<html" not in pulse
+    assert f'hx-target="#panel-monitoring_{page}_cards"' in pulse
+
+
+def test_strangers_are_led_to_the_log_in_and_viewers_may_see(app: Flask, client: FlaskClient) -> None:
+    assert client.get("/admin/monitoring/usage").status_code == 303
+    add_operator(app, "viewer@example.com", "viewer")
+    log_in(client, "viewer@example.com")
+    assert client.get("/admin/monitoring/usage").status_code == 200
