@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from urllib.parse import unquote
 from zoneinfo import ZoneInfo
 
 from flask import current_app, g, request, url_for
@@ -158,7 +159,7 @@ def reporting_zone() -> ZoneInfo:
 @blueprint.app_template_global()
 def own_zone() -> ZoneInfo | None:
     """The operator's own time zone: of their account, else of their browser (the cookie `timezone`)."""
-    name = getattr(current_user, "timezone", None) or request.cookies.get("timezone", "")
+    name = getattr(current_user, "timezone", None) or unquote(request.cookies.get("timezone", ""))
     return ranges.zone_named(name)
 
 

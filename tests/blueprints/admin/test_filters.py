@@ -100,7 +100,7 @@ def test_days_are_those_of_the_zone_in_the_url(app: Flask) -> None:
 
 def test_the_operators_own_zone_stands_in_links_by_its_name(app: Flask) -> None:
     """A link that says `local` would show its receiver other figures."""
-    assert read(app, "zone=local", cookie="Europe/Berlin").span == {"zone": "Europe/Berlin", "range": "7d"}
+    assert read(app, "zone=local", cookie="Europe%2FBerlin").span == {"zone": "Europe/Berlin", "range": "7d"}
     assert read(app, "zone=local").span == {"range": "7d"}
     assert read(app, "zone=local", cookie="Not/A/Zone").zone.key == "UTC"
 
