@@ -13,10 +13,11 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
+import settings
 from extensions import db
 from makegood import invitations, operators, second_factor, throttles
 from makegood.models import Operator, OperatorSession
-from tests.conftest import MakeApp
+from tests.conftest import MakeApp, environment
 from tests.people import EMAIL, PASSWORD, add_key, add_operator, add_second_factor, form_token, log_in
 
 
@@ -123,6 +124,18 @@ def test_who_needs_a_second_factor_is_for_the_deployment_to_say(
     assert client.get("/admin/account").status_code == led
     key = {"Authorization": f"Bearer {add_key(app, 'stats')}"}
     assert client.get("/api/admin/credit-stats", headers=key).status_code == 200, "keys have no phone"
+
+
+def test_production_asks_admins_for_a_second_factor_unless_it_says_otherwise() -> None:
+    def required(**extra: str) -> str:
+        environ = environment("postgresql://nobody@localhost/nothing", **extra)
+        return settings.load(environ).require_second_factor
+
+    assert required() == "none"
+    assert required(ENVIRONMENT="production") == "admin"
+    assert required(ENVIRONMENT="production", REQUIRE_SECOND_FACTOR="none") == "none"
+    with pytest.raises(settings.SettingsError, match="must be one of admin, all, none"):
+        required(REQUIRE_SECOND_FACTOR="yes")
 
 
 def test_a_second_factor_asks_for_proof_and_ends_the_other_sessions(app: Flask, operator: FlaskClient) -> None:
