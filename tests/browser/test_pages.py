@@ -12,6 +12,7 @@ from tests.people import add_operator
 PAGES = (
     "/login",
     "/admin/",
+    "/admin/?range=yesterday&zone=Asia/Kathmandu",
     "/admin/refunds",
     "/admin/refunds?provider=wavespeed&reason=timeout&from=2026-01-31&to=2026-01-01",
     "/admin/failures",
@@ -20,7 +21,10 @@ PAGES = (
     "/admin/generations/{failed}",
     "/admin/generations/{in_flight}",
     "/admin/generations/{succeeded}/refund",
+    "/admin/generations",
+    "/admin/customers?q=user_100&balance=some",
     f"/admin/customers/{RICH}",
+    "/admin/search?q=user_10",
     "/admin/search?q=nothing",
     "/admin/nothing-here",
 )
