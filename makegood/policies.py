@@ -6,7 +6,7 @@ of the one that its author looked at.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -34,6 +34,15 @@ class Version:
     note: str
     created_at: datetime
     shares: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """Generations that ended with an error class and had each been charged so many credits."""
+
+    error_class: str
+    charged: int
+    generations: int
 
 
 @dataclass(frozen=True)
@@ -69,8 +78,8 @@ def share_of(shares: Mapping[str, int], error_class: str) -> int:
     return shares.get(error_class, shares.get(ErrorClass.UNKNOWN_ERROR, 100))
 
 
-def effects(session: Session, shares: Mapping[str, int], *, since: datetime) -> dict[str, Effect]:
-    """What these shares would have returned for what ended since then, by error class; refunds by hand apart.
+def ended(session: Session, *, since: datetime) -> list[Ended]:
+    """What failed or was cancelled since then, by error class and charge.
 
     A cancellation before anything was submitted is refunded in full by any policy, and not counted.
     """
@@ -80,14 +89,19 @@ def effects(session: Session, shares: Mapping[str, int], *, since: datetime) -> 
     cancelled = select(literal(CANCELLED), Generation.credits_charged).where(
         Generation.status == CANCELLED, Generation.ended_at >= since, Generation.submitted_at.is_not(None)
     )
-    ended = union_all(failed, cancelled).subquery()
-    query = select(ended.c.error, ended.c.charged, func.count()).group_by(ended.c.error, ended.c.charged)
+    found = union_all(failed, cancelled).subquery()
+    query = select(found.c.error, found.c.charged, func.count()).group_by(found.c.error, found.c.charged)
+    return [Ended(*row) for row in session.execute(query)]
+
+
+def effects(found: Iterable[Ended], shares: Mapping[str, int]) -> dict[str, Effect]:
+    """What these shares would have returned for what ended, by error class; refunds by hand apart."""
     sums = {code: [0, 0, 0] for code in CLASSES}
-    for error, charged, count in session.execute(query):
-        total = sums.setdefault(error, [0, 0, 0])
-        total[0] += count
-        total[1] += count * charged
-        total[2] += count * ((charged * share_of(shares, error) + 50) // 100)
+    for one in found:
+        total = sums.setdefault(one.error_class, [0, 0, 0])
+        total[0] += one.generations
+        total[1] += one.generations * one.charged
+        total[2] += one.generations * ((one.charged * share_of(shares, one.error_class) + 50) // 100)
     return {code: Effect(code, *total) for code, total in sums.items()}
 
 

@@ -61,9 +61,7 @@ def approve(approval_id: UUID) -> ResponseReturnValue:
         return asked
     db.session.rollback()  # the operator's row is locked before anything else is read
     terms = current_app.config["SETTINGS"].terms
-    return _decide(
-        approval_id, approvals.approve, "Approved. What was asked for is done.", note=_note(), terms=terms
-    )
+    return _decide(approval_id, approvals.approve, "Approved.", note=_note(), terms=terms)
 
 
 @blueprint.post("/approvals/<uuid:approval_id>/reject")

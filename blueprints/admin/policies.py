@@ -65,7 +65,7 @@ def show_policies() -> str:
         filters=filters.read(()),
         current=current,
         versions=versions[:SHOWN_VERSIONS],
-        effects=policies.effects(db.session(), current.shares, since=_since()),
+        effects=policies.effects(policies.ended(db.session(), since=_since()), current.shares),
         classes=CLASSES,
         meanings=MEANINGS,
         share_of=policies.share_of,
@@ -114,14 +114,14 @@ def change_policy() -> ResponseReturnValue:
 
 
 def _form(form: PolicyForm, current: Version, status: int = 200) -> ResponseReturnValue:
-    since = _since()
+    ended = policies.ended(db.session(), since=_since())
     shares = {code: percent for code, percent in form.shares.items() if percent is not None}
     return render_template(
         "admin/policy_form.html",
         form=form,
         current=current,
-        now_effects=policies.effects(db.session(), current.shares, since=since),
-        new_effects=policies.effects(db.session(), shares, since=since) if len(shares) == len(CLASSES) else None,
+        now_effects=policies.effects(ended, current.shares),
+        new_effects=policies.effects(ended, shares) if len(shares) == len(CLASSES) else None,
         classes=CLASSES,
         meanings=MEANINGS,
         share_of=policies.share_of,

@@ -74,7 +74,8 @@ def test_the_effect_counts_what_ended_lately_as_it_would_be_refunded(session: Se
         make_generation(session, customer, credits=20, status=status, at=AT) for status in ("submitted", "charged")
     )
     generations.cancel(session, given_up, TERMS, actor="t", at=AT)
-    effects = policies.effects(session, HALF, since=AT - policies.LOOK_BACK)  # type: ignore[arg-type]
+    ended = policies.ended(session, since=AT - policies.LOOK_BACK)
+    effects = policies.effects(ended, HALF)  # type: ignore[arg-type]
     found = effects["invalid_input"]
     assert (found.generations, found.charged, found.returned) == (2, 15, 8)
     assert (effects["cancelled"].generations, effects["cancelled"].returned) == (1, 0)

@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
 from extensions import db
-from makegood import ids, ledger, refund_approvals
+from makegood import bulk_refunds, ids, ledger, refund_approvals
 from makegood.models import Approval, OperatorSession, Refund
 from tests.making import make_customer, make_generation
 from tests.people import add_operator, form_token, log_in
@@ -174,3 +174,27 @@ def test_a_large_refund_asks_once_more_who_it_is(app: Flask, support: FlaskClien
     with app.app_context():
         assert db.session.scalars(select(Refund.credits)).all() == [199]
         assert refund_approvals.waiting(db.session(), generation) is None
+
+
+def test_a_bulk_refund_above_its_limit_waits_here_too(app: Flask, generation: UUID) -> None:
+    first, second = browser_of(app, "admin"), browser_of(app, "admin", "second@example.com")
+    with app.app_context():
+        for _ in range(2):
+            make_generation(db.session, make_customer(db.session, 1100), credits=900, status="succeeded")
+        now = datetime.now(UTC)
+        scope = bulk_refunds.Scope("wavespeed", now - timedelta(hours=1), now, status="succeeded")
+        found = bulk_refunds.preview(db.session(), scope)
+        begun = bulk_refunds.start(
+            db.session(), scope, fingerprint=found.fingerprint, count=2, reason="outage", note="The outage.",
+            actor="admin@example.com", idempotency_key="form",
+        )  # fmt: skip
+        db.session.commit()
+        bulk = begun.id
+    page = second.get(f"/admin/approvals/{asked(app)}").text
+    assert "Bulk refund of 1,800 credits" in page
+    assert f"/admin/bulk-refunds/{bulk}" in page
+    assert decide(first, asked(app), "approve").status_code == 403
+    assert decide(second, asked(app), "approve").status_code == 303
+    with app.app_context():
+        begun = bulk_refunds.get(db.session(), bulk)
+        assert (begun.state, begun.approver) == ("running", "second@example.com")
