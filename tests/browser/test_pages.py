@@ -45,7 +45,7 @@ def test_a_page_is_accessible_and_fits_its_screen(
         visitor.expect("404")
     page = visitor.open(path.format(**vars(account)), width=width, theme=theme, logged_in=path != "/login")
     for details in page.locator("details summary").filter(visible=True).all():
-        details.click()
+        details.evaluate("it => { it.parentElement.open = true; }")  # one that is open may cover the next
     assert accessibility_problems(page) == []
     assert widths_beyond_the_screen(page) == 0
 
