@@ -12,11 +12,12 @@ from sqlalchemy import Select
 
 from blueprints import access, formats
 from blueprints.access import poll
-from blueprints.admin import blueprint, exports, filters
+from blueprints.admin import blueprint, exports, filters, newer
 from extensions import db
 from makegood import approvals, bulk_refunds
 from makegood.errors import Conflict, NotFound
 from makegood.models import Approval, BulkRefund
+from makegood.pages import Page
 from makegood.stats import begin_snapshot
 
 OUTCOMES = {
@@ -38,8 +39,7 @@ class Export:
 def bulk_refunds_list() -> str:
     """Every bulk refund, the newest first."""
     asked = filters.read(())
-    page = bulk_refunds.latest(db.session(), before=asked.before, after=asked.after)
-    return render_template("admin/bulk_refunds.html", filters=asked, page=page)
+    return render_template("admin/bulk_refunds.html", filters=asked, page=_read(asked, filters.page_size()))
 
 
 @blueprint.get("/bulk-refunds/<uuid:bulk_refund_id>")
@@ -48,7 +48,14 @@ def bulk_refund(bulk_refund_id: UUID) -> str:
     begin_snapshot(db.session())
     asked = filters.read(("outcome",))
     outcome = _outcome(asked)
-    page = bulk_refunds.items(db.session(), bulk_refund_id, outcome, before=asked.before, after=asked.after)
+    page = bulk_refunds.items(
+        db.session(),
+        bulk_refund_id,
+        outcome,
+        before=asked.before,
+        after=asked.after,
+        limit=filters.page_size(),
+    )
     found = bulk_refunds.get(db.session(), bulk_refund_id)
     return render_template(
         "admin/bulk_refund.html",
@@ -105,6 +112,13 @@ def resume_bulk_refund(bulk_refund_id: UUID) -> ResponseReturnValue:
         db.session.rollback()
         flash(conflict.message, "error")
     return redirect(url_for("admin.bulk_refund", bulk_refund_id=bulk_refund_id), 303)
+
+
+def _read(asked: filters.Filters, limit: int) -> Page[BulkRefund]:
+    return bulk_refunds.latest(db.session(), before=asked.before, after=asked.after, limit=limit)
+
+
+newer.add("admin.bulk_refunds", lambda most: _read(filters.read(()), most))
 
 
 def _waiting(bulk: BulkRefund) -> Approval | None:

@@ -62,6 +62,21 @@ def test_a_refund_is_reversed_once_and_its_page_says_so(
     assert "has reversed this refund already" in operator.get(f"/admin/refunds/{refund_id}/reverse").text
 
 
+@pytest.mark.parametrize(
+    ("back", "lands"),
+    [
+        ("/admin/customers/ada", "/admin/customers/ada"),
+        ("https://evil.example/", "/admin/generations/"),
+        ("//evil.example", "/admin/generations/"),
+    ],
+)
+def test_it_leads_back_to_the_page_of_the_console_that_led_there(
+    operator: FlaskClient, refund_id: UUID, back: str, lands: str
+) -> None:
+    page = operator.get(f"/admin/refunds/{refund_id}/reverse", query_string={"back": back}).text
+    assert send(operator, page).location.startswith(lands)
+
+
 def test_credits_that_were_spent_meanwhile_stay(app: Flask, operator: FlaskClient, refund_id: UUID) -> None:
     page = operator.get(f"/admin/refunds/{refund_id}/reverse").text
     with app.app_context():
