@@ -10,9 +10,10 @@ from sqlalchemy.orm import Session
 
 from makegood import rollups, switches
 from makegood.models import ProviderSwitch
-from makegood.provider_health import balances, observations, usage
+from makegood.provider_health import balances, latencies, observations, usage
 from makegood.provider_health.balances import Standing
-from makegood.provider_health.observations import Deliveries, Ending, InFlight, Latency
+from makegood.provider_health.latencies import Latency
+from makegood.provider_health.observations import Deliveries, Ending, InFlight
 from makegood.provider_health.spans import Span, look_back
 from makegood.stats.figures import Usage
 from makegood.terms import Terms
@@ -104,9 +105,9 @@ def examine(
     (health,) = (one for one in _healths(session, [name], terms, looked, at, alone=True) if one.name == name)
     state = rollups.state(session, terms.timezone)
     used = usage.by_step(session, state, name, looked.edges)
-    latencies = observations.by_step(session, name, looked.edges)
+    took = latencies.by_step(session, terms, name, looked.edges, at)
     steps = [
-        Step(edge, used.get(number, Usage()), latencies.get(number, Latency()))
+        Step(edge, used.get(number, Usage()), took.get(number, Latency()))
         for number, edge in enumerate(looked.edges, start=1)
     ]
     return OneProvider(
@@ -114,7 +115,11 @@ def examine(
         looked,
         health,
         steps,
-        _models(session, name, looked.start, usage.by_model(session, state, name, looked.start), health.switches),
+        _models(
+            usage.by_model(session, state, name, looked.start),
+            latencies.by_model(session, terms, name, looked.start, at),
+            health.switches,
+        ),
         observations.failures(session, name, looked.start),
         observations.rejections(session, name, looked.start),
     )
@@ -128,14 +133,15 @@ def _healths(
     off = switches.listed(session)
     others = () if alone else (*used, *flying, *(switch.provider for switch in off))
     every = sorted({*names, *others})
-    latest = observations.latest(session, every, span.start)
+    latest = observations.latest(session, every)
+    took = latencies.by_provider(session, terms, span.start, at)
     delivered = observations.deliveries(session, span.start)
     left = balances.standings(session, every, terms, at=at)
     return [
         ProviderHealth(
             name,
             used.get(name, Usage()),
-            latest[name].latency,
+            took.get(name, Latency()),
             latest[name].success,
             latest[name].failure,
             flying.get(name, InFlight()),
@@ -147,13 +153,10 @@ def _healths(
     ]
 
 
-def _models(
-    session: Session, provider: str, start: datetime, used: dict[str, Usage], off: list[ProviderSwitch]
-) -> list[ModelHealth]:
-    latencies = observations.by_model(session, provider, start)
+def _models(used: dict[str, Usage], took: dict[str, Latency], off: list[ProviderSwitch]) -> list[ModelHealth]:
     alone = {switch.model: switch for switch in off if switch.model != switches.ALL_MODELS}
     models = [
-        ModelHealth(model, used.get(model, Usage()), latencies.get(model, Latency()), alone.get(model))
-        for model in {*used, *latencies, *alone}
+        ModelHealth(model, used.get(model, Usage()), took.get(model, Latency()), alone.get(model))
+        for model in {*used, *took, *alone}
     ]
     return sorted(models, key=lambda one: (-one.usage.generations, one.model))
