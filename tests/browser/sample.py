@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from makegood import alerts, customers, generations, grants, refunds
+from makegood import alerts, customers, generations, grants, notes, refunds
 from makegood.generations import NewGeneration
 from makegood.models import Callback
 from makegood.providers.protocol import Accepted, ErrorClass, File, Outcome, Provider, Report
@@ -148,6 +148,7 @@ def make(session: Session, provider: Provider, *, per_day: int = 4, now: datetim
         expected_refunded=0,
         at=now - timedelta(hours=1),
     )
+    notes.add(session, RICH, "Called back: wants\nthe invoice by mail.", actor=ACTOR, idempotency_key="sample")
     in_flight = maker.charged(names[2], now - timedelta(seconds=40))
     alerts.raise_alert(
         session,
