@@ -74,7 +74,13 @@ class Generation(Base):
         Index("ix_generations_unknown_error", "ended_at", postgresql_where=text("error_class = 'unknown_error'")),
         Index("ix_generations_cancelled", "ended_at", postgresql_where=text("status = 'cancelled'")),
         Index("ix_generations_late", "late_at", postgresql_where=text("late_outcome IS NOT NULL")),
-        Index("ix_generations_failed", "ended_at", "id", postgresql_where=text("status = 'failed'")),
+        Index(
+            "ix_generations_failed",
+            "ended_at",
+            "id",
+            postgresql_include=["error_class", "credits_charged"],
+            postgresql_where=text("status = 'failed'"),
+        ),
         Index(
             "ix_generations_latency",
             "provider",

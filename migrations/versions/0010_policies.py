@@ -34,6 +34,14 @@ def upgrade() -> None:
         ["ended_at"],
         postgresql_where=sa.text("error_class = 'unknown_error'"),
     )
+    op.drop_index("ix_generations_failed", "generations")
+    op.create_index(
+        "ix_generations_failed",
+        "generations",
+        ["ended_at", "id"],
+        postgresql_include=["error_class", "credits_charged"],
+        postgresql_where=sa.text("status = 'failed'"),
+    )
     op.create_index(
         "ix_generations_cancelled", "generations", ["ended_at"], postgresql_where=sa.text("status = 'cancelled'")
     )
