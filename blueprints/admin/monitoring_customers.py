@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from blueprints import access
 from blueprints.access import poll
 from blueprints.admin import blueprint, exports, monitoring
 from blueprints.admin.filters import Filters
 from blueprints.admin.monitoring_usage import MEASURES
+from makegood import throttles
 from makegood.stats import customers
 from makegood.stats.customers import LISTED, SORTS
 
@@ -30,6 +32,7 @@ PAGE = monitoring.Page(
 
 
 @blueprint.get("/monitoring/customers")
+@access.throttled(throttles.STATS)
 def monitoring_customers() -> str:
     """The page."""
     return _show("admin/monitoring.html")

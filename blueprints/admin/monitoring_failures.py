@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from flask import url_for
 
-from blueprints import formats
+from blueprints import access, formats
 from blueprints.access import poll
 from blueprints.admin import blueprint, exports, monitoring
 from blueprints.admin.charts import COLOURS, OTHER, Chart, Series, most
 from blueprints.admin.filters import Filters
+from makegood import throttles
 from makegood.generation_log import BY_END
 from makegood.providers.protocol import ErrorClass
 from makegood.stats import failures
@@ -28,6 +29,7 @@ FAILED = exports.column("failed")
 
 
 @blueprint.get("/monitoring/failures")
+@access.throttled(throttles.STATS)
 def monitoring_failures() -> str:
     """The page."""
     return _show("admin/monitoring.html")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from flask import url_for
 
+from blueprints import access
 from blueprints.access import poll
 from blueprints.admin import blueprint, exports, monitoring
 from blueprints.admin.charts import Chart, Series
 from blueprints.admin.filters import Filters
+from makegood import throttles
 from makegood.generation_log import BY_END
 from makegood.stats import latency
 from makegood.stats.latency import LatencyFilters, LatencyReport
@@ -30,6 +32,7 @@ MEASURES = (
 
 
 @blueprint.get("/monitoring/latency")
+@access.throttled(throttles.STATS)
 def monitoring_latency() -> str:
     """The page."""
     return _show("admin/monitoring.html")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from flask import url_for
 
-from blueprints import formats
+from blueprints import access, formats
 from blueprints.access import poll
 from blueprints.admin import blueprint, exports, monitoring
 from blueprints.admin.charts import Chart, Series
 from blueprints.admin.filters import Filters
 from blueprints.admin.refunds import AUTOMATIC, MANUAL, ORIGINS
+from makegood import throttles
 from makegood.stats import refunds
 from makegood.stats.refunds import RefundFilters, RefundReport
 
@@ -34,6 +35,7 @@ MEASURES = (
 
 
 @blueprint.get("/monitoring/refunds")
+@access.throttled(throttles.STATS)
 def monitoring_refunds() -> str:
     """The page."""
     return _show("admin/monitoring.html")

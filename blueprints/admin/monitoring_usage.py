@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from flask import url_for
 
+from blueprints import access
 from blueprints.access import poll
 from blueprints.admin import blueprint, exports, monitoring
 from blueprints.admin.charts import Chart, Series
 from blueprints.admin.filters import Filters
+from makegood import throttles
 from makegood.generation_log import BY_END
 from makegood.stats import usage
 from makegood.stats.usage import UsageFilters, UsageReport
@@ -36,6 +38,7 @@ MEASURES = (
 
 
 @blueprint.get("/monitoring/usage")
+@access.throttled(throttles.STATS)
 def monitoring_usage() -> str:
     """The page."""
     return _show("admin/monitoring.html")

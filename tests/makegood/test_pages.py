@@ -77,6 +77,8 @@ def test_the_log_holds_failures_only_and_obeys_its_filters(session: Session, fai
     assert found(provider="nanobanana") == set()
     assert found(error_class="timeout") == set()
     assert found(error_class="generation_failed", provider="wavespeed") == {*failed, mine}
+    assert found(model="another") == set()
+    assert found(model="bytedance/seedream-v4", customer_id=other) == {mine}
     start = NOON + timedelta(minutes=1)
     assert found(start=start, end=NOON + timedelta(minutes=3)) == {*failed[2:6], mine}
 
@@ -109,6 +111,8 @@ def test_the_refund_history_names_why_by_whom_and_of_how_much(session: Session) 
         return [row.generation_id for row in page.rows]
 
     assert found(reason="goodwill") == [kept]
+    assert found(origin="automatic", model="bytedance/seedream-v4") == [failed]
+    assert found(model="another") == []
     assert found(provider="wavespeed") == [kept, failed]
     assert found(provider="nanobanana") == []
     assert found(customer_id="nobody") == []

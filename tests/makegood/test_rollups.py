@@ -23,6 +23,7 @@ from embedded.account import server_account
 from embedded.binaries import installed
 from makegood import calendars, generations, grants, rollups, stats
 from makegood.errors import Conflict
+from makegood.rollup_tables import FOLDS
 from makegood.terms import Terms
 from tests.makegood.stats.histories import CHANGES, stage
 from tests.makegood.stats.recount import assert_equal_to_rows
@@ -265,6 +266,55 @@ def test_database_and_python_agree_on_every_day(engine: Engine, name: str) -> No
         found = list(session.scalars(query, {"zone": name, "at": instants}))
     assert found == [either for day in days for either in (day - timedelta(days=1), day)]
     assert found == [calendars.local_day(at, zone) for at in instants]
+
+
+BEFORE_REASONS = (
+    "SET LOCAL session_replication_role = replica",
+    "UPDATE events SET reason = '', origin = ''",
+    *(f"DELETE FROM {table}" for table in FOLDS if table not in ("rollup_buckets", "rollup_days")),
+)
+PLAYED = [
+    ("charge", 0, 0, "wavespeed", 3),
+    ("charge", 0, 1, "external", 5),
+    ("charge", 1, 0, "nanobanana", 4),
+    ("refund", 0, 0, 2),
+    ("refund", 0, 0, 1),
+    ("settle", 0, 1, False, None),
+    ("settle", 1, 0, True, 7_000),
+    ("cost", 0, 0, 9_000),
+    ("cancel", 0, 0),
+    ("wait", timedelta(hours=30)),
+    ("charge", 2, 0, "wavespeed", 2),
+    ("settle", 2, 0, False, 4_000),
+]
+
+
+def test_the_migration_fills_reasons_and_rollups_as_if_they_had_always_been(database: str, root: Path) -> None:
+    with stage(database, "Europe/Berlin", "2026-03-27") as played:
+        played.play(PLAYED)
+        played.finish()
+        played.fold()
+        played.charge(1, 1, "wavespeed", 2)
+        played.settle(1, 0, False, None)
+        played.finish()  # and a tail
+        with Session(played.engine) as session:
+            tables = ("events", *FOLDS)
+            expected = {table: _rows(session, table) for table in tables}
+            assert len(expected["rollup_reason_days"]) >= 3
+            for statement in (*BEFORE_REASONS, *_filling((root / "migrations/sql/0006_rollups.sql").read_text())):
+                session.execute(text(statement))
+            assert {table: _rows(session, table) for table in tables} == expected
+
+
+def _rows(session: Session, table: str) -> list[str]:
+    return sorted(session.scalars(text(f"SELECT {table}::text FROM {table}")))
+
+
+def _filling(script: str) -> list[str]:
+    """The statements of a migration that change rows, without the functions that follow them."""
+    lines = [line for line in script.split("-- Returns credits")[0].splitlines() if not line.startswith("--")]
+    statements = [statement.strip() for statement in "\n".join(lines).split(";")]
+    return [statement for statement in statements if statement.startswith(("UPDATE", "INSERT"))]
 
 
 @contextmanager

@@ -109,15 +109,13 @@ def test_files_say_what_is_unknown_by_nothing(operator: FlaskClient, busy: None)
 
 @pytest.mark.usefixtures("busy")
 @pytest.mark.parametrize("page", PAGES)
-@pytest.mark.parametrize(
-    "query", ["", "?range=90d", "?range=today&zone=Asia/Kolkata", "?from=2026-01-01&to=2026-12-31"]
-)
-def test_every_link_of_a_page_leads_somewhere(operator: FlaskClient, page: str, query: str) -> None:
-    text = operator.get(f"/admin/monitoring/{page}{query}").text
+def test_every_kind_of_link_leads_somewhere_in_another_time_zone(operator: FlaskClient, page: str) -> None:
+    text = operator.get(f"/admin/monitoring/{page}?range=90d&zone=Asia/Kolkata").text
     main = text[text.index("<main") : text.index("</main")]
     links = {html.unescape(link) for link in re.findall(r'href="(/admin/[^"#]+)"', main)}
-    assert len(links) > 5
-    assert {link: status for link in links if (status := operator.get(link).status_code) != 200} == {}
+    kinds = {re.sub(r"=[^&]+", "", link): link for link in links}
+    assert len(kinds) > 5
+    assert {link: status for link in kinds.values() if (status := operator.get(link).status_code) != 200} == {}
 
 
 def listed(page: str) -> int:
