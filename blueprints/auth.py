@@ -25,7 +25,7 @@ from flask_wtf.csrf import CSRFError
 from blueprints import access
 from blueprints.way_back import HOME, inner_path
 from extensions import db
-from makegood import invitations, logins, throttles
+from makegood import invitations, logins, second_factor, throttles
 from makegood.errors import Invalid, NotFound, Throttled
 
 blueprint = Blueprint("auth", __name__)
@@ -93,16 +93,18 @@ def send_code() -> Response:
         db.session.rollback()
         return _throttled(throttled, _code_form(error=throttled.message, status=throttled.status))
     db.session.commit()
-    token = logins.log_in_with_code(
-        db.session,
-        current_app.extensions["vault"],
-        _challenge(),
-        request.form.get("code", ""),
-        browser=_browser(),
-        now=now,
-    )
+    typed, vault = request.form.get("code", ""), current_app.extensions["vault"]
+    token = logins.log_in_with_code(db.session, vault, _challenge(), typed, browser=_browser(), now=now)
+    left = second_factor.codes_left(db.session, operator_id)
     db.session.commit()
-    return _code_form(error=WRONG_CODE, status=401) if token is None else _enter(token)
+    if token is None:
+        return _code_form(error=WRONG_CODE, status=401)
+    response = _enter(token)
+    if not second_factor.is_code(typed):
+        flash(
+            f"You used a recovery code; {left} of them are left. New ones are made on your account's page.", "info"
+        )
+    return response
 
 
 @blueprint.get("/invitations/<token>")

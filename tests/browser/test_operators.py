@@ -137,5 +137,6 @@ def test_a_second_factor_is_set_up_and_used_without_javascript(visitor: Visitor,
     page.get_by_text("Lost your phone?").click()
     page.get_by_label("Recovery code").fill(codes[7])
     page.get_by_role("button", name="Log in with a recovery code").click()
+    expect(page.get_by_text("You used a recovery code; 9 of them are left.")).to_be_visible()
     page.goto(site.url + "/admin/account")
     expect(page.get_by_text("9 recovery codes left")).to_be_visible()
