@@ -8,7 +8,7 @@ import platform
 import time
 
 import embedded
-from benchmarks import charges, database, polls, web, writers
+from benchmarks import charges, database, pages, polls, web, writers
 
 SIZES = (10_000, 1_000_000)
 
@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="what to measure; everything if nothing")
     parser.add_argument("--rounds", type=int, default=3, help="medians of so many rounds (default 3)")
     parser.add_argument("--seconds", type=float, default=5.0, help="length of a round (default 5)")
-    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="generations for the polls")
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="generations for polls and pages")
     arguments = parser.parse_args()
     begun = time.monotonic()
     with database.server() as server:
@@ -70,6 +70,15 @@ def show_polls(server: embedded.EmbeddedServer, arguments: argparse.Namespace) -
         print(f"; with an index on each time: {measured.raw_indexed:,.1f}")
 
 
+def show_pages(server: embedded.EmbeddedServer, arguments: argparse.Namespace) -> None:
+    """Every page."""
+    size = max(arguments.sizes)
+    print(f"Milliseconds of server time for each page of the console at {size:,} generations of {pages.DAYS} days")
+    for page in pages.measure(server, size, rounds=arguments.rounds):
+        print(f"  {page.path}: {page.milliseconds:.0f}", end="")
+        _verdict(page.milliseconds, 100.0, "")
+
+
 def show_writers(server: embedded.EmbeddedServer, arguments: argparse.Namespace) -> None:
     """What the figures cost."""
     print(f"Cycles of charge and settle per second in SQL, {writers.CLIENTS} clients")
@@ -91,7 +100,13 @@ def _verdict(value: float, target: float, words: str, *, at_least: bool = False)
     print(f"{text} ({bound} {shown}: {'reached' if reached else 'MISSED'})")
 
 
-PARTS = {"charges": show_charges, "web": show_web, "polls": show_polls, "writers": show_writers}
+PARTS = {
+    "charges": show_charges,
+    "web": show_web,
+    "polls": show_polls,
+    "pages": show_pages,
+    "writers": show_writers,
+}
 
 if __name__ == "__main__":
     main()

@@ -20,7 +20,7 @@ TERMS = Terms()
 DAYS = 400
 TAIL = 1_000
 
-# Eight providers of three models each, three tiers, 5 % failures, all refunded, over 400 days.
+# Eight providers of three models each, three tiers, 5 % failures of four classes, all refunded; 10 to 90 seconds.
 FILL = """
     SET session_replication_role = replica;
     INSERT INTO customers (id, tier)
@@ -30,7 +30,9 @@ FILL = """
         SELECT uuidv7(at - now()) AS id, n, at, 'customer-' || customer AS customer_id,
                (ARRAY['free', 'plus', 'pro'])[1 + customer %% 3] AS tier,
                'provider-' || n %% 8 AS provider, 'model-' || n %% 24 AS model,
-               CASE WHEN n %% 20 = 0 THEN 'failed' ELSE 'succeeded' END AS status
+               CASE WHEN n %% 20 = 0 THEN 'failed' ELSE 'succeeded' END AS status,
+               (ARRAY['generation_failed', 'timeout', 'internal_error', 'storage_error'])[1 + n / 20 %% 4] AS error,
+               10000 + n * 7919::bigint %% 80000 AS latency
           FROM (SELECT n, 1 + n * 7919::bigint %% %(customers)s AS customer,
                        now() - interval '2 minutes'
                            - interval '1 day' * %(days)s * (%(count)s - n) / %(count)s AS at
@@ -40,12 +42,12 @@ FILL = """
                              error_class, latency_ms, actor, charged_at, submitted_at, ended_at)
         SELECT id, customer_id, tier, provider, model, 'image', '{"prompt": "a lighthouse at dawn"}', status, 2,
                CASE status WHEN 'failed' THEN 2 ELSE 0 END, uuid_send(id), 'image', 1, 27000, 'price_book',
-               CASE status WHEN 'failed' THEN 'generation_failed' END,
-               CASE status WHEN 'succeeded' THEN 30000 END, 'benchmark', at, at, at + interval '30 seconds'
+               CASE status WHEN 'failed' THEN error END,
+               CASE status WHEN 'succeeded' THEN latency END, 'benchmark', at, at, at + interval '30 seconds'
           FROM made;
     INSERT INTO refunds (id, generation_id, customer_id, transaction_id, credits, origin, reason, actor,
                          loss_micros, issued_at)
-        SELECT uuidv7(), id, customer_id, uuidv7(), 2, 'automatic', 'generation_failed', 'system', 27000,
+        SELECT uuidv7(), id, customer_id, uuidv7(), 2, 'automatic', error, 'system', 27000,
                at + interval '30 seconds' FROM made WHERE status = 'failed';
     INSERT INTO balances (customer_id, balance, last_charged_day)
         SELECT customers.id, 1000000 - coalesce(sum(2) FILTER (WHERE status = 'succeeded'), 0),
@@ -60,13 +62,16 @@ FILL = """
                (row_number() OVER (PARTITION BY customer_id, date_trunc('month', at AT TIME ZONE 'UTC')
                                    ORDER BY n) = 1)::int, 2, 27000, -2
           FROM made ORDER BY n;
-    INSERT INTO events (at, type, customer_id, generation_id, tier, provider, model, kind, succeeded, failed,
-                        refunds, credits_refunded, loss_micros, latency_ms, credits)
+    INSERT INTO events (at, type, customer_id, generation_id, tier, provider, model, kind, reason, succeeded,
+                        failed, latency_ms)
         SELECT at + interval '30 seconds', status, customer_id, id, tier, provider, model, 'image',
-               (status = 'succeeded')::int, (status = 'failed')::int, (status = 'failed')::int,
-               CASE status WHEN 'failed' THEN 2 ELSE 0 END, CASE status WHEN 'failed' THEN 27000 ELSE 0 END,
-               CASE status WHEN 'failed' THEN 0 ELSE 30000 END, CASE status WHEN 'failed' THEN 2 ELSE 0 END
+               CASE status WHEN 'failed' THEN error ELSE '' END, (status = 'succeeded')::int,
+               (status = 'failed')::int, CASE status WHEN 'failed' THEN 0 ELSE latency END
           FROM made ORDER BY n;
+    INSERT INTO events (at, type, customer_id, generation_id, tier, provider, model, kind, reason, origin, refunds,
+                        credits_refunded, loss_micros, credits)
+        SELECT at + interval '30 seconds', 'refund', customer_id, id, tier, provider, model, 'image', error,
+               'automatic', 1, 2, 27000, 2 FROM made WHERE status = 'failed' ORDER BY n;
     DROP TABLE made;
     SET session_replication_role = origin;
 """
@@ -139,10 +144,11 @@ def measure(server: embedded.EmbeddedServer, size: int, *, rounds: int) -> Resul
     return Result(folded, tail, raw, raw_indexed)
 
 
-def fill(url: str, size: int) -> None:
-    """That many generations over 400 days."""
+def fill(url: str, size: int, *, days: int = DAYS, customers: int | None = None) -> None:
+    """That many generations over so many days."""
+    values = {"count": size, "customers": customers or max(500, size // 20), "days": days}
     with database.connect(url) as connection, ClientCursor(connection) as cursor:
-        cursor.execute(FILL, {"count": size, "customers": max(500, size // 20), "days": DAYS})
+        cursor.execute(FILL, values)
         connection.execute("VACUUM ANALYZE")
 
 

@@ -1,0 +1,106 @@
+"""Milliseconds of server time for every page of the console, asked for as a browser does, without a network."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import median
+
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import text
+
+import embedded
+from app import create_app
+from benchmarks import database, polls
+from blueprints.admin.navigation import GROUPS
+from extensions import db
+from makegood import operators
+
+DAYS, CUSTOMERS = 90, 20_000
+EMAIL, PASSWORD = "bench@example.com", "only for benchmarks"
+RANGE = "range=90d"
+OF_FIGURES = ("admin.dashboard", "admin.monitoring_")
+# The charges in the ledger, which a customer's page lists.
+LEDGER = """
+    SET session_replication_role = replica;
+    INSERT INTO credit_transactions (id, customer_id, entry, kind, amount, balance_after, generation_id, actor,
+                                     reason, occurred_at)
+        SELECT uuidv7(), customer_id, row_number() OVER (PARTITION BY customer_id ORDER BY id), 'charge',
+               -credits_charged, 1000000, id, actor, model, charged_at FROM generations;
+    SET session_replication_role = origin;
+"""
+ONE = text("SELECT id, customer_id FROM generations WHERE status = 'failed' ORDER BY charged_at DESC LIMIT 1")
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page and its median in milliseconds."""
+
+    path: str
+    milliseconds: float
+
+
+def measure(server: embedded.EmbeddedServer, size: int, *, rounds: int) -> list[Page]:
+    """Every page that the navigation leads to, one generation and one customer. Figures are of 90 days."""
+    name = f"pages_{size}"
+    url = database.make(server, name)
+    polls.fill(url, size, days=DAYS, customers=CUSTOMERS)
+    with database.connect(url) as connection:
+        connection.execute(LEDGER)
+    polls.fold(url)
+    with database.connect(url) as connection:
+        connection.execute("VACUUM ANALYZE")
+    with _console(url) as (app, browser):
+        pages = [Page(path, _time(browser, path, rounds)) for path in _paths(app)]
+    server.drop_database(name)
+    return pages
+
+
+@contextmanager
+def _console(url: str) -> Iterator[tuple[Flask, FlaskClient]]:
+    """The console with an admin who has logged in."""
+    app = create_app({**database.ENVIRONMENT, "ENVIRONMENT": "test", "DATABASE_URL": url})
+    browser = app.test_client()
+    with app.app_context():
+        operators.create(db.session(), EMAIL, "admin", PASSWORD, actor="benchmark")
+        db.session.commit()
+    token = re.search(r'name="csrf_token" value="([^"]+)"', browser.get("/login").text)
+    assert token is not None
+    browser.post("/login", data={"csrf_token": token[1], "email": EMAIL, "password": PASSWORD})
+    yield app, browser
+    with app.app_context():
+        db.engine.dispose()
+
+
+def _paths(app: Flask) -> list[str]:
+    """The addresses of the pages."""
+    endpoints = [
+        entry.endpoint for _, entries in GROUPS for entry in entries if entry.endpoint in app.view_functions
+    ]
+    with app.test_request_context(), app.app_context():
+        generation_id, customer_id = db.session.execute(ONE).one()
+        paths = [
+            app.url_for(endpoint) + (f"?{RANGE}" if endpoint.startswith(OF_FIGURES) else "")
+            for endpoint in endpoints
+        ]
+        return [
+            *(path.removeprefix("http://localhost") for path in paths),
+            f"/admin/generations/{generation_id}",
+            f"/admin/customers/{customer_id}",
+            f"/admin/search?q={generation_id}",
+        ]
+
+
+def _time(browser: FlaskClient, path: str, rounds: int) -> float:
+    """The median of so many requests, after one that warms everything up."""
+    taken = []
+    for _ in range(rounds + 1):
+        begun = time.perf_counter()
+        answer = browser.get(path)
+        taken.append((time.perf_counter() - begun) * 1000)
+        assert answer.status_code in (200, 303), (path, answer.status)
+    return median(taken[1:])
