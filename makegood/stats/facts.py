@@ -18,8 +18,18 @@ from makegood.stats.pieces import Interval, Pieces, next_bucket
 from makegood.stats.sums import edge_values, edges
 
 _COLUMNS = ", ".join(MEASURE_NAMES)
+_SIGNED = ", ".join(f"sign * {name}" for name in MEASURE_NAMES)
 _SUMS = ", ".join(f"coalesce(sum({name}), 0)::bigint AS {name}" for name in MEASURE_NAMES)
 
+_MOVED = f"""
+        SELECT CASE WHEN sign > 0 THEN "to" ELSE of END, provider, tier, {_SIGNED}, NULL
+          FROM (SELECT of, "to", provider, tier, {_SUMS}
+                  FROM unnest(CAST(:moved_since AS timestamptz[]), CAST(:moved_until AS timestamptz[]),
+                              CAST(:moved_of AS int[]), CAST(:moved_to AS int[])) AS moved (since, until, of, "to")
+                  JOIN rollup_buckets ON bucket >= since AND bucket < until WHERE :valid
+                 GROUP BY of, "to", provider, tier) AS sums CROSS JOIN (VALUES (1), (-1)) AS signs (sign)
+"""  # noqa: S608 (made of our own column names)
+ALMOST_A_DAY = timedelta(hours=20)
 RECENT = text(
     """
     SELECT coalesce(sum(generations), 0)::bigint AS generations, coalesce(sum(failed), 0)::bigint AS failed,
@@ -84,7 +94,8 @@ class Recent:
 def by_step(session: Session, state: State, steps: Sequence[Interval], timezone: ZoneInfo) -> list[Fact]:
     """Usage by step, provider and tier, for half-open steps that follow on each other without a gap, in whatever
     time zone they were cut; `timezone` is the reporting one."""
-    parts = pieces.cut(steps, timezone)
+    daily = all(end - start >= ALMOST_A_DAY for start, end in steps[:-1])
+    parts = (pieces.cut_by_days if daily else pieces.cut)(steps, timezone)
     values = {"valid": state.valid, "watermark": state.watermark, **parts.parameters(), **edge_values(parts.edges)}
     return [
         Fact(step, provider, tier, Usage(*figures), last_charged_at)
@@ -124,8 +135,8 @@ def tier_totals(session: Session, state: State) -> list[Row[tuple[str, int, int,
 
 
 def _statement(parts: Pieces) -> str:
-    """The sums by step, provider and tier. Only tables that hold a part of the range are in it: the planner cannot
-    know that an array is empty."""
+    """The sums by step, provider and tier. Only tables that hold a part of the range are in it, each interval by
+    itself: of a join with arrays the planner knows neither that one is empty nor how little two intervals are."""
     of_events = f"""
         SELECT width_bucket(at, CAST(:starts AS timestamptz[])) AS step, provider, tier, {_COLUMNS},
                CASE WHEN generations > 0 THEN at END AS last_charged_at"""
@@ -135,14 +146,15 @@ def _statement(parts: Pieces) -> str:
         (parts.whole_days, "day", "days", "date"),
         (parts.whole_buckets, "bucket", "starts", "timestamptz"),
     ):
-        if held:
-            rows.append(
-                f"""
+        rows += [
+            f"""
         SELECT width_bucket({period}, CAST(:{starts} AS {kind}[])), provider, tier, {_COLUMNS}, last_charged_at
-          FROM unnest(CAST(:{period}s_since AS {kind}[]), CAST(:{period}s_until AS {kind}[]))
-               AS pieces (since, until)
-          JOIN rollup_{period}s ON {period} >= since AND {period} < until WHERE :valid"""  # noqa: S608
-            )
+          FROM rollup_{period}s WHERE :valid AND {period} >= (CAST(:{period}s_since AS {kind}[]))[{number + 1}]
+           AND {period} < (CAST(:{period}s_until AS {kind}[]))[{number + 1}]"""  # noqa: S608
+            for number in range(len(held))
+        ]
+    if parts.moved:
+        rows.append(_MOVED)
     return f"""
         SELECT step - 1 AS step, provider, tier, {_SUMS}, max(last_charged_at) AS last_charged_at
           FROM ({" UNION ALL ".join(rows)}) AS facts GROUP BY step, provider, tier"""  # noqa: S608

@@ -4,7 +4,7 @@ around them, and the events of the minutes that are left. So any range in any ti
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -20,6 +20,17 @@ Point = TypeVar("Point", date, datetime)
 
 
 @dataclass(frozen=True)
+class Moved:
+    """Whole buckets between a step's boundary and a midnight near it: the days count them in step `of`, but they
+    belong to step `to`. Steps are counted from 1, as `width_bucket` does."""
+
+    since: datetime
+    until: datetime
+    of: int
+    to: int
+
+
+@dataclass(frozen=True)
 class Pieces:
     """Half-open intervals that do not overlap and make up the steps together. `starts` are the beginnings of the
     steps as instants, `days` as the first whole day of each: `width_bucket` finds a row's step with them."""
@@ -31,6 +42,7 @@ class Pieces:
     whole_days: list[tuple[date, date]]
     whole_buckets: list[Interval]
     edges: list[Interval]
+    moved: Sequence[Moved] = ()
 
     def parameters(self) -> dict[str, Any]:
         """As parameters of a statement, one array for each side of the intervals; edges are bound one by one."""
@@ -43,6 +55,10 @@ class Pieces:
             "days_until": [until for _, until in self.whole_days],
             "buckets_since": [since for since, _ in self.whole_buckets],
             "buckets_until": [until for _, until in self.whole_buckets],
+            "moved_since": [moved.since for moved in self.moved],
+            "moved_until": [moved.until for moved in self.moved],
+            "moved_of": [moved.of for moved in self.moved],
+            "moved_to": [moved.to for moved in self.moved],
         }
 
 
@@ -65,6 +81,33 @@ def cut(steps: Sequence[Interval], timezone: ZoneInfo) -> Pieces:
             _cut_buckets(since, until, buckets, edges)
         firsts.append(first)
     return Pieces(steps[0][0], steps[-1][1], [start for start, _ in steps], firsts, days, buckets, edges)
+
+
+def cut_by_days(steps: Sequence[Interval], timezone: ZoneInfo) -> Pieces:
+    """The pieces of steps that are days or longer, in another zone than the rollups' days: whole days even so, each
+    counted in the step that it is nearest to, and the buckets that this puts into the wrong one. So the hours
+    between the zones' midnights are read instead of every hour."""
+    found = cut([(steps[0][0], steps[-1][1])], timezone)
+    bounds = [start for start, _ in steps[1:]]
+    if not found.whole_days or any(at != next_bucket(at) for at in bounds):
+        return cut(steps, timezone)
+    first, last = found.whole_days[0]
+    days, moved = [first], []
+    for n, bound in enumerate(bounds, start=1):
+        days.append(min(max(_nearest(bound, timezone), days[-1]), last))
+        midnight = start_of(days[-1], timezone)
+        if midnight < bound:
+            moved.append(Moved(midnight, bound, of=n + 1, to=n))
+        elif bound < midnight:
+            moved.append(Moved(bound, midnight, of=n, to=n + 1))
+    return replace(found, starts=[start for start, _ in steps], days=days, moved=moved)
+
+
+def _nearest(at: datetime, timezone: ZoneInfo) -> date:
+    """The day that begins nearest to an instant."""
+    day = local_day(at, timezone)
+    before, after = start_of(day, timezone), start_of(day + DAY, timezone)
+    return day if at - before <= after - at else day + DAY
 
 
 def of_range(asked: Range, timezone: ZoneInfo, *, steps: bool) -> Pieces:
