@@ -31,7 +31,8 @@ FILL = """
                (ARRAY['free', 'plus', 'pro'])[1 + customer %% 3] AS tier,
                'provider-' || n %% 8 AS provider, 'model-' || n %% 24 AS model,
                CASE WHEN n %% 20 = 0 THEN 'failed' ELSE 'succeeded' END AS status,
-               (ARRAY['generation_failed', 'timeout', 'internal_error', 'storage_error'])[1 + n / 20 %% 4] AS error,
+               (ARRAY['generation_failed', 'timeout', 'internal_error', 'storage_error'])[1 + n / 20 %% 4]
+                   AS error,
                10000 + n * 7919::bigint %% 80000 AS latency
           FROM (SELECT n, 1 + n * 7919::bigint %% %(customers)s AS customer,
                        now() - interval '2 minutes'
