@@ -70,6 +70,18 @@ class Generation(Base):
         Index("ix_generations_ended", "ended_at", "id", postgresql_where=text("ended_at IS NOT NULL")),
         Index("ix_generations_provider", "provider", "charged_at"),
         Index("ix_generations_model", "model", "charged_at"),
+        Index(
+            "ix_generations_not_made_good",
+            "charged_at",
+            "id",
+            postgresql_where=text("status = 'failed' AND credits_refunded = 0"),
+        ),
+        Index(
+            "ix_generations_partly_refunded",
+            "charged_at",
+            "id",
+            postgresql_where=text("credits_refunded > 0 AND credits_refunded < credits_charged"),
+        ),
         Index("ix_generations_unknown_cost", "charged_at", postgresql_where=text("cost_micros IS NULL")),
         Index("ix_generations_unknown_error", "ended_at", postgresql_where=text("error_class = 'unknown_error'")),
         Index("ix_generations_cancelled", "ended_at", postgresql_where=text("status = 'cancelled'")),

@@ -29,6 +29,18 @@ def upgrade() -> None:
         postgresql_where=sa.text("ended_at IS NOT NULL"),
     )
     op.create_index("ix_generations_model", "generations", ["model", "charged_at"])
+    op.create_index(
+        "ix_generations_not_made_good",
+        "generations",
+        ["charged_at", "id"],
+        postgresql_where=sa.text("status = 'failed' AND credits_refunded = 0"),
+    )
+    op.create_index(
+        "ix_generations_partly_refunded",
+        "generations",
+        ["charged_at", "id"],
+        postgresql_where=sa.text("credits_refunded > 0 AND credits_refunded < credits_charged"),
+    )
     op.create_index("ix_refunds_customer", "refunds", ["customer_id", "issued_at", "id"])
     op.create_index("ix_customers_newest", "customers", ["created_at", "id"])
     # Beginnings of an id or an e-mail address are found whatever the database's collation.
