@@ -16,7 +16,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -132,6 +132,13 @@ CUSTOMERS = st.sampled_from([ADA, BOB])
 PAUSES = st.sampled_from([timedelta(minutes=m) for m in (0, 0, 1, 30, 720, 4 * 1440, 33 * 1440)])
 PICKS = st.integers(0, 5)
 COSTS = st.none() | st.sampled_from([0, 9_000, 27_000])
+ENDINGS = st.sampled_from(
+    [
+        Report(Outcome.SUCCEEDED),
+        Report(Outcome.SUCCEEDED, cost_micros=9_000),
+        Report(Outcome.FAILED, error_class=ErrorClass.TIMEOUT),
+    ]
+)
 REPORTS = st.builds(
     lambda outcome, error, cost: Report(
         outcome, error_class=error if outcome is Outcome.FAILED else None, cost_micros=cost
@@ -182,10 +189,6 @@ class Machine(RuleBasedStateMachine):
             session.flush()
             session.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
             session.commit()
-
-    def customer(self, one: Made) -> str:
-        """Whose generation it is."""
-        return str(dict(one.request)["customer_id"])
 
     def spendable(self, customer_id: str) -> int:
         """What the customer can spend now."""
@@ -400,23 +403,21 @@ class Machine(RuleBasedStateMachine):
             # A stale page refunds nothing: it can only meet the first refund of its form again.
             assert stale or generations.get(session, one.id).credits_refunded == done
 
-    @rule(pick=PICKS, which=PICKS, key=st.sampled_from(["reverse-1", "reverse-2"]), pause=PAUSES)
-    def reverse(self, pick: int, which: int, key: str, pause: timedelta) -> None:
+    @rule(which=PICKS, by_policy=st.integers(0, 5), key=st.sampled_from(["reverse-1", "reverse-2"]), pause=PAUSES)
+    def reverse(self, which: int, by_policy: int, key: str, pause: timedelta) -> None:
         """An operator takes a refund back, perhaps twice: it succeeds only while its credits are there."""
-        one = self.picked(pick)
         self.now += pause
-        found = self.reader.scalars(
-            select(Refund.id).where(Refund.generation_id == one.id).order_by(Refund.id.desc())
-        ).all()
+        query = select(Refund.id).where((Refund.origin == "automatic") == (by_policy == 0))
+        found = self.reader.scalars(query.order_by(Refund.id.desc())).all()
         if not found:
             return
         refund_id = found[which % len(found)]
-        can_spend = self.spendable(self.customer(one))
         with suppress(Conflict), self.unit() as session:
             refund = session.get_one(Refund, refund_id)
+            can_spend = self.spendable(refund.customer_id)
             repeated = reversals.of(session, refund_id) is not None
             prospect = reversals.look(session, refund_id, at=self.now)
-            done = generations.get(session, one.id).credits_refunded
+            done = generations.get(session, refund.generation_id).credits_refunded
             try:
                 reversals.reverse(session, refund_id, note="x", actor="ops", idempotency_key=key, at=self.now)
             except Conflict:
@@ -425,29 +426,41 @@ class Machine(RuleBasedStateMachine):
             session.expire_all()
             taken = 0 if repeated else refund.credits
             assert repeated or prospect.problem is None
-            assert generations.get(session, one.id).credits_refunded == done - taken
+            assert generations.get(session, refund.generation_id).credits_refunded == done - taken
             assert ledger.balance(session, refund.customer_id) == can_spend - taken or repeated
 
     @rule(
+        pick=PICKS,
         status=st.sampled_from([None, "succeeded", "failed", "cancelled"]),
-        provider=st.sampled_from(["wavespeed", "nanobanana", "external"]),
         stale=st.integers(0, 9),
         key=st.sampled_from(["bulk-1", "bulk-2", "bulk-3"]),
+        steps=st.integers(0, 3),
     )
-    def confirm_a_bulk_refund(self, status: str | None, provider: str, stale: int, key: str) -> None:
+    def confirm_a_bulk_refund(self, pick: int, status: str | None, stale: int, key: str, steps: int) -> None:
         """An operator refunds an incident, perhaps from a page that is no longer true, perhaps twice."""
-        scope = bulk_refunds.Scope(provider, START, self.now + timedelta(minutes=1), status=status)
+        one = self.picked(pick)
+        with self.unit() as session:  # most incidents are results that nobody can use
+            if one.provider == "external":
+                external.report(session, one.id, Report(Outcome.SUCCEEDED), self.terms, at=self.now)
+            else:
+                generations.settle(session, one.id, Report(Outcome.SUCCEEDED), self.terms, at=self.now)
+        scope = bulk_refunds.Scope(one.provider, START, self.now + timedelta(minutes=1), status=status)
         with suppress(MakegoodError), self.unit() as session:
             found = bulk_refunds.preview(session, scope)
             bulk_refunds.start(
                 session, scope, fingerprint=found.fingerprint if stale else "", count=found.generations,
                 reason="outage", note="x", actor="ops", idempotency_key=key,
             )  # fmt: skip
+        self.work_on_bulk_refunds(steps)
 
     @rule(steps=st.integers(1, 4), pause=PAUSES)
-    def work_on_bulk_refunds(self, steps: int, pause: timedelta) -> None:
-        """The worker comes to some of their generations."""
+    def go_on_with_bulk_refunds(self, steps: int, pause: timedelta) -> None:
+        """The worker comes to some more of their generations."""
         self.now += pause
+        self.work_on_bulk_refunds(steps)
+
+    def work_on_bulk_refunds(self, steps: int) -> None:
+        """So many rounds of the worker."""
         for _ in range(steps):
             with self.unit() as session:
                 bulk_refunds.work(session, self.terms, at=self.now)
@@ -497,4 +510,49 @@ def test_after_every_step_of_any_history_the_books_add_up(database: str) -> None
     )
     with engine.connect() as connection:
         run_state_machine_as_test(lambda: Machine(connection), settings=profile)  # type: ignore[no-untyped-call]
+    engine.dispose()
+
+
+def steps_of_refunds() -> st.SearchStrategy[list[tuple[Any, ...]]]:
+    """Names and arguments of the machine's rules that refunds, bulk refunds and reversals meet."""
+    form, soon = st.sampled_from(["f1", "f2"]), st.sampled_from([timedelta(), timedelta(hours=1)])
+    return st.lists(
+        st.one_of(
+            st.tuples(st.just("charge"), CUSTOMERS, st.integers(1, 9), soon),
+            st.tuples(st.just("report"), PICKS, ENDINGS, soon),
+            st.tuples(st.just("cancel"), PICKS),
+            st.tuples(st.just("change_policy"), st.sampled_from([33, 100]), st.just(50)),
+            st.tuples(st.just("refund_by_hand"), PICKS, st.integers(1, 9), st.integers(0, 9), st.none(), soon),
+            st.tuples(st.just("refund_by_hand"), PICKS, st.integers(1, 9), st.just(1), st.none(), soon),
+            st.tuples(st.just("reverse"), PICKS, st.integers(0, 5), form, PAUSES),
+            st.tuples(st.just("reverse"), PICKS, st.just(1), form, soon),
+            st.tuples(
+                st.just("confirm_a_bulk_refund"), PICKS, st.none(), st.integers(0, 9), form, st.integers(0, 3)
+            ),
+            st.tuples(st.just("go_on_with_bulk_refunds"), st.integers(1, 4), soon),
+            st.tuples(st.just("stop_or_resume"), PICKS, st.sampled_from([bulk_refunds.stop, bulk_refunds.resume])),
+        ),
+        min_size=10,
+        max_size=25,
+    )
+
+
+def test_refunds_and_reversals_in_any_order_leave_the_books_in_order(database: str) -> None:
+    engine = create_engine(database, connect_args={"options": "-c jit=off"})
+
+    @settings(max_examples=max(HISTORIES // 3, 1), deadline=None, suppress_health_check=list(HealthCheck))
+    @given(credits=st.integers(2, 9), steps=steps_of_refunds())
+    def play(credits: int, steps: list[tuple[Any, ...]]) -> None:
+        machine = Machine(connection)
+        try:
+            machine.begin(zone=ZONES[0], live=30, credits=credits)
+            for name, *arguments in steps:
+                getattr(machine, name)(*arguments)
+                machine.books_add_up()
+                machine.what_ended_is_settled_or_refunded_by_policy()
+        finally:
+            machine.teardown()
+
+    with engine.connect() as connection:
+        play()
     engine.dispose()
