@@ -37,7 +37,9 @@ def upgrade() -> None:
     _create_bulk_refunds()
     _create_items()
     op.add_column("refunds", sa.Column("bulk_refund_id", sa.UUID(), nullable=True))
-    op.create_check_constraint(op.f("ck_refunds_bulk"), "refunds", "(origin = 'bulk') = (bulk_refund_id IS NOT NULL)")
+    op.create_check_constraint(
+        op.f("ck_refunds_bulk"), "refunds", "(origin = 'bulk') = (bulk_refund_id IS NOT NULL)"
+    )
     op.create_foreign_key(
         op.f("fk_refunds_bulk_refund_id_generation_id"),
         "refunds",
