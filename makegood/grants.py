@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import UTC, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import exists, or_, select
+from sqlalchemy import Select, exists, or_, select
 from sqlalchemy.orm import Session
 
 from makegood import idempotency, ledger
@@ -77,13 +78,17 @@ def _check(credits: int, source: str, expires_at: datetime | None, at: datetime)
 
 def open_grants(session: Session, customer_id: str, at: datetime | None = None) -> list[Grant]:
     """Grants with credits left that have not expired, in the order in which they will be spent."""
-    query = (
-        select(Grant)
+    return list(session.scalars(select(Grant).from_statement(select_open(customer_id, at or datetime.now(UTC)))))
+
+
+def select_open(customer_id: str, at: datetime) -> Select[*tuple[Any, ...]]:
+    """Their rows, in that order."""
+    return (
+        select(*Grant.__table__.columns)
         .where(Grant.customer_id == customer_id, Grant.remaining > 0)
-        .where(or_(Grant.expires_at.is_(None), Grant.expires_at > (at or datetime.now(UTC))))
+        .where(or_(Grant.expires_at.is_(None), Grant.expires_at > at))
         .order_by(Grant.source == "purchase", Grant.expires_at.nulls_last(), Grant.id)
     )
-    return list(session.scalars(query))
 
 
 def expire_due(session: Session, *, at: datetime | None = None, limit: int = 500) -> int:

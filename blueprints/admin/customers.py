@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from sqlalchemy import Select, select
 from blueprints import access
 from blueprints.admin import blueprint, exports, filters, newer
 from extensions import db
-from makegood import accounts, adjustments, customer_list, ids, notes
+from makegood import accounts, adjustments, customer_list, grants, ids, notes
 from makegood.customer_list import BALANCE, NEWEST, CustomerFilters, CustomerPage, Place
 from makegood.errors import Invalid
 from makegood.generation_log import choices
@@ -119,6 +120,10 @@ def _ledger() -> Select[*tuple[Any, ...]]:
     return select(*CreditTransaction.__table__.columns).where(of).order_by(CreditTransaction.entry.desc())
 
 
+def _grants() -> Select[*tuple[Any, ...]]:
+    return grants.select_open(request.args.get("customer_id", ""), datetime.now(UTC))
+
+
 def _notes() -> Select[*tuple[Any, ...]]:
     of = CustomerNote.customer_id == request.args.get("customer_id", "")
     return select(*CustomerNote.__table__.columns).where(of).order_by(CustomerNote.id.desc())
@@ -158,6 +163,24 @@ exports.add(
             exports.column("generation_id"),
             exports.column("reason"),
             exports.column("by", "actor"),
+        ),
+    )
+)
+exports.add(
+    exports.Table(
+        "grants",
+        "Open grants of a customer",
+        "admin.customer",
+        _grants,
+        (
+            exports.column("given_at", "created_at"),
+            exports.column("grant_id", "id"),
+            exports.column("customer_id"),
+            exports.column("source"),
+            exports.column("credits"),
+            exports.column("remaining"),
+            exports.column("expires_at"),
+            exports.column("reason"),
         ),
     )
 )

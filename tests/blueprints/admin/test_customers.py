@@ -113,6 +113,15 @@ def test_the_ledger_as_a_file_is_this_customer_s(app: Flask, operator: FlaskClie
 
 
 @pytest.mark.usefixtures("customer")
+def test_open_grants_as_a_file_add_up_to_the_balance(app: Flask, operator: FlaskClient) -> None:
+    assert "/admin/exports/grants?customer_id=" in operator.get(PAGE).text
+    file = operator.get("/admin/exports/grants.csv", query_string={"customer_id": NAME})
+    rows = list(csv.DictReader(io.StringIO(file.text)))
+    assert [(row["source"], row["remaining"]) for row in rows] == [("allowance", "3"), ("purchase", "10")]
+    assert sum(int(row["remaining"]) for row in rows) == balance(app)
+
+
+@pytest.mark.usefixtures("customer")
 def test_ledger_pages_lead_back_and_forth(operator: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accounts, "ENTRIES", 2)
     first = operator.get(PAGE).text
