@@ -14,7 +14,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from blueprints.admin.dialogs import in_place, leave
-from blueprints.way_back import inner_path
+from blueprints.way_back import inner_path, page_at
 from extensions import db
 from makegood import logins, throttles
 from makegood.errors import Throttled
@@ -59,7 +59,9 @@ def check(operator: Proven, address: str, now: datetime, *, kept: bool) -> Respo
             )
             session.commit()
         except Throttled as throttled:
-            again = make_response(form(kept=kept, error=throttled.message), throttled.status)
+            again = make_response(
+                form(kept=kept, error=f"{throttled.message} Nothing was changed."), throttled.status
+            )
             again.headers["Retry-After"] = str(throttled.details["retry_after"])
             return again
     return None if proven else (form(kept=kept, error=WRONG), 422)
@@ -76,6 +78,7 @@ def form(*, kept: bool, error: str | None = None) -> str:
         "admin/_confirm_form.html" if in_place() else "admin/confirm.html",
         action=_here() if kept else url_for("admin.confirm"),
         fields=fields if kept else [("next", inner_path(request.values.get("next")))],
+        back=page_at(request.referrer),
         error=error,
     )
 

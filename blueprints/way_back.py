@@ -18,6 +18,14 @@ def inner_path(path: str | None) -> str:
     return path
 
 
+def page_at(url: str | None) -> str:
+    """The page of the console at this URL, without its query; the first page for anything else."""
+    try:
+        return inner_path(urlsplit(url or "").path)
+    except ValueError:
+        return HOME
+
+
 def login_path(url: str | None) -> str:
     """The log-in page, which leads back to this page of the console afterwards."""
     try:

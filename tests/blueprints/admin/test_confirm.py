@@ -79,8 +79,9 @@ def test_a_page_is_reached_by_way_of_the_question(desk: FlaskClient, done: list[
 
 def test_a_form_keeps_what_was_typed_until_the_password_is_right(desk: FlaskClient, done: list[object]) -> None:
     typed = {"note": 'two\nlines & "quotes"', "id": ["1", "2"]}
-    asked = send(desk, **typed)
+    asked = send(desk, {"Referer": "http://localhost/admin/account?x=1"}, **typed)
     assert asked.status_code == 200
+    assert 'href="/admin/account" data-close' in asked.text
     assert 'action="/admin/grave?a=1"' in asked.text
     refused = send(desk, **{**fields(asked.text), "confirmation": "wrong wrong wrong"})
     assert refused.status_code == 422
@@ -128,7 +129,7 @@ def test_a_guesser_is_stopped_and_told_until_when(desk: FlaskClient, done: list[
     stopped = send(desk, confirmation=PASSWORD, note="kept")
     assert stopped.status_code == 429
     assert int(stopped.headers["Retry-After"]) > 0
-    assert "Too many attempts" in stopped.text
+    assert "Too many attempts. Try again in" in stopped.text
     assert fields(stopped.text)["note"] == ["kept"]
     assert not done
 
@@ -141,6 +142,11 @@ def test_being_right_is_not_counted_and_both_outcomes_are_audited(app: Flask, de
     with app.app_context():
         entries = db.session.scalars(select(AuditEntry.action).where(AuditEntry.action.like("confirmation.%")))
         assert entries.all() == ["confirmation.succeeded", "confirmation.failed"]
+
+
+@pytest.mark.parametrize("referrer", ["http://[bad", "javascript:alert(1)", "http://localhost/admin/../x"])
+def test_a_hostile_referrer_leads_to_the_first_page(desk: FlaskClient, referrer: str) -> None:
+    assert 'href="/admin/" data-close' in send(desk, {"Referer": referrer}).text
 
 
 def test_nobody_is_led_elsewhere(desk: FlaskClient) -> None:
