@@ -84,7 +84,7 @@ def cut(steps: Sequence[Interval], timezone: ZoneInfo) -> Pieces:
 
 
 def cut_by_days(steps: Sequence[Interval], timezone: ZoneInfo) -> Pieces:
-    """The pieces of steps that are days or longer, in another zone than the rollups' days: whole days even so, each
+    """The pieces of steps that are days or longer, in another zone than the rollups' days: whole days too, each
     counted in the step that it is nearest to, and the buckets that this puts into the wrong one. So the hours
     between the zones' midnights are read instead of every hour."""
     found = cut([(steps[0][0], steps[-1][1])], timezone)
