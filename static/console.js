@@ -6,6 +6,8 @@
   const KEPT = 40;
   root.classList.add("scripted");
 
+  document.querySelector("#mainnav [aria-current]")?.scrollIntoView({ block: "nearest" });
+
   // --- Storage that may be switched off --------------------------------------------------------------------
   function stored(area) {
     const key = (name) => `makegood.${name}`;

@@ -49,6 +49,14 @@ def test_focus_is_never_under_the_top_bar(visitor: Visitor) -> None:
         assert top >= page.locator(".topbar").bounding_box()["height"]  # type: ignore[index]
 
 
+def test_the_navigation_stays_in_sight_and_leads_on_from_far_down(visitor: Visitor) -> None:
+    page = visitor.open("/admin/generations")
+    page.evaluate("scrollTo(0, 1500)")
+    assert page.locator("#mainnav").evaluate("it => it.getBoundingClientRect().top") > 0
+    head = page.locator("main thead th").first.evaluate("it => it.getBoundingClientRect().top")
+    assert 40 < head < 70
+
+
 def test_single_keys_can_be_switched_off_but_the_palette_stays(visitor: Visitor, site: Site) -> None:
     with site.app.app_context():
         db.session.execute(update(Operator).values(single_keys=False))
