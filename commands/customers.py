@@ -27,10 +27,11 @@ def show(customer_id: str) -> None:
     terms = current_app.config["SETTINGS"].terms
     with one_sentence():
         account = accounts.read(db.session(), customer_id, terms)
-    customer, used = account.customer, account.consumed
+    customer, used = account.customer, account.this_month
     click.echo(f"{customer.id}  {customer.tier}  {customer.email or 'no e-mail address'}")
-    click.echo(f"Balance: {account.balance:,} credits")
-    click.echo(f"This month: {used.charged:,} charged, {used.refunded:,} refunded, {used.net:,} net")
+    click.echo(f"Balance: {account.balance.balance:,} credits")
+    charged, refunded = used.credits_charged, used.credits_refunded
+    click.echo(f"This month: {charged:,} charged, {refunded:,} refunded, {used.net_credits:,} net")
     for grant in account.grants:
         until = ""
         if grant.expires_at is not None:
