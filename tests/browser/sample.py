@@ -148,7 +148,13 @@ def make(session: Session, provider: Provider, *, per_day: int = 4, now: datetim
         expected_refunded=0,
         at=now - timedelta(hours=1),
     )
-    notes.add(session, RICH, "Called back: wants\nthe invoice by mail.", actor=ACTOR, idempotency_key="sample")
+    notes.add(
+        session,
+        RICH,
+        "Called back: wants\nthe invoice by mail.",
+        actor="support@example.com",
+        idempotency_key="sample",
+    )
     in_flight = maker.charged(names[2], now - timedelta(seconds=40))
     alerts.raise_alert(
         session,
