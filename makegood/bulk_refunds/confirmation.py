@@ -20,6 +20,8 @@ from makegood.refunds import MAX_NOTE, REASONS
 from makegood.terms import Terms
 
 KIND = "bulk_refund"
+SAID = ("credits", "note", "state")
+"""What a request for approval says by itself."""
 WRITE_DOWN = text(
     f"""
     WITH chosen AS MATERIALIZED ({previews.CHOSEN}), total AS (
@@ -94,7 +96,7 @@ def start(
             kind=KIND,
             subject=f"{KIND}:{begun.id}",
             credits=begun.credits,
-            details=details,
+            details={name: value for name, value in details.items() if value is not None and name not in SAID},
             note=begun.note,
             actor=actor,
             at=at or datetime.now(UTC),
