@@ -64,7 +64,6 @@ def read(
     shown = rows[:ENTRIES]
     written = notes.listed(session, customer_id, before=notes_before, limit=notes.SHOWN + 1)
     month = month_of(local_day(at, terms.timezone))
-    mine = {"customer_id": customer_id}
     return Account(
         customer,
         balance,
@@ -75,8 +74,8 @@ def read(
         shown[-1].entry if len(rows) > ENTRIES else None,
         _newer(before, balance.entries),
         _adjustments(session, shown),
-        generation_log.listed(session, GenerationFilters(**mine), limit=GENERATIONS).rows,
-        refund_history.history(session, RefundFilters(**mine), limit=REFUNDS).rows,
+        generation_log.listed(session, GenerationFilters(customer_id=customer_id), limit=GENERATIONS).rows,
+        refund_history.history(session, RefundFilters(customer_id=customer_id), limit=REFUNDS).rows,
         written[: notes.SHOWN],
         written[notes.SHOWN - 1].id if len(written) > notes.SHOWN else None,
     )
