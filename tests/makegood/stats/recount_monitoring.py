@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,6 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from makegood import ranges
+from makegood.calendars import local_day, month_of
 from makegood.ranges import Range
 from makegood.stats import begin_snapshot, customers, failures, latency, refunds, usage
 from makegood.stats.customers import SORTS
@@ -60,6 +61,7 @@ def assert_monitoring_equals_rows(session: Session, terms: Terms, now: datetime,
     _compare_refunds(session, terms, asked, within)
     _compare_latencies(session, terms, asked, within)
     _compare_customers(session, terms, asked, within, SORTS[number % len(SORTS)])
+    _compare_one_customer(session, terms, facts, month_of(local_day(now, terms.timezone)))
     session.rollback()
 
 
@@ -220,6 +222,17 @@ def _compare_customers(session: Session, terms: Terms, asked: Range, facts: list
     assert shown({(): report.total}) == sum_facts(facts)
     amounts = [_amount(row.usage, sort) for row in report.rows]
     assert amounts == sorted(amounts, reverse=True)
+
+
+def _compare_one_customer(session: Session, terms: Terms, facts: list[Fact], month: date) -> None:
+    """One who was charged: ever, and in a month and later."""
+    if facts:
+        customer_id = facts[0].row.customer_id
+        own = [fact for fact in facts if fact.row.customer_id == customer_id]
+        late = [fact for fact in own if local_day(fact.at, terms.timezone) >= month]
+        for chosen, first in ((own, date.min), (late, month)):
+            counted = {key: value for key, value in sum_facts(chosen).items() if key != ("latency_ms",)}
+            assert shown({(): customers.since(session, terms, customer_id, first)}) == counted
 
 
 def _amount(used: Usage, sort: str) -> int:
