@@ -68,10 +68,10 @@ def test_the_dashboard_is_accessible_in_the_other_two_looks(visitor: Visitor, wi
 def test_an_empty_account_has_its_own_words(visitor: Visitor, site: Site, width: str, theme: str) -> None:
     add_operator(site.app)
     page = visitor.open("/admin/", width=width, theme=theme)
-    assert page.get_by_text("No generation was charged in the last 30 days.").count() == 2
-    assert page.get_by_text("No generation failed in the last 7 days.").is_visible()
-    assert page.locator("#panel-cards").get_by_text("No data").is_visible()
-    assert page.locator("#panel-refunds, #panel-alerts").filter(visible=True).count() == 0
+    assert page.get_by_text("No generation was charged in this range.").first.is_visible()
+    assert page.get_by_text("No generation failed in this range.").is_visible()
+    assert page.locator("#panel-cards").get_by_text("No data").first.is_visible()
+    assert page.locator("#panel-alerts").filter(visible=True).count() == 0
     assert accessibility_problems(page) == []
     page.goto(site.url + "/admin/refunds")
     assert page.get_by_role("heading", name="No refund yet").is_visible()
