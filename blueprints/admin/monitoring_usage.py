@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from typing import Any
+
 from flask import url_for
 
 from blueprints import access
@@ -23,6 +26,14 @@ PAGE = monitoring.Page(
     "No generation was charged or ended in this range.",
     "usage-days",
 )
+
+
+def _known_cost(row: Any) -> Decimal | None:
+    """USD; none where the cost of every generation is unknown, as on the page."""
+    wholly_unknown = row.generations and row.unknown_costs == row.generations
+    return None if wholly_unknown else Decimal(row.cost_micros).scaleb(-6)
+
+
 MEASURES = (
     exports.column("generations"),
     exports.column("succeeded"),
@@ -31,7 +42,7 @@ MEASURES = (
     exports.column("refunds"),
     exports.column("credits_charged"),
     exports.column("credits_refunded"),
-    exports.usd("cost_usd", "cost_micros"),
+    exports.Column("cost_usd", _known_cost),
     exports.column("unknown_costs"),
     exports.usd("platform_loss_usd", "loss_micros"),
 )
