@@ -25,6 +25,7 @@ from makegood.ranges import PRESETS, Range
 
 ENDS = ("from", "to")
 SPAN = ("range", *ENDS, "zone")
+OF_URL_FOR = ("endpoint", "name")
 LONGEST = 200
 LONGEST_RANGE = 3660
 
@@ -114,6 +115,17 @@ def read(names: tuple[str, ...], default_range: str | None = None) -> Filters:
     )
 
 
+def carried(*without: str) -> dict[str, str]:
+    """The query string's values but these, for links that carry it on: cut to a length, and nothing among them
+    that `url_for` would take for its own arguments."""
+    given = {name: value.strip()[:LONGEST] for name, value in request.args.items()}
+    return {
+        name: value
+        for name, value in given.items()
+        if value and "\0" not in value and name not in (*OF_URL_FOR, *without) and not name.startswith("_")
+    }
+
+
 def chips(filters: Filters, labels: dict[str, str], choices: dict[str, dict[str, str]]) -> list[Chip]:
     """One chip for each active filter but the range and zone, which stand in the bar of ranges; `choices` turns
     a filter's values into words. On a list without a default range, what narrows it to a range is a chip too."""
@@ -131,11 +143,6 @@ def chips(filters: Filters, labels: dict[str, str], choices: dict[str, dict[str,
             continue
         shown.append(Chip(f"{labels[name]}: {words}", filters.url(**{name: None})))
     return shown
-
-
-def presets(filters: Filters) -> list[tuple[str, str, bool]]:
-    """Common ranges: label, address, and whether it is the present one."""
-    return filters.presets()
 
 
 def page_size() -> int:
