@@ -14,6 +14,7 @@ from blueprints import access
 from blueprints.admin import blueprint, exports, filters, newer
 from extensions import db
 from makegood import accounts, adjustments, customer_list, grants, ids, notes
+from makegood import customers as customer_rules
 from makegood.customer_list import BALANCE, NEWEST, CustomerFilters, CustomerPage, Place
 from makegood.errors import Invalid
 from makegood.generation_log import choices
@@ -115,17 +116,22 @@ def _uuid(text: str | None) -> UUID | None:
         return None
 
 
+def _named() -> str:
+    """The customer whose tables are exported. Raises NotFound."""
+    return customer_rules.get(db.session(), request.args.get("customer_id", "")).id
+
+
 def _ledger() -> Select[*tuple[Any, ...]]:
-    of = CreditTransaction.customer_id == request.args.get("customer_id", "")
+    of = CreditTransaction.customer_id == _named()
     return select(*CreditTransaction.__table__.columns).where(of).order_by(CreditTransaction.entry.desc())
 
 
 def _grants() -> Select[*tuple[Any, ...]]:
-    return grants.select_open(request.args.get("customer_id", ""), datetime.now(UTC))
+    return grants.select_open(_named(), datetime.now(UTC))
 
 
 def _notes() -> Select[*tuple[Any, ...]]:
-    of = CustomerNote.customer_id == request.args.get("customer_id", "")
+    of = CustomerNote.customer_id == _named()
     return select(*CustomerNote.__table__.columns).where(of).order_by(CustomerNote.id.desc())
 
 

@@ -109,7 +109,13 @@ def test_the_ledger_as_a_file_is_this_customer_s(app: Flask, operator: FlaskClie
     file = operator.get(link[1].replace("exports/ledger", "exports/ledger.csv"))
     rows = list(csv.DictReader(io.StringIO(file.text)))
     assert [(row["entry"], row["credits"]) for row in rows] == [("3", "-2"), ("2", "10"), ("1", "5")]
-    assert operator.get("/admin/exports/ledger.csv").text.count("\r\n") == 1
+
+
+@pytest.mark.parametrize("name", ["ledger", "grants", "notes"])
+def test_the_tables_of_nobody_are_not_found(operator: FlaskClient, name: str) -> None:
+    for query in ("", "?customer_id=nobody"):
+        assert operator.get(f"/admin/exports/{name}{query}").status_code == 404
+        assert operator.get(f"/admin/exports/{name}.csv{query}").status_code == 404
 
 
 @pytest.mark.usefixtures("customer")
