@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from makegood import audit, customers, ledger
-from makegood.errors import Conflict, Invalid
+from makegood.errors import Conflict, IdempotencyConflict, Invalid
 from makegood.ids import uuid7
 from makegood.models import CreditAdjustment, Movement
 
@@ -45,19 +45,19 @@ def adjust(
 ) -> CreditAdjustment:
     """Give (+) or take (−) credits, with the ledger row and its audit entry. A double submit returns the first.
 
-    Raises NotFound; Invalid (amount, reason or note); Conflict when there are fewer credits than are to be
-    taken. In each case no credits moved.
+    Raises NotFound; Invalid (amount, reason or note); IdempotencyConflict (the form was sent before with something
+    else in it); Conflict when there are fewer credits than are to be taken. In each case no credits moved.
     """
     customers.get(session, customer_id)
     first = _made(session, customer_id, idempotency_key)
     if first is not None:
-        return first
+        return _repeated(first, credits, reason, note)
     _check(credits, reason, note)
     at = at or datetime.now(UTC)
     before = ledger.lock(session, customer_id, at)
     first = _made(session, customer_id, idempotency_key)  # by the form's twin, which held the lock before
     if first is not None:
-        return first
+        return _repeated(first, credits, reason, note)
     if before + credits < 0:
         raise Conflict(
             f"The customer has only {before} credits by now, so {-credits} cannot be taken. No credits moved.",
@@ -99,6 +99,15 @@ def _made(session: Session, customer_id: str, idempotency_key: str) -> CreditAdj
             CreditAdjustment.customer_id == customer_id, CreditAdjustment.idempotency_key == idempotency_key
         )
     )
+
+
+def _repeated(first: CreditAdjustment, credits: int, reason: str, note: str) -> CreditAdjustment:
+    if (first.credits, first.reason, first.note) != (credits, reason, note.strip()):
+        raise IdempotencyConflict(
+            f"This form {'gave' if first.credits > 0 else 'took'} {abs(first.credits)} credits when it was sent "
+            "before. No more moved. What you typed is kept: send it again if it is meant as another adjustment."
+        )
+    return first
 
 
 def _post(session: Session, customer_id: str, credits: int, *, actor: str, reason: str, at: datetime) -> UUID:

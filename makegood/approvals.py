@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from makegood import audit, limits, operators
 from makegood.errors import Conflict, Forbidden, Invalid, NotFound
-from makegood.models import Approval
+from makegood.models import Approval, Operator
 from makegood.terms import Terms
 
 LIFETIME = timedelta(days=7)
@@ -100,7 +100,8 @@ def approve(
     """Do what was asked for. Approving twice does it once.
 
     Raises NotFound; Forbidden (their own request, the role); NeedsApproval (beyond the limits of who approves);
-    Conflict (decided otherwise, expired, or what it is about changed). In each case no credits moved.
+    Conflict (decided otherwise, expired, or what it is about changed; who asked may not any more). In each case
+    no credits moved.
     """
     _check_note(note, required=False)
     decider = limits.lock(session, actor)
@@ -113,6 +114,7 @@ def approve(
         raise Forbidden("Nobody approves their own request. Another operator has to. No credits moved.")
     if decider is None or not operators.may(decider, kind.action):
         raise Forbidden("Your role does not allow this. No credits moved.")
+    _require_asker(session, approval, kind)
     result = kind.carry_out(session, approval, actor, terms, at, address)
     return _close(session, approval, "approved", actor, note, at, address, result)
 
@@ -196,6 +198,15 @@ def _require_pending(approval: Approval, at: datetime) -> None:
         raise Conflict(f"{approval.requested_by} has withdrawn this. No credits moved.")
     if approval.state == "expired" or approval.expires_at <= at:
         raise Conflict("This request has expired. No credits moved. Ask again if it is still wanted.")
+
+
+def _require_asker(session: Session, approval: Approval, kind: Kind) -> None:
+    """It takes two: what an operator asked for who was disabled, or may less since, is not done by one alone."""
+    asker = session.scalar(
+        select(Operator).where(Operator.email == approval.requested_by).execution_options(populate_existing=True)
+    )
+    if asker is not None and (asker.disabled_at is not None or not operators.may(asker, kind.action)):
+        raise Conflict(f"{asker.email} may not do this any more. No credits moved. Reject the request.")
 
 
 def _close(

@@ -13,9 +13,9 @@ from sqlalchemy import BigInteger, Text, bindparam, func, select, text
 from sqlalchemy.orm import Session
 
 from makegood import audit, limits
-from makegood.errors import Conflict, Invalid, NotFound
+from makegood.errors import Conflict, IdempotencyConflict, Invalid, NotFound
 from makegood.ids import uuid7
-from makegood.models import Balance, Generation, Refund, RefundPolicy
+from makegood.models import Balance, Generation, Refund, RefundPolicy, Reversal
 from makegood.terms import Terms
 
 CANCELLED = "cancelled"
@@ -122,6 +122,8 @@ def issue_manual(
 ) -> Refund:
     """An operator's refund, with its ledger row and audit entry. A double submit returns the first refund.
 
+    A form that comes again with something else in it, or after its refund was reversed, is an IdempotencyConflict.
+
     It has to be within the limits of the actor or, where a second operator approved it, of that one.
     Raises NotFound; Invalid (reason, note or amount); Conflict when `expected_refunded` is no longer what has
     been refunded; Forbidden and NeedsApproval. In each case no credits moved.
@@ -142,6 +144,7 @@ def issue_manual(
         )
     )
     if first is not None:
+        _check_repeated(session, first, credits, reason, note)
         return first
     if generation.credits_refunded != expected_refunded:
         raise Conflict(
@@ -187,6 +190,19 @@ def issue_manual(
     )
     session.expire(generation)
     return session.get_one(Refund, refund_id)
+
+
+def _check_repeated(session: Session, first: Refund, credits: int, reason: str, note: str) -> None:
+    """Whether a form that refunded `first` says the same again, and that refund stands."""
+    if (first.credits, first.reason, first.note) != (credits, reason, note.strip()):
+        raise IdempotencyConflict(
+            f"This form refunded {first.credits} credits when it was sent before. No more moved."
+        )
+    reverser = session.scalar(select(Reversal.actor).where(Reversal.refund_id == first.id))
+    if reverser is not None:
+        raise IdempotencyConflict(
+            f"This form refunded {first.credits} credits, and {reverser} has reversed that. No credits moved."
+        )
 
 
 def check(generation: Generation, credits: int, reason: str, note: str) -> None:

@@ -135,8 +135,8 @@ def _problem(
     kept = _kept(session, generation)
     if generation.credits_refunded - refund.credits < kept:
         return (
-            f"The generation {generation.late_outcome or generation.status}: by the refund policy {kept} of the "
-            f"{generation.credits_charged} credits stay with the customer."
+            f"The generation {'failed' if _failed(generation) else 'was cancelled'}: by the refund policy {kept} "
+            f"of the {generation.credits_charged} credits stay with the customer."
         )
     if there < refund.credits:
         spent = "None" if there == 0 else f"Only {there}"
@@ -147,7 +147,7 @@ def _problem(
 
 def _kept(session: Session, generation: Generation) -> int:
     """Credits that the policy gives back for how the generation ended."""
-    failed = generation.status == "failed" or generation.late_outcome == "failed"
+    failed = _failed(generation)
     if not failed and generation.status != "cancelled":
         return 0
     if not failed and generation.provider == EXTERNAL and generation.submitted_at is None:
@@ -162,7 +162,8 @@ def _kept(session: Session, generation: Generation) -> int:
     if automatic is not None and automatic.policy_version is not None:
         version, error_class = automatic.policy_version, automatic.reason
     else:
-        version = _version(session, generation.late_at or generation.ended_at)
+        late = generation.late_outcome == "failed"
+        version = _version(session, generation.late_at if late else generation.ended_at)
     rows = session.execute(
         select(RefundPolicy.error_class, RefundPolicy.percent).where(
             RefundPolicy.version == version, RefundPolicy.error_class.in_((error_class, UNKNOWN))
@@ -171,6 +172,11 @@ def _kept(session: Session, generation: Generation) -> int:
     percents = {row.error_class: row.percent for row in rows}
     percent: int = percents.get(error_class, percents.get(UNKNOWN, 100))
     return (generation.credits_charged * percent + 50) // 100
+
+
+def _failed(generation: Generation) -> bool:
+    """Whether it failed, or did after all. What succeeded after it had failed did fail."""
+    return generation.status == "failed" or generation.late_outcome == "failed"
 
 
 def _version(session: Session, at: datetime | None) -> int:

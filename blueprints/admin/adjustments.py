@@ -18,7 +18,7 @@ from blueprints.admin import blueprint
 from blueprints.admin.dialogs import in_place, leave
 from extensions import db
 from makegood import adjustments, customers, ids, ledger, limits, throttles
-from makegood.errors import Conflict, Invalid
+from makegood.errors import Conflict, IdempotencyConflict, Invalid
 
 MOST_DIGITS = 12
 GIVE, TAKE = "give", "take"
@@ -81,6 +81,10 @@ def adjust(customer_id: str) -> ResponseReturnValue:
         db.session.rollback()
         wrong = replace(form, problems=invalid.details["fields"], summary=invalid.message)
         return _show(customer_id, wrong, again), 422
+    except IdempotencyConflict as sent_before:  # what is sent now is meant as another adjustment
+        db.session.rollback()
+        anew = replace(form, key=str(ids.uuid7()), summary=sent_before.message)
+        return _show(customer_id, anew, again), 409
     except Conflict as conflict:
         db.session.rollback()
         return _show(customer_id, replace(form, summary=conflict.message), again), 409

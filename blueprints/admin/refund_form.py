@@ -21,7 +21,7 @@ from blueprints.admin import blueprint
 from blueprints.admin.dialogs import in_place, leave, opened_from
 from extensions import db
 from makegood import ids, limits, refund_approvals, refunds, stories, throttles
-from makegood.errors import Conflict, Invalid, NeedsApproval
+from makegood.errors import Conflict, IdempotencyConflict, Invalid, NeedsApproval
 from makegood.limits import Room
 from makegood.stats import begin_snapshot
 from makegood.terms import Terms
@@ -75,6 +75,8 @@ def refund(generation_id: UUID) -> ResponseReturnValue:
     except Invalid as invalid:
         problems = invalid.details.get("fields")
         return _again(generation_id, form, 422, summary=invalid.message, problems=problems or {})
+    except IdempotencyConflict as sent_before:  # what is sent now is meant as another refund
+        return _again(generation_id, replace(form, key=""), 409, summary=sent_before.message, changed=True)
     except Conflict as conflict:
         return _again(generation_id, form, 409, summary=conflict.message, changed=True)
     except NeedsApproval as beyond:

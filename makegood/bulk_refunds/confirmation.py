@@ -63,6 +63,7 @@ def start(
     first. Raises Invalid (nothing to refund, too much, another number typed, reason, note) and Changed (the
     generations are others by now). No credits move here.
     """
+    limits.lock(session, actor)  # the same form, sent twice, waits here for its twin
     first = _by_key(session, idempotency_key)
     if first is not None:
         return first
@@ -80,11 +81,12 @@ def start(
         "address": address,
         "state": "waiting" if waits else "running",
     }
-    with session.begin_nested() as savepoint:
-        written = session.execute(WRITE_DOWN, values).one()
-        if previews.fingerprint(scope, written.generations, written.digest) != fingerprint:
-            savepoint.rollback()
-            raise Changed(previews.preview(session, scope))
+    savepoint = session.begin_nested()
+    written = session.execute(WRITE_DOWN, values).one()
+    if previews.fingerprint(scope, written.generations, written.digest) != fingerprint:
+        savepoint.rollback()
+        raise Changed(previews.preview(session, scope))
+    savepoint.commit()
     begun = session.execute(select(BulkRefund).where(BulkRefund.idempotency_key == idempotency_key)).scalar_one()
     if not written.begun:
         return begun  # the same form, sent twice at the same moment

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from makegood import adjustments, audit, books, grants, ledger
-from makegood.errors import Conflict, Invalid, NotFound
+from makegood.errors import Conflict, IdempotencyConflict, Invalid, NotFound
 from makegood.models import AuditEntry, CreditAdjustment, CreditTransaction
 from tests.making import make_customer
 
@@ -90,6 +90,8 @@ def test_a_form_that_is_sent_twice_adjusts_once(session: Session) -> None:
     customer, other = make_customer(session, 10, at=START), make_customer(session, 10, at=START)
     first = adjust(session, customer, 7)
     assert adjust(session, customer, 7).id == first.id
+    with pytest.raises(IdempotencyConflict, match="gave 7 credits when it was sent before"):
+        adjust(session, customer, -7)
     adjust(session, other, 7)
     assert ledger.balance(session, customer) == ledger.balance(session, other) == 22
     assert session.scalar(select(func.count()).where(AuditEntry.action == "credits.adjusted")) == 2

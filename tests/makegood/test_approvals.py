@@ -81,6 +81,18 @@ def test_approving_twice_refunds_once(session: Session, customer: str, generatio
         approve(session, asked, SECOND)
 
 
+@pytest.mark.parametrize("shut_out", [operators.disable, operators.set_role])
+def test_what_somebody_asked_for_who_may_no_longer_is_not_done(
+    session: Session, customer: str, generation: UUID, shut_out: Any
+) -> None:
+    asked = ask(session, generation)
+    shut_out(session, ASKER, actor=ADMIN, **({"now": AT} if shut_out is operators.disable else {"role": "viewer"}))
+    with pytest.raises(Conflict, match=f"{ASKER} may not do this any more. No credits moved"):
+        approve(session, asked)
+    assert (ledger.balance(session, customer), approvals.get(session, asked.id).state) == (1005, "pending")
+    approvals.reject(session, asked.id, actor=ADMIN, note="no", at=AT)
+
+
 def test_nobody_decides_their_own_request(session: Session, customer: str, generation: UUID) -> None:
     own = ask(session, generation, actor=ADMIN)
     with pytest.raises(Forbidden, match="Nobody approves their own request"):

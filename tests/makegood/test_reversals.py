@@ -14,9 +14,9 @@ from makegood import generations, grants, ledger, refunds, reversals
 from makegood.errors import Conflict, Invalid, NotFound
 from makegood.generations import costs
 from makegood.ids import uuid7
-from makegood.models import AuditEntry, CreditTransaction, Event, Grant, Refund, Reversal
+from makegood.models import AuditEntry, CreditTransaction, Event, Grant, Refund, RefundPolicy, Reversal
 from makegood.providers.protocol import ErrorClass
-from tests.making import TERMS, make_customer, make_generation, reserve
+from tests.making import SUCCESS, TERMS, make_customer, make_generation, reserve
 
 AT = datetime(2026, 11, 15, 12, tzinfo=UTC)
 LATER = AT + timedelta(days=1)
@@ -172,6 +172,16 @@ def test_a_double_submit_returns_the_first_reversal_and_another_one_is_told(
     assert ledger.balance(session, customer) == 90
 
 
+def test_the_form_of_a_refund_that_was_reversed_says_that_no_credits_moved(
+    session: Session, customer: str
+) -> None:
+    generation_id = make_generation(session, customer, credits=10, status="succeeded", at=AT)
+    reverse(session, refund(session, generation_id, 8, idempotency_key="k").id)
+    with pytest.raises(Conflict, match=r"refunded 8 credits, and bert has reversed that\. No credits moved"):
+        refund(session, generation_id, 8, idempotency_key="k")
+    assert ledger.balance(session, customer) == 90
+
+
 def test_after_a_reversal_the_whole_charge_can_be_refunded(session: Session, customer: str) -> None:
     generation_id = make_generation(session, customer, credits=10, status="succeeded", at=AT)
     reverse(session, refund(session, generation_id, 7).id)
@@ -200,6 +210,20 @@ def test_a_failure_after_a_reversal_returns_everything(session: Session, custome
     generation_id = make_generation(session, customer, credits=10, at=AT)
     reverse(session, refund(session, generation_id, 4).id)
     generations.fail(session, generation_id, ErrorClass.TIMEOUT, "-", TERMS, at=LATER)
+    assert ledger.balance(session, customer) == 100
+
+
+def test_a_late_success_under_another_policy_does_not_make_a_failure_paid_for(
+    session: Session, customer: str
+) -> None:
+    generation_id = make_generation(session, customer, credits=10, at=AT)
+    by_hand = refund(session, generation_id, 10)
+    generations.fail(session, generation_id, ErrorClass.TIMEOUT, "-", TERMS, at=AT)
+    session.add(RefundPolicy(version=2, error_class="timeout", percent=0))
+    session.flush()
+    generations.settle(session, generation_id, SUCCESS, TERMS, at=datetime.now(UTC) + timedelta(days=1))
+    with pytest.raises(Conflict, match="The generation failed: by the refund policy 10 of the 10 credits stay"):
+        reverse(session, by_hand.id)
     assert ledger.balance(session, customer) == 100
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
 from extensions import db
-from makegood import bulk_refunds, ids, ledger, refund_approvals
+from makegood import bulk_refunds, ids, ledger, limits, refund_approvals
 from makegood.models import Approval, OperatorSession, Refund
 from tests.making import make_customer, make_generation
 from tests.people import add_operator, form_token, log_in
@@ -190,6 +191,16 @@ def test_a_bulk_refund_above_its_limit_waits_here_too(app: Flask, generation: UU
         )  # fmt: skip
         db.session.commit()
         bulk = begun.id
+        db.session.execute(update(OperatorSession).values(confirmed_at=now - timedelta(minutes=11)))
+        wanted = {role: replace(limits.of(db.session(), role), confirm_from=None) for role in limits.ROLES}
+        limits.publish(db.session(), wanted, based_on=1, note="x", actor="t")
+        db.session.commit()
+    approve = f"/admin/approvals/{asked(app)}/approve"
+    asks = second.post(approve, data={"csrf_token": form_token(second, f"/admin/approvals/{asked(app)}")})
+    assert 'name="confirmation"' in asks.text
+    with app.app_context():
+        db.session.execute(update(OperatorSession).values(confirmed_at=datetime.now(UTC)))
+        db.session.commit()
     page = second.get(f"/admin/approvals/{asked(app)}").text
     assert "Bulk refund of 1,800 credits" in page
     assert f"/admin/bulk-refunds/{bulk}" in page

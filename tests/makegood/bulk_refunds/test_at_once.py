@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, func, select, text
 from sqlalchemy.orm import Session
 
-from makegood import books, bulk_refunds, generations, grants, ledger, refunds, reversals
+from makegood import books, bulk_refunds, generations, grants, ledger, operators, refunds, reversals
 from makegood.errors import Conflict, InsufficientCredits
 from makegood.generations import costs
 from makegood.ids import uuid7
@@ -28,14 +29,15 @@ AT = datetime(2026, 11, 15, 12, tzinfo=UTC)
 LATER = AT + timedelta(hours=1)
 SCOPE = bulk_refunds.Scope("wavespeed", AT - timedelta(hours=1), AT + timedelta(hours=1))
 CROWD = 16
+OPS = "ops@example.com"
 
 
-def start(session: Session, *, key: str = "form", scope: bulk_refunds.Scope = SCOPE) -> UUID:
+def start(session: Session, *, key: str = "form", scope: bulk_refunds.Scope = SCOPE, actor: str = "ops") -> UUID:
     """Confirm what is there."""
     seen = bulk_refunds.preview(session, scope)
     bulk = bulk_refunds.start(
         session, scope, fingerprint=seen.fingerprint, count=seen.generations, reason="outage", note="x",
-        actor="ops", idempotency_key=key,
+        actor=actor, idempotency_key=key,
     )  # fmt: skip
     return bulk.id
 
@@ -82,6 +84,25 @@ def test_the_same_form_at_once_begins_one(engine: Engine) -> None:
     committed(engine, fill)
     assert len(set(at_once(engine, [start] * CROWD))) == 1
     assert count(engine, BulkRefund) == 1
+
+
+def test_a_form_that_comes_again_while_its_first_is_worked_on_is_not_told_that_nothing_moved(
+    engine: Engine,
+) -> None:
+    def fill(session: Session) -> None:
+        operators.create(session, OPS, "admin", "x" * 20, actor="t")
+        make_generation(session, make_customer(session, 95, at=AT), credits=5, status="succeeded", at=AT)
+
+    committed(engine, fill)
+    with Session(engine) as first, ThreadPoolExecutor(1) as pool:
+        bulk_id = start(first, actor=OPS)
+        second = pool.submit(committed, engine, partial(start, actor=OPS))
+        waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        while not first.scalar(waits) and not second.done():
+            pass
+        bulk_refunds.work(first, TERMS, at=LATER)
+        first.commit()
+        assert second.result(timeout=30) == bulk_id
 
 
 def test_two_bulk_refunds_of_the_same_incident_refund_it_once(engine: Engine) -> None:
