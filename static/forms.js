@@ -197,6 +197,11 @@
   }
   if (draft && !restoreInto(document) && draft.opener) {
     const link = [...document.querySelectorAll("a[data-opens-dialog]")].find((one) => one.href === draft.opener);
-    addEventListener("load", () => link?.click());
+    // A link that htmx has not seen yet would lead away from the page.
+    const open = (frames) => {
+      if (link?.hasAttribute("data-htmx-powered")) link.click();
+      else if (link && frames) requestAnimationFrame(() => open(frames - 1));
+    };
+    open(600);
   }
 })();
