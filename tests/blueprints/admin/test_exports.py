@@ -70,7 +70,10 @@ def test_who_took_what_is_in_the_audit_log(app: Flask, operator: FlaskClient) ->
         assert entry.details == {"rows": 30, "filters": {"customer": "c_2"}}
 
 
-@pytest.mark.parametrize("name", sorted(exports.names() - {"bill_rows", "ledger", "grants", "notes"}))
+OF_ONE_THING = {"bill_rows", "bulk-refund", "ledger", "grants", "notes"}
+
+
+@pytest.mark.parametrize("name", sorted(exports.names() - OF_ONE_THING))
 def test_every_table_has_its_dialog_and_its_file(operator: FlaskClient, name: str) -> None:
     assert operator.get(f"/admin/exports/{name}").status_code == 200
     file = operator.get(f"/admin/exports/{name}.csv")
