@@ -131,7 +131,7 @@ def _local(asked: filters.Filters, name: str) -> datetime | None:
         found = datetime.strptime(text[:16], MINUTE).replace(tzinfo=asked.zone).astimezone(UTC)
         if not 2000 <= found.year <= 2999:
             raise ValueError
-    except ValueError:
+    except (ValueError, OverflowError):
         del asked.values[name]
         asked.problems.append(f"“{text[:40]}” is no time. Write times as 2026-11-21T14:05.")
         return None

@@ -15,6 +15,7 @@ The query is made of the request's own query string, as on the page, so that the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,7 +27,7 @@ from sqlalchemy.orm import Session
 from werkzeug.exceptions import NotFound
 
 from blueprints import access
-from blueprints.admin import blueprint
+from blueprints.admin import blueprint, filters
 from blueprints.admin.dialogs import in_place
 from extensions import db
 from makegood import audit, throttles
@@ -52,8 +53,8 @@ class Table:
     action: str = "view"
 
 
-LONGEST = 200
 PLACE = ("older", "newer", "before", "after", "sort")
+DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _tables: dict[str, Table] = {}
 
 
@@ -117,8 +118,7 @@ def _streamed(query: Select[*tuple[Any, ...]], columns: Sequence[Column]) -> Ite
 
 def _asked() -> dict[str, str]:
     """The filters in the URL, for the page, the file and the audit log. The place in a list is none of them."""
-    given = {name: value.strip()[:LONGEST] for name, value in request.args.items()}
-    return {name: value for name, value in given.items() if value and "\0" not in value and name not in PLACE}
+    return filters.carried(*PLACE)
 
 
 def _table(name: str) -> Table:
@@ -130,5 +130,5 @@ def _table(name: str) -> Table:
 
 def _file_name(table: Table) -> str:
     span = [request.args.get(end, "") for end in ("from", "to")]
-    dates = [text for text in span if len(text) == 10 and text.replace("-", "").isdigit()]
+    dates = [text for text in span if DATE.fullmatch(text)]
     return "-".join(["makegood", table.name, *(dates or [f"{datetime.now(UTC):%Y-%m-%d}"])]) + ".csv"

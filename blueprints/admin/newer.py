@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from flask import current_app, render_template, request, url_for
+from flask import current_app, render_template, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
 from blueprints import access
-from blueprints.admin import blueprint
+from blueprints.admin import blueprint, filters
 
 MOST = 99
 """So many are counted; beyond that there are "more than"."""
@@ -47,5 +47,5 @@ def newer_rows(name: str) -> ResponseReturnValue:
     rows = len(read(MOST + 1).rows)
     if not rows:
         return "", 204
-    filters = {name: value for name, value in request.args.items() if name != "newer"}
-    return render_template("admin/newer.html", rows=rows, most=MOST, address=url_for(name, **filters))
+    address = url_for(name, **filters.carried("newer"))  # type: ignore[arg-type]
+    return render_template("admin/newer.html", rows=rows, most=MOST, address=address)
