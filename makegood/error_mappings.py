@@ -115,9 +115,12 @@ def change(
         raise Invalid("Nothing was mapped.", fields={"error_class": "choose what the message means"})
     if not 1 <= len(provider) <= 200 or "\0" in provider + message:
         raise Invalid("Nothing was mapped.", fields={"provider": "must have 1 to 200 characters"})
+    normal = session.scalar(select(func.normal_error(message))) or ""
+    # One change at a time, so that each was made on top of what it was said to follow.
+    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"{provider} {normal}", 0))))
     now = session.scalar(
         select(ErrorMapping.error_class)
-        .where(ErrorMapping.provider == provider, ErrorMapping.message == func.normal_error(message))
+        .where(ErrorMapping.provider == provider, ErrorMapping.message == normal)
         .order_by(ErrorMapping.id.desc())
         .limit(1)
     )
@@ -127,7 +130,6 @@ def change(
             if now
             else "Somebody took this mapping back meanwhile. Nothing was changed."
         )
-    normal = session.scalar(select(func.normal_error(message))) or ""
     made = ErrorMapping(provider=provider, message=normal, error_class=error_class, actor=actor)
     session.add(made)
     session.flush()

@@ -88,6 +88,7 @@ def approvers(session: Session, generation_id: UUID) -> dict[UUID, str]:
 def _carry_out(
     session: Session, approval: Approval, approver: str, terms: Terms, at: datetime, address: str | None
 ) -> UUID:
+    # The address is the approver's, and stands in the entry that says who approved.
     refund = refunds.issue_manual(
         session,
         generation_of(approval),
@@ -99,7 +100,6 @@ def _carry_out(
         approved_by=approver,
         idempotency_key=str(approval.id),
         expected_refunded=approval.details["expected_refunded"],
-        address=address,
         at=at,
     )
     return refund.id

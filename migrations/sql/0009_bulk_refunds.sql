@@ -7,6 +7,17 @@ CREATE TRIGGER confirmed_stays BEFORE UPDATE OF id, idempotency_key, provider, m
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER ended_stays BEFORE UPDATE ON bulk_refunds
     FOR EACH ROW WHEN (OLD.ended_at IS NOT NULL) EXECUTE FUNCTION refuse_change();
+
+-- It takes two to begin what waits.
+CREATE FUNCTION refuse_alone() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'what waits for a second operator begins when that one approves'
+        USING ERRCODE = 'check_violation';
+END $$;
+
+CREATE TRIGGER takes_two BEFORE UPDATE ON bulk_refunds FOR EACH ROW
+    WHEN (OLD.state = 'waiting' AND NEW.state NOT IN ('waiting', 'refused') AND NEW.approver IS NULL)
+    EXECUTE FUNCTION refuse_alone();
 CREATE TRIGGER never_deleted BEFORE DELETE ON bulk_refunds FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON bulk_refunds EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER confirmed_stays BEFORE UPDATE OF bulk_refund_id, generation_id, customer_id, credits ON bulk_refund_items

@@ -51,25 +51,27 @@ def ask(session: Session, generation: UUID, credits: int = 80, **more: Any) -> A
     return refund_approvals.ask(session, generation, credits=credits, expected_refunded=0, **values)
 
 
-def approve(session: Session, approval: Approval, actor: str = ADMIN, at: datetime = AT) -> Approval:
-    return approvals.approve(session, approval.id, actor=actor, terms=TERMS, at=at, note="fine")
+def approve(
+    session: Session, approval: Approval, actor: str = ADMIN, at: datetime = AT, address: str | None = None
+) -> Approval:
+    return approvals.approve(session, approval.id, actor=actor, terms=TERMS, at=at, note="fine", address=address)
 
 
 def test_an_approved_refund_is_issued_as_asked_for_by_one_and_approved_by_another(
     session: Session, customer: str, generation: UUID
 ) -> None:
-    asked = ask(session, generation)
+    asked = ask(session, generation, address="192.0.2.1")
     assert ledger.balance(session, customer) == 1005
-    approved = approve(session, asked)
+    approved = approve(session, asked, address="192.0.2.2")
     assert ledger.balance(session, customer) == 1085
     refund = session.get_one(Refund, approved.result_id)
     assert (refund.actor, refund.credits, refund.note, refund.origin) == (ASKER, 80, "sorry", "manual")
     assert (approved.state, approved.decided_by, approved.decision_note) == ("approved", ADMIN, "fine")
     trail = session.scalars(select(AuditEntry).where(AuditEntry.subject == f"generation:{generation}"))
-    assert [(entry.action, entry.actor) for entry in trail] == [
-        ("approval.requested", ASKER),
-        ("refund.issued", ASKER),
-        ("approval.approved", ADMIN),
+    assert [(entry.action, entry.actor, entry.address) for entry in trail] == [
+        ("approval.requested", ASKER, "192.0.2.1"),
+        ("refund.issued", ASKER, None),
+        ("approval.approved", ADMIN, "192.0.2.2"),
     ]
 
 

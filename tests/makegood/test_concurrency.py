@@ -22,6 +22,7 @@ from makegood import (
     books,
     callbacks,
     customers,
+    error_mappings,
     generations,
     grants,
     ledger,
@@ -34,7 +35,7 @@ from makegood import (
 from makegood.errors import Conflict, IdempotencyConflict, InsufficientCredits, MakegoodError, NeedsApproval
 from makegood.generations import Ended
 from makegood.limits import Limits
-from makegood.models import Approval, Generation, Grant, IdempotencyKey, Refund, RefundPolicy
+from makegood.models import Approval, ErrorMapping, Generation, Grant, IdempotencyKey, Refund, RefundPolicy
 from makegood.providers.protocol import Accepted, ErrorClass, Outcome, Report
 from tests.making import FAILURE, SUCCESS, TERMS, FakeProvider, make_customer, make_generation, reserve
 
@@ -279,6 +280,14 @@ def test_two_requests_for_one_generation_at_once_are_one(engine: Engine) -> None
     results = at_once(engine, [partial(ask_support, generation_id=made, key=str(n)) for n in range(20)])
     assert sum(isinstance(result, Conflict) for result in results) == 19
     assert count(engine, Approval) == 1
+
+
+def test_a_message_that_is_mapped_twice_at_once_means_what_was_said_first(engine: Engine) -> None:
+    classes = error_mappings.MAPPABLE * 2
+    change = partial(error_mappings.change, provider="wavespeed", message="Oops 1", before=None, actor="t")
+    results = at_once(engine, [partial(change, error_class=one) for one in classes])
+    assert sum(isinstance(result, Conflict) for result in results) == len(classes) - 1
+    assert count(engine, ErrorMapping) == 1
 
 
 def share_cancellations(session: Session) -> None:

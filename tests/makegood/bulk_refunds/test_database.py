@@ -110,6 +110,8 @@ CASES = [
          state("finished", FINISHED)),
     Case("one that has finished stays so", (state("finished", FINISHED), state("running", ", ended_at = NULL")),
          RULE, "never change", state("finished", FINISHED)),
+    Case("one that waits begins when a second operator approves", (state("waiting"), state("running")), CHECK,
+         "second operator", (state("waiting"), state("running", ", approver = 'bert'"))),
     Case("one that waits has done nothing", state("waiting", ", skipped = 1"), CHECK, "ck_bulk_refunds_progress",
          state("waiting")),
     Case("a bulk refund stays", "DELETE FROM bulk_refunds", RULE, "never change", reverse()),
