@@ -240,6 +240,12 @@ def accessibility_problems(page: Page) -> list[str]:
     ]
 
 
+def open_details(page: Page) -> None:
+    """Open every `details` that can be seen; by script, because one that is open may cover the next."""
+    for summary in page.locator("details > summary").filter(visible=True).all():
+        summary.evaluate("it => { it.parentElement.open = true; }")
+
+
 def path_of(page: Page) -> str:
     """Where the page is, without the host."""
     return urlsplit(page.url).path

@@ -15,7 +15,7 @@ from makegood import error_mappings, limits, policies, refund_approvals, throttl
 from makegood.limits import Limits
 from makegood.models import Approval, Operator
 from tests.blueprints.test_throttled import use_up
-from tests.browser.conftest import Site, Visitor, accessibility_problems
+from tests.browser.conftest import Site, Visitor, accessibility_problems, open_details
 from tests.browser.sample import Sample
 from tests.browser.test_pages import LOOKS, widths_beyond_the_screen
 from tests.people import EMAIL, add_operator, log_in
@@ -119,8 +119,6 @@ def test_the_pages_of_admins_are_accessible_and_fit_their_screen(
     become_admin(page, site)
     for path in ADMINS_PAGES:
         page.goto(site.url + path.format(waiting=waiting))
-        closed = page.locator("main details:not(.views, .range-custom) > summary")
-        for details in closed.filter(visible=True).all():
-            details.click()
+        open_details(page)
         assert accessibility_problems(page) == [], path
         assert widths_beyond_the_screen(page) == 0, path

@@ -16,7 +16,7 @@ from makegood.bills import lines
 from makegood.ids import uuid7
 from makegood.models import Bill
 from makegood.providers.billing import BilledLine
-from tests.browser.conftest import Site, Visitor, accessibility_problems, path_of
+from tests.browser.conftest import Site, Visitor, accessibility_problems, open_details, path_of
 from tests.browser.test_pages import LOOKS, widths_beyond_the_screen
 from tests.people import EMAIL
 
@@ -74,8 +74,7 @@ def test_a_page_of_the_bill_check_is_accessible_and_fits_its_screen(
     visitor: Visitor, bill: UUID, path: str, width: str, theme: str
 ) -> None:
     page = open_bill(visitor, path.format(bill=bill), width=width, theme=theme)
-    for details in page.locator("main details summary").filter(visible=True).all():
-        details.click()
+    open_details(page)
     assert accessibility_problems(page) == []
     assert widths_beyond_the_screen(page) == 0
 

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from extensions import db
 from makegood import ledger
 from makegood.generations import get
-from tests.browser.conftest import Site, Visitor, accessibility_problems, path_of
+from tests.browser.conftest import Site, Visitor, accessibility_problems, open_details, path_of
 from tests.browser.sample import Sample
 from tests.browser.test_pages import LOOKS, widths_beyond_the_screen
 from tests.makegood.test_inbox import deliver
@@ -44,8 +44,7 @@ def test_a_page_is_accessible_and_fits_its_screen(
     visitor: Visitor, waiting: UUID, path: str, width: str, theme: str
 ) -> None:
     page = visitor.open("/admin/callbacks" + path.format(waiting=waiting), width=width, theme=theme)
-    for details in page.locator("details summary").filter(visible=True).all():
-        details.click()
+    open_details(page)
     assert accessibility_problems(page) == []
     assert widths_beyond_the_screen(page) == 0
 

@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from extensions import db
 from makegood import api_keys, invitations
 from makegood.models import Operator, OperatorSession
-from tests.browser.conftest import Site, Visitor, accessibility_problems, path_of
+from tests.browser.conftest import Site, Visitor, accessibility_problems, open_details, path_of
 from tests.browser.test_pages import LOOKS, widths_beyond_the_screen
 from tests.people import EMAIL, PASSWORD, add_key, add_operator, add_second_factor, log_in
 
@@ -73,8 +73,7 @@ def test_these_pages_are_accessible_and_fit_their_screen(
         if path == PAGES[0]:
             become_admin(page, site)
         page.goto(site.url + path.format(**ids))
-        for details in page.locator("main details summary").filter(visible=True).all():
-            details.click()
+        open_details(page)
         assert accessibility_problems(page) == [], path
         assert widths_beyond_the_screen(page) == 0, path
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page
 
-from tests.browser.conftest import Site, Visitor, accessibility_problems
+from tests.browser.conftest import Site, Visitor, accessibility_problems, open_details
 from tests.browser.sample import RICH, Sample
 from tests.people import add_operator
 
@@ -49,8 +49,7 @@ def test_a_page_is_accessible_and_fits_its_screen(
     if path.endswith("nothing-here"):
         visitor.expect("404")
     page = visitor.open(path.format(**vars(account)), width=width, theme=theme, logged_in=path != "/login")
-    for details in page.locator("details summary").filter(visible=True).all():
-        details.evaluate("it => { it.parentElement.open = true; }")  # one that is open may cover the next
+    open_details(page)
     assert accessibility_problems(page) == []
     assert widths_beyond_the_screen(page) == 0
 

@@ -15,7 +15,7 @@ from makegood import switches
 from makegood.provider_health import balances
 from makegood.provider_health.balances import Asked
 from makegood.providers.protocol import Account
-from tests.browser.conftest import Site, Visitor, accessibility_problems, path_of
+from tests.browser.conftest import Site, Visitor, accessibility_problems, open_details, path_of
 from tests.browser.sample import RICH, Maker, Sample
 from tests.browser.test_live_updates import pass_time
 from tests.browser.test_pages import LOOKS, widths_beyond_the_screen
@@ -56,8 +56,7 @@ def in_flight(page: Page) -> str:
 @pytest.mark.parametrize("path", ["/admin/providers?range=30d", f"{PAGE}?range=30d", f"{PAGE}/switch-off"])
 def test_a_page_is_accessible_and_fits_its_screen(visitor: Visitor, path: str, width: str, theme: str) -> None:
     page = visitor.open(path, width=width, theme=theme)
-    for details in page.locator("details summary").filter(visible=True).all():
-        details.click()
+    open_details(page)
     assert accessibility_problems(page) == []
     assert widths_beyond_the_screen(page) == 0
 
