@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,8 @@ def test_the_dialog_says_how_many_rows_and_the_file_has_them(visitor: Visitor, w
         page.keyboard.press("Enter")
     file = started.value
     assert file.suggested_filename.startswith("makegood-refunds-")
-    assert len(Path(file.path()).read_text().splitlines()) == rows + 1 > 1
+    with Path(file.path()).open(newline="") as opened:
+        assert len(list(csv.reader(opened))) == rows + 1 > 1
     expect(dialog).to_be_hidden()
     expect(opener).to_be_focused()
 
