@@ -61,26 +61,6 @@ def test_a_page_is_accessible_and_fits_its_screen(visitor: Visitor, path: str, w
     assert widths_beyond_the_screen(page) == 0
 
 
-@pytest.mark.parametrize("width", ["desktop", "phone"])
-def test_the_navigation_leads_everywhere_by_keyboard(visitor: Visitor, width: str) -> None:
-    page = visitor.open("/admin/providers", width=width)
-    links = page.get_by_role("navigation", name="Main").get_by_role("link")
-    names = [name.strip() for name in links.all_inner_texts()]
-    assert names[:7] == ["Overview", "Refunds", "Failures", "Providers", "Callbacks", "Prices", "Bills"]
-    current = page.get_by_role("navigation", name="Main").locator("[aria-current=page]")
-    expect(current).to_have_text("Providers")
-    links.nth(3).focus()
-    page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
-    page.wait_for_url("**/admin/callbacks")
-    assert widths_beyond_the_screen(page) == 0
-    for number in range(len(names)):
-        box = links.nth(number).bounding_box()
-        assert box is not None
-        assert box["x"] >= 0
-        assert box["x"] + box["width"] <= page.evaluate("innerWidth")
-
-
 def test_the_chart_is_drawn_with_its_table_behind_it(visitor: Visitor) -> None:
     page = visitor.open(f"{PAGE}?range=30d")
     expect(page.locator("figure canvas")).to_have_count(2)
