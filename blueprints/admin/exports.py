@@ -88,11 +88,14 @@ def export_csv(name: str) -> Response:
     query = table.query()
     rows = count(db.session(), query)
     record(table.name, rows)
-    return Response(
-        stream_with_context(_streamed(query, table.columns)),
+    session = _outliving()
+    response = Response(
+        stream_with_context(_streamed(session, query, table.columns)),
         mimetype="text/csv",
         headers={"Content-Disposition": f'attachment; filename="{_file_name(table)}"', "X-Rows": str(rows)},
     )
+    response.call_on_close(session.close)  # where nobody reads the file, as with HEAD
+    return response
 
 
 def record(name: str, rows: int) -> None:
@@ -108,12 +111,18 @@ def record(name: str, rows: int) -> None:
         )
 
 
-def _streamed(query: Select[*tuple[Any, ...]], columns: Sequence[Column]) -> Iterator[str]:
-    """In the snapshot in which the rows were counted, whose connection is given back at the end."""
-    try:
-        yield from lines(db.session(), query, columns)
-    finally:
-        db.session.rollback()
+def _outliving() -> Session:
+    """The request's session, no longer ended with the request: the file is read after that, in the snapshot in
+    which its rows were counted. Who takes it closes it."""
+    session = db.session()
+    db.session.registry.clear()
+    return session
+
+
+def _streamed(session: Session, query: Select[*tuple[Any, ...]], columns: Sequence[Column]) -> Iterator[str]:
+    """The lines; the connection is given back at the end."""
+    with session:
+        yield from lines(session, query, columns)
 
 
 def _asked() -> dict[str, str]:

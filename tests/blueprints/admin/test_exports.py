@@ -81,6 +81,13 @@ def test_every_table_has_its_dialog_and_its_file(operator: FlaskClient, name: st
     assert len(file.text.splitlines()) == int(file.headers["X-Rows"]) + 1
 
 
+def test_a_file_that_nobody_reads_gives_its_connection_back(app: Flask, operator: FlaskClient) -> None:
+    for ask in (operator.head, operator.get):
+        ask("/admin/exports/refunds.csv").close()
+    with app.app_context():
+        assert db.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+
+
 def test_a_table_that_does_not_exist_is_not_found(operator: FlaskClient) -> None:
     assert operator.get("/admin/exports/operators_passwords").status_code == 404
     assert operator.get("/admin/exports/operators_passwords.csv").status_code == 404
