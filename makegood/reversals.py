@@ -158,19 +158,20 @@ def _kept(session: Session, generation: Generation) -> int:
         .where((Refund.reason != CANCELLED) if failed else (Refund.reason == CANCELLED))
         .limit(1)
     )
-    error_class = generation.error_class or (UNKNOWN if failed else CANCELLED)
+    error_class = generation.error_class or (None if failed else CANCELLED)
     if automatic is not None and automatic.policy_version is not None:
         version, error_class = automatic.policy_version, automatic.reason
     else:
         late = generation.late_outcome == "failed"
         version = _version(session, generation.late_at if late else generation.ended_at)
     rows = session.execute(
-        select(RefundPolicy.error_class, RefundPolicy.percent).where(
-            RefundPolicy.version == version, RefundPolicy.error_class.in_((error_class, UNKNOWN))
-        )
+        select(RefundPolicy.error_class, RefundPolicy.percent).where(RefundPolicy.version == version)
     )
     percents = {row.error_class: row.percent for row in rows}
-    percent: int = percents.get(error_class, percents.get(UNKNOWN, 100))
+    if error_class is None:  # nobody keeps why it failed late: the best that the policy gives for a failure
+        percent = max((share for named, share in percents.items() if named != CANCELLED), default=100)
+    else:
+        percent = percents.get(error_class, percents.get(UNKNOWN, 100))
     return (generation.credits_charged * percent + 50) // 100
 
 

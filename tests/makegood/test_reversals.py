@@ -15,7 +15,7 @@ from makegood.errors import Conflict, Invalid, NotFound
 from makegood.generations import costs
 from makegood.ids import uuid7
 from makegood.models import AuditEntry, CreditTransaction, Event, Grant, Refund, RefundPolicy, Reversal
-from makegood.providers.protocol import ErrorClass
+from makegood.providers.protocol import ErrorClass, Outcome, Report
 from tests.making import SUCCESS, TERMS, make_customer, make_generation, reserve
 
 AT = datetime(2026, 11, 15, 12, tzinfo=UTC)
@@ -210,6 +210,22 @@ def test_a_failure_after_a_reversal_returns_everything(session: Session, custome
     generation_id = make_generation(session, customer, credits=10, at=AT)
     reverse(session, refund(session, generation_id, 4).id)
     generations.fail(session, generation_id, ErrorClass.TIMEOUT, "-", TERMS, at=LATER)
+    assert ledger.balance(session, customer) == 100
+
+
+def test_a_late_failure_stays_paid_back_when_the_policy_gives_nothing_for_unknown_errors(
+    session: Session, customer: str
+) -> None:
+    generation_id = make_generation(session, customer, credits=10, at=AT)
+    by_hand = refund(session, generation_id, 10)
+    generations.cancel(session, generation_id, TERMS, actor="t", at=AT)
+    shares = dict.fromkeys([*ErrorClass, refunds.CANCELLED], 100) | {"unknown_error": 0, "cancelled": 0}
+    session.add_all(RefundPolicy(version=2, error_class=name, percent=share) for name, share in shares.items())
+    session.flush()
+    timeout = Report(Outcome.FAILED, error_class=ErrorClass.TIMEOUT)
+    generations.settle(session, generation_id, timeout, TERMS, at=datetime.now(UTC) + timedelta(days=1))
+    with pytest.raises(Conflict, match="The generation failed: by the refund policy 10 of the 10 credits stay"):
+        reverse(session, by_hand.id)
     assert ledger.balance(session, customer) == 100
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -94,6 +95,23 @@ def test_beyond_the_limit_the_form_offers_to_ask_and_then_asks(
 def test_within_the_limit_it_is_refunded_at_once(app: Flask, support: FlaskClient, generation: UUID) -> None:
     assert send(support, generation, 500).status_code == 303
     assert balance(app) == 705
+
+
+def test_a_form_that_comes_again_with_another_amount_says_so_and_is_sent_again_as_another(
+    app: Flask, support: FlaskClient, generation: UUID
+) -> None:
+    key = str(ids.uuid7())
+    assert send(support, generation, 100, idempotency_key=key).status_code == 303
+    again = send(support, generation, 50, idempotency_key=key)
+    assert (again.status_code, balance(app)) == (409, 305)
+    assert "This form refunded 100 credits when it was sent before. No more moved." in again.text
+    [(other, expected)] = re.findall(
+        r'name="idempotency_key" value="([^"]+)">\s*<input type="hidden" name="expected_refunded" value="(\d+)"',
+        again.text,
+    )
+    assert (other != key, expected) == (True, "100")
+    sent = send(support, generation, 50, idempotency_key=other, expected_refunded=expected)
+    assert (sent.status_code, balance(app)) == (303, 355)
 
 
 def test_another_operator_approves_and_the_page_names_both(
