@@ -111,7 +111,7 @@ def approve(session: Session, bulk_refund_id: UUID, *, approver: str, address: s
     """A second operator agrees: the worker begins. Raises NotFound and Conflict (it does not wait)."""
     asked = locked(session, bulk_refund_id, "waiting")
     asked.state, asked.approver = "running", approver
-    _record(session, asked, "approved", approver, address, {"asked_by": asked.actor})
+    _record(session, asked, "approved", approver, address, _decided(asked))
     return asked
 
 
@@ -119,8 +119,12 @@ def refuse(session: Session, bulk_refund_id: UUID, *, by: str) -> BulkRefund:
     """It is not approved, or no longer asked for: nothing is refunded. Raises NotFound and Conflict."""
     asked = locked(session, bulk_refund_id, "waiting")
     asked.state, asked.ended_at = "refused", datetime.now(UTC)
-    _record(session, asked, "refused", by, None, {"asked_by": asked.actor})
+    _record(session, asked, "refused", by, None, _decided(asked))
     return asked
+
+
+def _decided(asked: BulkRefund) -> dict[str, Any]:
+    return {"asked_by": asked.actor, "before": "waiting", "after": asked.state}
 
 
 def _confirmed(asked: BulkRefund) -> dict[str, Any]:

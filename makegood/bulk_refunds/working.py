@@ -64,7 +64,7 @@ def stop(session: Session, bulk_refund_id: UUID, *, actor: str, address: str | N
     """Go no further after the generation that is being refunded now. Raises NotFound and Conflict."""
     running = locked(session, bulk_refund_id, "running")
     running.state, running.stopped_by = "stopped", actor
-    _record(session, running, "stopped", actor, address, _progress(running))
+    _record(session, running, "stopped", actor, address, _moved("running", running))
     return running
 
 
@@ -77,7 +77,7 @@ def resume(session: Session, bulk_refund_id: UUID, *, actor: str, address: str |
         .values(outcome=None, problem=None)
     )
     stopped.state, stopped.stopped_by, stopped.failed = "running", None, 0
-    _record(session, stopped, "resumed", actor, address, _progress(stopped))
+    _record(session, stopped, "resumed", actor, address, _moved("stopped", stopped))
     return stopped
 
 
@@ -123,7 +123,7 @@ def _finish(session: Session, running: BulkRefund) -> None:
     """Nothing is left to do: finished, or stopped because of what failed."""
     if running.failed:
         running.state, running.stopped_by = "stopped", SYSTEM
-        _record(session, running, "stopped", SYSTEM, None, _progress(running))
+        _record(session, running, "stopped", SYSTEM, None, _moved("running", running))
         return
     running.state, running.ended_at = "finished", datetime.now(UTC)
     refunded = session.execute(
@@ -142,11 +142,14 @@ def _finish(session: Session, running: BulkRefund) -> None:
         "refunds": [str(row.id) for row in refunded],
         "skipped_generations": [str(one) for one in skipped],
     }
-    _record(session, running, "finished", running.actor, running.address, _progress(running) | named)
+    _record(session, running, "finished", running.actor, running.address, _moved("running", running) | named)
 
 
-def _progress(running: BulkRefund) -> dict[str, Any]:
+def _moved(before: str, running: BulkRefund) -> dict[str, Any]:
+    """From which state to which, and how far it is, for the audit log."""
     return {
+        "before": before,
+        "after": running.state,
         "refunded": running.refunded,
         "skipped": running.skipped,
         "failed": running.failed,

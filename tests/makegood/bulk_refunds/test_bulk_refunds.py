@@ -207,10 +207,9 @@ def test_a_stopped_one_goes_on_where_it_was(session: Session, made: dict[str, UU
     bulk_refunds.resume(session, bulk.id, actor=ACTOR)
     finish(session)
     assert (bulk.state, bulk.refunded, bulk.credits_refunded) == ("finished", 3, 26)
-    assert [entry.details["refunded"] for entry in (*named(session, "stopped"), *named(session, "resumed"))] == [
-        1,
-        1,
-    ]
+    entries = (*named(session, "stopped"), *named(session, "resumed"), *named(session, "finished"))
+    told = [(entry.details["before"], entry.details["after"], entry.details["refunded"]) for entry in entries]
+    assert told == [("running", "stopped", 1), ("stopped", "running", 1), ("running", "finished", 3)]
 
 
 def test_what_fails_leaves_the_rest_alone_and_is_tried_again(session: Session, made: dict[str, UUID]) -> None:
