@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from blueprints.api.fields import Instant
+from makegood.models.ledger import TRANSACTION_KINDS
 from makegood.providers.protocol import ErrorClass
 
 
@@ -146,7 +147,7 @@ class Transaction(BaseModel):
 
     id: UUID
     entry: int
-    kind: Literal["grant", "charge", "refund", "expiry", "adjustment"]
+    kind: Literal[TRANSACTION_KINDS]  # type: ignore[valid-type]
     amount: int
     balance_after: int
     generation_id: UUID | None

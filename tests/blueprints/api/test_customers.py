@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
+from uuid import UUID
 
 import pytest
 
+from extensions import db
+from makegood import refunds, reversals
 from tests.backend import Platform
-from tests.making import FakeProvider
+from tests.making import TERMS, FakeProvider
 
 
 def test_a_new_customer_has_this_months_allowance(platform: Platform) -> None:
@@ -89,6 +92,25 @@ def test_a_charge_names_the_grants_it_drew_from(platform: Platform) -> None:
         ("allowance", -5),
         ("purchase", -3),
     ]
+
+
+def test_a_reversal_is_a_ledger_row_like_any_other(platform: Platform) -> None:
+    customer = platform.make_customer(20)
+    generation_id = UUID(platform.start(customer, credits=8).json["id"])
+    with platform.app.app_context():
+        refund = refunds.issue_manual(
+            db.session(), generation_id, TERMS, credits=3, reason="other", note="x", actor="ops",
+            idempotency_key="k", expected_refunded=0,
+        )  # fmt: skip
+        reversals.reverse(db.session(), refund.id, note="x", actor="ops", idempotency_key="k")
+        db.session.commit()
+    rows = platform.send("GET", f"/customers/{customer}/transactions?limit=2").json["transactions"]
+    assert [(row["kind"], row["amount"], row["balance_after"]) for row in rows] == [
+        ("reversal", -3, 17),
+        ("refund", 3, 20),
+    ]
+    body = platform.send("GET", f"/customers/{customer}").json
+    assert body["consumed_this_month"] == {"charged": 8, "refunded": 0, "net": 8}
 
 
 @pytest.mark.parametrize(
