@@ -9,8 +9,8 @@
   document.querySelector("#mainnav [aria-current]")?.scrollIntoView({ block: "nearest" });
 
   // --- Storage that may be switched off --------------------------------------------------------------------
-  function stored(area) {
-    const key = (name) => `makegood.${name}`;
+  function stored(area, whose = "") {
+    const key = (name) => `makegood.${whose}${name}`;
     return {
       get(name) { try { return JSON.parse(area().getItem(key(name))); } catch { return null; } },
       set(name, value) { try { area().setItem(key(name), JSON.stringify(value)); } catch { /* this page only */ } },
@@ -19,6 +19,8 @@
   }
   const kept = stored(() => localStorage);
   const tab = stored(() => sessionStorage);
+  // What one operator saw in this tab is not for the next one who logs in here.
+  const own = stored(() => sessionStorage, `${document.body.dataset.operator ?? "nobody"}.`);
 
   // --- Messages: said once to screen readers, shown as toasts, and listed in a dialog -------------------------
   function announce(text) {
@@ -27,9 +29,9 @@
     requestAnimationFrame(() => { region.textContent = text; });
   }
   function remember(text, tone) {
-    const messages = tab.get("messages") ?? [];
+    const messages = own.get("messages") ?? [];
     messages.unshift({ text, tone, at: new Date().toISOString() });
-    tab.set("messages", messages.slice(0, KEPT));
+    own.set("messages", messages.slice(0, KEPT));
   }
   function element(name, attributes = {}, ...children) {
     const made = document.createElement(name);
@@ -72,7 +74,7 @@
   });
   function listMessages() {
     const list = document.getElementById("messages-list");
-    const messages = tab.get("messages") ?? [];
+    const messages = own.get("messages") ?? [];
     const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
     list.replaceChildren(...messages.map(({ text, tone, at }) =>
       element("li", { class: tone === "error" ? "bad" : false }, element("time", { datetime: at }, clock.format(new Date(at))), element("span", {}, text))));
@@ -164,5 +166,5 @@
   });
   addEventListener("afterprint", () => showTheme(theme));
 
-  window.makegood = { announce, toast, element, icon, reference, openDialog, kept, tab };
+  window.makegood = { announce, toast, element, icon, reference, openDialog, kept, own, tab };
 })();

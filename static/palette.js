@@ -2,7 +2,7 @@
    Without an answer of the search, Enter still leads to the search page. */
 "use strict";
 (() => {
-  const { element, icon, openDialog, tab } = makegood;
+  const { element, icon, openDialog, own } = makegood;
   const dialog = document.getElementById("palette");
   if (!dialog) return;
   const field = dialog.querySelector("input");
@@ -22,8 +22,8 @@
   const here = location.pathname + location.search;
   const inNavigation = pages.some((page) => new URL(page.href).pathname === location.pathname);
   if (!inNavigation && document.querySelector("main h1") && !/\/(search|confirm|login)\b/.test(location.pathname) && !document.querySelector("main [data-error-page]")) {
-    const seen = (tab.get("seen") ?? []).filter((page) => page.href !== here);
-    tab.set("seen", [{ label: document.title.replace(/ – Makegood$/, ""), href: here }, ...seen].slice(0, SEEN));
+    const seen = (own.get("seen") ?? []).filter((page) => page.href !== here);
+    own.set("seen", [{ label: document.title.replace(/ – Makegood$/, ""), href: here }, ...seen].slice(0, SEEN));
   }
 
   function show(found) {
@@ -32,7 +32,7 @@
     const matches = (page) => page.label.toLowerCase().includes(sought);
     const begins = (page) => page.label.toLowerCase().split(" ").some((word) => word.startsWith(sought));
     const listed = pages.filter(matches).sort((one, other) => begins(other) - begins(one));
-    const seen = (tab.get("seen") ?? []).filter((page) => page.href !== here && matches(page)).map((page) => ({ ...page, detail: "Seen lately", symbol: "late" }));
+    const seen = (own.get("seen") ?? []).filter((page) => page.href !== here && matches(page)).map((page) => ({ ...page, detail: "Seen lately", symbol: "late" }));
     options = query ? [...found, ...listed, ...seen] : [...seen, ...pages];
     if (query) options.push({ label: `Search for “${query}”`, detail: "All ids", href: `${dialog.dataset.search}?q=${encodeURIComponent(query)}`, symbol: "search" });
     list.replaceChildren(...options.map((option, index) => element("li", { role: "option", id: `palette-${index}`, "aria-selected": "false" },

@@ -25,7 +25,7 @@ from extensions import db
 from tests.browser import sample
 from tests.browser.sample import Sample
 from tests.conftest import environment
-from tests.people import add_operator, log_in
+from tests.people import EMAIL, add_operator, log_in
 
 HERE = Path(__file__).parent
 AXE = (HERE.parent / "vendor/axe-4.14.1.min.js").read_text()
@@ -211,9 +211,10 @@ class Visitor:
         """Complaints that nobody expected: content security policy, scripts' errors, missing files."""
         return [text for text in self.complaints if not any(re.search(known, text) for known in self._expected)]
 
-    def _session_cookie(self) -> dict[str, str]:
+    def _session_cookie(self, email: str = EMAIL) -> dict[str, str]:
+        """The cookie of an operator who has just logged in."""
         client = self.site.app.test_client()
-        log_in(client)
+        log_in(client, email)
         cookie = client.get_cookie("makegood_session")
         assert cookie is not None
         return {"name": cookie.key, "value": cookie.value, "url": self.site.url}

@@ -9,6 +9,7 @@ from extensions import db
 from makegood.models import Operator
 from tests.browser.conftest import Site, Visitor, accessibility_problems, path_of
 from tests.browser.sample import RICH, Sample
+from tests.people import add_operator
 
 
 def focused_row(page: Page) -> str:
@@ -89,6 +90,22 @@ def test_the_palette_finds_pages_ids_and_what_was_seen(visitor: Visitor, account
     expect(found.first).to_contain_text(RICH)
     found.first.click()
     page.wait_for_url(f"**/admin/customers/{RICH}")
+
+
+def test_what_one_operator_saw_is_not_told_to_the_next_in_the_same_tab(
+    visitor: Visitor, site: Site, account: Sample
+) -> None:
+    page = visitor.open(f"/admin/generations/{account.failed}")
+    page.evaluate("makegood.toast('Refunded 5 credits.')")
+    add_operator(site.app, "vera@example.com", role="viewer")
+    page.context.add_cookies([visitor._session_cookie("vera@example.com")])  # type: ignore[list-item]
+    page.goto(f"{site.url}/admin/")
+    page.keyboard.press("m")
+    expect(page.get_by_role("dialog", name="Messages")).to_contain_text("Nothing was said yet")
+    expect(page.locator("#messages-list li")).to_have_count(0)
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+k")
+    expect(page.locator("#palette-list [role=option]").first).to_contain_text("Overview")
 
 
 def test_without_suggestions_the_palette_leads_to_the_search(visitor: Visitor) -> None:
