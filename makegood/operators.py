@@ -158,8 +158,13 @@ def enable(session: Session, email: str, *, actor: str, address: str | None = No
 def reset_second_factor(
     session: Session, email: str, *, actor: str, now: datetime, address: str | None = None
 ) -> bool:
-    """Take a lost second factor away, and end all sessions. Returns whether there was one. Raises NotFound."""
+    """Take a lost second factor away, and end all sessions. Returns whether there was one.
+
+    Raises NotFound, and Conflict (yourself: a session and its password alone are no second factor).
+    """
     operator = _locked(session, email)
+    if operator.email == actor:
+        raise Conflict("You cannot reset your own second factor. Replace it under “Your account”.")
     removed = second_factor.remove(session, operator.id, actor=actor, address=address)
     if removed:
         sessions.end_all(session, operator.id, now=now)

@@ -7,12 +7,13 @@ from uuid import UUID
 
 from flask import flash, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_login import current_user
 
 from blueprints import access, formats
 from blueprints.admin import blueprint
 from blueprints.admin.dialogs import in_place, leave, opened_from
 from extensions import db
-from makegood import ids, reversals, throttles
+from makegood import ids, limits, reversals, throttles
 from makegood.errors import Conflict, Invalid
 
 
@@ -40,6 +41,10 @@ def reversal_form(refund_id: UUID) -> str:
 def reverse_refund(refund_id: UUID) -> ResponseReturnValue:
     """Take it back: to the generation's page, or the form again with what is wrong."""
     form = ReversalForm(request.form.get("note", "").replace("\r\n", "\n"), _key())
+    large = limits.of(db.session(), current_user.role).confirm_from
+    credits = reversals.look(db.session(), refund_id).refund.credits
+    if large is not None and credits >= large and (asked := access.needs_confirmation()) is not None:
+        return asked
     try:
         made = reversals.reverse(
             db.session(),

@@ -105,6 +105,7 @@ def test_nobody_shuts_out_themselves(app: Flask, operator: FlaskClient) -> None:
     assert "This is you." in operator.get(own).text
     assert "You cannot disable yourself." in send(operator, f"{own}/disable").text
     assert "You cannot change your own role." in send(operator, f"{own}/role", role="viewer").text
+    assert "You cannot reset your own second factor." in send(operator, f"{own}/reset-second-factor").text
     assert (stored(app, EMAIL).role, stored(app, EMAIL).disabled_at) == ("admin", None)
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
 from extensions import db
-from makegood import ledger, refunds
-from makegood.models import Refund, Reversal
+from makegood import ledger, limits, refunds
+from makegood.models import OperatorSession, Refund, Reversal
 from tests.making import TERMS, make_customer, make_generation, reserve
 from tests.people import add_operator, log_in
 
@@ -100,6 +102,18 @@ def test_in_a_dialog_the_answer_takes_the_forms_place(app: Flask, operator: Flas
     done = send(operator, page, **htmx)
     assert done.headers["HX-Redirect"].startswith("/admin/generations/")
     assert balance(app) == 90
+
+
+def test_a_large_reversal_asks_who_it_is(app: Flask, operator: FlaskClient, refund_id: UUID) -> None:
+    page = operator.get(f"/admin/refunds/{refund_id}/reverse").text
+    with app.app_context():
+        roles = {role: replace(limits.of(db.session(), role), confirm_from=8) for role in limits.ROLES}
+        limits.publish(db.session(), roles, based_on=1, note="x", actor="bert")
+        long_ago = datetime.now(UTC) - timedelta(minutes=11)
+        db.session.execute(update(OperatorSession).values(confirmed_at=long_ago))
+        db.session.commit()
+    assert "Confirm it is you" in send(operator, page).text
+    assert balance(app) == 98
 
 
 def test_the_policys_refund_offers_no_reversal(app: Flask, operator: FlaskClient) -> None:
