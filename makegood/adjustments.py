@@ -60,7 +60,7 @@ def adjust(
         return _repeated(first, credits, reason, note)
     if before + credits < 0:
         raise Conflict(
-            f"The customer has only {before} credits by now, so {-credits} cannot be taken. No credits moved.",
+            f"The customer has only {before:,} credits by now, so {-credits:,} cannot be taken. No credits moved.",
             balance=before,
         )
     adjustment = CreditAdjustment(

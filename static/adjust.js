@@ -11,7 +11,7 @@
     const whole = credits.value !== "" && Number.isInteger(amount) && amount >= 1 && amount <= Number(credits.max);
     const valid = whole && after >= 0;
     form.querySelector("[data-after]").textContent =
-      valid ? written.format(after) : whole ? `only ${written.format(form.dataset.balance)} there` : "–";
+      valid ? written.format(after) : whole ? `only ${written.format(form.dataset.balance)} to take` : "–";
     form.querySelector("[data-submit]").textContent =
       valid ? `${sign < 0 ? "Take" : "Give"} ${written.format(amount)} ${amount === 1 ? "credit" : "credits"}` : "Adjust";
   }

@@ -39,8 +39,8 @@ def show_audit() -> str:
 
 
 def said(action: str) -> str:
-    """An action in words: refund.issued -> Refund issued."""
-    return formats.words(action.replace(".", " "))
+    """An action in words: refund.issued -> Refund issued, api_key.created -> API key created."""
+    return formats.words(action.replace(".", " ")).replace("Api key", "API key")
 
 
 def plain(value: Any) -> str:

@@ -32,6 +32,7 @@ from blueprints.admin.dialogs import in_place
 from extensions import db
 from makegood import audit, throttles
 from makegood.exports import Column, column, count, lines, usd
+from makegood.ranges import PRESETS
 from makegood.stats import begin_snapshot
 
 __all__ = ["Column", "Table", "add", "column", "usd"]
@@ -76,7 +77,7 @@ def export_table(name: str) -> str:
     template = "admin/export_dialog.html" if in_place() else "admin/export.html"
     asked = _asked()
     rows = count(db.session(), table.query())
-    return render_template(template, table=table, rows=rows, asked=asked)
+    return render_template(template, table=table, rows=rows, asked=asked, ranges=PRESETS)
 
 
 @blueprint.get("/exports/<name>.csv")

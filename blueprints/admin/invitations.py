@@ -16,9 +16,9 @@ from makegood import invitations
 from makegood.errors import Conflict, Invalid
 
 WHAT_ROLES_MAY = {
-    "viewer": "sees everything, changes nothing",
+    "viewer": "sees figures, lists and customers, changes nothing",
     "support": "refunds up to the limits, writes notes",
-    "admin": "everything, these pages too",
+    "admin": "everything, with operators, keys, audit log and settings",
 }
 
 

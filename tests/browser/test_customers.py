@@ -71,7 +71,7 @@ def test_an_adjustment_says_what_it_will_do_and_never_takes_more_than_there_is(
     expect(dialog.get_by_role("button", name="Take 10 credits")).to_be_visible()
     assert accessibility_problems(page) == []
     dialog.get_by_label("Credits", exact=True).fill(str(had + 1))
-    expect(dialog.locator("[data-after]")).to_have_text(f"only {had:,} there")
+    expect(dialog.locator("[data-after]")).to_have_text(f"only {had:,} to take")
     dialog.get_by_role("button", name="Adjust").click()
     expect(dialog.get_by_role("alert").first).to_contain_text("No credits moved")
     assert dialog.get_by_label("Note").input_value() == "They waited an hour."

@@ -79,7 +79,7 @@ def test_beyond_the_limit_the_form_offers_to_ask_and_then_asks(
     app: Flask, support: FlaskClient, generation: UUID
 ) -> None:
     form = support.get(f"/admin/generations/{generation}/refund").text
-    assert "You may refund up to 500 credits alone: 2,000 of your 2,000 for today are left." in form
+    assert "You may refund up to 500 credits alone; 2,000 of your 2,000 for today are left." in form
     answer = send(support, generation, 900)
     assert answer.status_code == 409
     assert "Your limit is 500 credits for one refund. A second operator has to approve" in answer.text
