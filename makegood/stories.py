@@ -163,9 +163,7 @@ def _moments(generation: Generation) -> list[Entry]:
     return [Entry(at, kind) for kind, at in moments.items() if at is not None]
 
 
-def _transactions(
-    session: Session, generation: Generation, reversals: list[Reversal]
-) -> list[CreditTransaction]:
+def _transactions(session: Session, generation: Generation, reversals: list[Reversal]) -> list[CreditTransaction]:
     query = select(CreditTransaction).where(
         CreditTransaction.generation_id == generation.id,
         or_(
