@@ -19,6 +19,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from sqlalchemy import create_engine, make_url
 from sqlalchemy.orm import Session
 from werkzeug.serving import BaseWSGIServer, make_server
+from werkzeug.wsgi import ClosingIterator
 
 from app import create_app
 from extensions import db
@@ -127,15 +128,19 @@ class Site:
             assert self._idle.wait_for(lambda: self._running == 0, timeout=10)
 
     def _answer(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Answer a request, and know while the application works on it."""
+        """Answer a request, and know while the application works on it: until a streamed answer is sent."""
         with self._idle:
             self._running += 1
         try:
-            return self.app(environ, start_response)
-        finally:
-            with self._idle:
-                self._running -= 1
-                self._idle.notify_all()
+            return ClosingIterator(self.app(environ, start_response), self._answered)
+        except BaseException:
+            self._answered()
+            raise
+
+    def _answered(self) -> None:
+        with self._idle:
+            self._running -= 1
+            self._idle.notify_all()
 
 
 @pytest.fixture
