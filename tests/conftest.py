@@ -14,6 +14,7 @@ from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
 from flask_migrate import upgrade
+from jinja2 import FileSystemBytecodeCache
 from sqlalchemy import Engine, create_engine, make_url
 from sqlalchemy.orm import Session
 
@@ -25,11 +26,14 @@ from tests.people import add_operator, log_in
 
 SECRET_KEY = "only-for-tests-0123456789-abcdefghijklmnop"
 DATABASE_FIXTURES = {"server", "database", "session", "make_app", "app", "client", "operator"}
+HERE = Path(__file__).parent
+SLOWEST = ("demo/", "makegood/test_histories", "test_crashes_everywhere", "makegood/test_crashes", "browser/")
 _numbers = itertools.count(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test that touches PostgreSQL."""
+    """Mark every test that touches PostgreSQL, and begin with what takes longest, so that nobody waits for it."""
+    items.sort(key=lambda item: not item.path.relative_to(HERE).as_posix().startswith(SLOWEST))
     for item in items:
         if DATABASE_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.database)
@@ -125,14 +129,22 @@ def session(rules_engine: Engine) -> Iterator[Session]:
 MakeApp = Callable[..., Flask]
 
 
+@pytest.fixture(scope="session")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> FileSystemBytecodeCache:
+    """The compiled templates, for all applications together: each test has a new one."""
+    return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
+
+
 @pytest.fixture
-def make_app(database: str) -> Iterator[MakeApp]:
+def make_app(database: str, templates: FileSystemBytecodeCache) -> Iterator[MakeApp]:
     """Makes applications on one fresh database, with further settings: `make_app(TRUSTED_PROXIES="1")`."""
     made: list[Flask] = []
 
     def make(**extra: str) -> Flask:
-        made.append(create_app(environment(database, **extra)))
-        return made[-1]
+        app = create_app(environment(database, **extra))
+        app.jinja_env.bytecode_cache = templates
+        made.append(app)
+        return app
 
     yield make
     for app in made:
