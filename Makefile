@@ -8,8 +8,8 @@ CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || comman
 IN_VENV := .venv/bin/python -m
 # Empty while .venv has a Python that works: one that the system has replaced does not.
 BROKEN := $(shell .venv/bin/python -c '$(SUITABLE)' 2>/dev/null || echo broken)
-# Each process of the tests has a PostgreSQL of its own; a file's tests stay together. They wait more than they compute.
-PARALLEL ?= --numprocesses 4 --dist loadfile --no-loadscope-reorder
+# Each process of the tests has a PostgreSQL of its own; a file's tests stay together.
+PARALLEL ?= --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 COMPILE := $(IN_VENV) uv pip compile pyproject.toml --universal --no-emit-index-url --no-header --no-annotate --quiet
 
 export CHROMIUM

@@ -88,7 +88,7 @@ def database(request: pytest.FixtureRequest, server: str) -> Iterator[str]:
     template = f"makegood_template_{os.getpid()}"
     if getattr(request, "param", None) != "empty":
         template = request.getfixturevalue("sample_database")[0]
-    _administer(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    _administer(server, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
     yield make_url(server).set(database=name).render_as_string(hide_password=False)
     _administer(server, f"DROP DATABASE {name} WITH (FORCE)")
 
