@@ -7,7 +7,8 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -127,20 +128,20 @@ class Site:
         with self._idle:
             assert self._idle.wait_for(lambda: self._running == 0, timeout=10)
 
-    def _answer(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Answer a request, and know while the application works on it: until a streamed answer is sent."""
+    def _answer(self, environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
+        """Answer a request, and know while the application works on it: until a streamed answer is sent.
+
+        The server's own reading of what a browser still sends, which may last, is not the application's work.
+        """
         with self._idle:
             self._running += 1
         try:
-            return ClosingIterator(self.app(environ, start_response), self._answered)
-        except BaseException:
-            self._answered()
-            raise
-
-    def _answered(self) -> None:
-        with self._idle:
-            self._running -= 1
-            self._idle.notify_all()
+            with closing(ClosingIterator(self.app(environ, start_response))) as answer:
+                yield from itertools.chain(answer)  # which is not closed by `yield from` as well
+        finally:
+            with self._idle:
+                self._running -= 1
+                self._idle.notify_all()
 
 
 @pytest.fixture

@@ -269,6 +269,7 @@ def test_a_nudge_brings_news_at_once(
     make_app: MakeApp, chromium: Browser, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nudges, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(nudges, "PING_EVERY", 0.1)  # a stream ends when nobody takes its ping
     site = Site(make_app(LIVE_NUDGE="on"))
     visitor = Visitor(chromium, site)
     page = visitor.blank()
@@ -282,10 +283,17 @@ def test_a_nudge_brings_news_at_once(
     expect(page.locator(".alert-row")).to_have_count(2)
     page.context.close()
     site.stop()
+    wait_until_nobody_looks(site)
     assert visitor.unexpected() == []
 
 
 def wait_until_it_looked(site: Site) -> None:
     bell = site.app.extensions["nudges"]
     while bell._mark is None:
+        bell.wait(bell.rung, 0.01)
+
+
+def wait_until_nobody_looks(site: Site) -> None:
+    bell = site.app.extensions["nudges"]
+    while bell._watched:
         bell.wait(bell.rung, 0.01)
