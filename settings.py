@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -36,6 +36,19 @@ class ProviderSettings:
 
 
 @dataclass(frozen=True)
+class StripeSettings:
+    """How Stripe is read and heard: never written to. Values are secrets but for the base URL and the date.
+
+    What was paid for before `grants_since` (UTC) grants no credits; None: before Stripe was first read or heard.
+    """
+
+    api_key: str | None = field(default=None, repr=False)
+    webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
+    base_url: str | None = None
+    grants_since: datetime | None = None
+
+
+@dataclass(frozen=True)
 class Settings:
     """All settings of one process."""
 
@@ -52,6 +65,7 @@ class Settings:
     live_nudge: bool = False
     notify_url: str | None = None
     notify_secrets: tuple[str, ...] = field(default=(), repr=False)
+    stripe: StripeSettings = field(default_factory=StripeSettings)
 
 
 def load(environ: Mapping[str, str]) -> Settings:
@@ -86,6 +100,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         live_nudge=_choice(environ, "LIVE_NUDGE", "off", ("off", "on")) == "on",
         notify_url=_notify_url(environ, environment),
         notify_secrets=_notify_secrets(environ),
+        stripe=_stripe(environ),
     )
 
 
@@ -140,6 +155,35 @@ def _provider(environ: Mapping[str, str], name: str) -> ProviderSettings:
         webhook_secret=environ.get(f"{prefix}_WEBHOOK_SECRET") or None,
         base_url=base_url,
     )
+
+
+def _stripe(environ: Mapping[str, str]) -> StripeSettings:
+    base_url = environ.get("STRIPE_BASE_URL") or None
+    if base_url is not None:
+        base_url = _url(environ, "STRIPE_BASE_URL", "", ("http", "https")).rstrip("/")
+    api_key = environ.get("STRIPE_API_KEY") or None
+    if api_key is not None and not api_key.startswith(("rk_", "sk_")):
+        raise SettingsError(
+            "STRIPE_API_KEY must begin with rk_: make a restricted key that may only read, in Stripe's dashboard "
+            "under Developers, API keys"
+        )
+    secrets = tuple(part.strip() for part in environ.get("STRIPE_WEBHOOK_SECRET", "").split(",") if part.strip())
+    if not all(secret.startswith("whsec_") and len(secret) >= 24 for secret in secrets):
+        raise SettingsError(
+            "STRIPE_WEBHOOK_SECRET must be the signing secret of the webhook endpoint, which begins with whsec_ "
+            "(several separated by commas while one is replaced)"
+        )
+    return StripeSettings(api_key, secrets, base_url, _day(environ, "STRIPE_GRANTS_SINCE"))
+
+
+def _day(environ: Mapping[str, str], name: str) -> datetime | None:
+    value = environ.get(name) or None
+    if value is None:
+        return None
+    try:
+        return datetime.combine(date.fromisoformat(value), time(), UTC)
+    except ValueError:
+        raise SettingsError(f"{name} is {value!r}; it must be a date such as 2026-11-21.") from None
 
 
 def _secret_key(environ: Mapping[str, str]) -> str:
