@@ -5,42 +5,50 @@ A page costs the same at any depth, and rows that arrive meanwhile do not shift 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, tuple_
+from sqlalchemy import ColumnElement, Select, Uuid, tuple_
 from sqlalchemy.orm import Session
 
 Item = TypeVar("Item")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 SIZE = 50
+PLACE = re.compile(r"([0-9]{1,17})(?:-([0-9a-f]{32})|~([\x21-\x7e]{1,200}))")
 
 
 @dataclass(frozen=True)
 class Cursor:
-    """A place in the order: the row's instant and id. As text, for a URL: microseconds-id."""
+    """A place in the order: the row's instant and id, ours or another's. As text, for a URL: microseconds-id, and
+    microseconds~id for another's."""
 
     at: datetime
-    id: UUID
+    id: UUID | str
 
     def __str__(self) -> str:
-        return f"{(self.at - EPOCH) // MICROSECOND}-{self.id.hex}"
+        micros = (self.at - EPOCH) // MICROSECOND
+        return f"{micros}~{self.id}" if isinstance(self.id, str) else f"{micros}-{self.id.hex}"
 
     @classmethod
     def parse(cls, text: str | None) -> Cursor | None:
         """The cursor that a URL carries; None for anything that is none."""
-        micros, separator, identifier = (text or "").partition("-")
-        digits = micros.isascii() and micros.isdigit() and len(micros) <= 17
-        if not (separator and digits and len(identifier) == 32):
+        found = PLACE.fullmatch(text or "")
+        if found is None:
             return None
+        micros, own, foreign = found.groups()
         try:
-            return cls(EPOCH + timedelta(microseconds=int(micros)), UUID(hex=identifier))
-        except (ValueError, OverflowError):
+            return cls(EPOCH + timedelta(microseconds=int(micros)), foreign or UUID(hex=own))
+        except OverflowError:
             return None
+
+    def fits(self, identifier: ColumnElement[Any]) -> bool:
+        """Whether it can be a place in an order by this id: what stands in a URL may come from another list."""
+        return isinstance(self.id, UUID) == isinstance(identifier.type, Uuid)
 
 
 @dataclass(frozen=True)
@@ -74,7 +82,7 @@ def read(
     session: Session,
     query: Select[*tuple[Any, ...]],
     at: ColumnElement[datetime],
-    identifier: ColumnElement[UUID],
+    identifier: ColumnElement[UUID] | ColumnElement[str],
     make: Callable[[Any], Item],
     place: Callable[[Item], Cursor],
     *,
@@ -84,6 +92,7 @@ def read(
 ) -> Page[Item]:
     """One page of `query`, ordered by (`at`, `identifier`): older than `before`, or newer than `after`."""
     order = tuple_(at, identifier)
+    before, after = (cursor if cursor and cursor.fits(identifier) else None for cursor in (before, after))
     if after is not None and before is None:
         query = query.where(order > tuple_(after.at, after.id)).order_by(at, identifier)
         found = [make(row) for row in session.execute(query.limit(limit + 1))]

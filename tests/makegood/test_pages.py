@@ -125,6 +125,17 @@ def test_a_cursor_survives_the_url(microseconds: int, id: UUID) -> None:
     assert Cursor.parse(str(cursor)) == cursor
 
 
+@given(id=st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=200))
+def test_a_cursor_of_anothers_ids_survives_the_url_too(id: str) -> None:
+    cursor = Cursor(EPOCH + timedelta(days=1), id)
+    assert Cursor.parse(str(cursor)) == cursor
+
+
+def test_a_place_in_another_list_is_no_place_in_this_one(session: Session, failed: list[UUID]) -> None:
+    elsewhere = Cursor(NOON - timedelta(days=1), "evt_1")
+    assert [row.generation_id for row in failures.log(session, EVERYTHING, before=elsewhere).rows] == failed
+
+
 @given(text=st.text(max_size=60))
 def test_no_text_in_the_url_breaks_a_list(text: str) -> None:
     found = Cursor.parse(text)
