@@ -20,7 +20,7 @@ from babel.numbers import format_decimal
 from flask import Flask, current_app, g
 from markupsafe import Markup
 
-from makegood import refunds
+from makegood import money, refunds
 
 LOCALE = "en"
 MINUS = "−"
@@ -57,6 +57,11 @@ def usd(micros: int | None) -> str:
         return "<$0.01"
     cents = (abs(micros) + MICROS // 200) // (MICROS // 100)
     return f"{MINUS if micros < 0 else ''}${cents // 100:,}.{cents % 100:02}"
+
+
+def minor(amount: int | None, currency: str) -> str:
+    """Money in minor units, with its currency: $1,234.50, −€3.00. What is not known is a dash."""
+    return "–" if amount is None else money.format(amount, currency)
 
 
 def usd_exact(micros: int | None) -> str:
@@ -272,6 +277,7 @@ FILTERS = (
     signed,
     counted,
     usd,
+    minor,
     usd_exact,
     usd_change,
     millionths,

@@ -24,6 +24,8 @@ from makegood.models.outputs import Notification, OutputFile
 from makegood.models.policies import ErrorMapping, RefundPolicy
 from makegood.models.prices import CostAdjustment, CreditPrice, Price, Recompute
 from makegood.models.providers import ProviderBalance, ProviderSwitch
+from makegood.models.purchases import Clawback, Purchase
+from makegood.models.revenue import BalanceSum, ExchangeRate
 from makegood.models.rollups import (
     Bucket,
     CustomerDay,
@@ -62,6 +64,7 @@ __all__ = [
     "Approval",
     "AuditEntry",
     "Balance",
+    "BalanceSum",
     "BalanceTransaction",
     "Base",
     "Bill",
@@ -72,6 +75,7 @@ __all__ = [
     "Callback",
     "Charge",
     "CheckoutSession",
+    "Clawback",
     "CostAdjustment",
     "Coupon",
     "CreditAdjustment",
@@ -85,6 +89,7 @@ __all__ = [
     "Dispute",
     "ErrorMapping",
     "Event",
+    "ExchangeRate",
     "Generation",
     "Grant",
     "IdempotencyKey",
@@ -105,6 +110,7 @@ __all__ = [
     "Product",
     "ProviderBalance",
     "ProviderSwitch",
+    "Purchase",
     "ReasonBucket",
     "ReasonDay",
     "Recompute",

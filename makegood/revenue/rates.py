@@ -1,0 +1,118 @@
+"""What currencies are worth in US dollars: a dated table that operators keep.
+
+The rate of a day is the newest one that is dated on it or before it. Where there is none, there are no dollars:
+nothing is guessed. Whoever shows converted amounts says which rates of which dates were used, and what had none.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from makegood import money
+from makegood.models import ExchangeRate
+
+USD = "usd"
+MICROS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Rate:
+    """US dollars for one unit of a currency, of the date `day`."""
+
+    currency: str
+    day: date
+    usd_per_unit: Decimal
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A sum in US dollars: exact, or None where a currency had no rate. `used` are the rates, by currency and
+    date; `missing` the currencies that had none on one of the days."""
+
+    usd: Fraction | None
+    used: tuple[Rate, ...] = ()
+    missing: tuple[str, ...] = ()
+
+    @property
+    def cents(self) -> int | None:
+        """It in cents, rounded once."""
+        return None if self.usd is None else money.rounded(self.usd * 100)
+
+    @property
+    def micros(self) -> int | None:
+        """It in micro-dollars, rounded once."""
+        return None if self.usd is None else money.rounded(self.usd * MICROS)
+
+
+class Rates:
+    """The rates of a stretch of days, in memory: looking one up costs no query."""
+
+    def __init__(self, rates: Iterable[Rate]) -> None:
+        by_currency: defaultdict[str, dict[date, Rate]] = defaultdict(dict)
+        for rate in rates:
+            by_currency[rate.currency][rate.day] = rate
+        self._rates: Mapping[str, Sequence[Rate]] = {
+            currency: [dated[day] for day in sorted(dated)] for currency, dated in by_currency.items()
+        }
+
+    def of(self, currency: str, day: date) -> Rate | None:
+        """The rate of a day: the newest that is not dated after it."""
+        if currency == USD:
+            return Rate(USD, day, Decimal(1))
+        known = self._rates.get(currency, ())
+        at = bisect_right(known, day, key=lambda rate: rate.day)
+        return known[at - 1] if at else None
+
+
+def rate(session: Session, currency: str, day: date) -> Rate | None:
+    """US dollars for one unit of the currency on a day; None where no rate is dated on it or before."""
+    return between(session, day, day, [currency]).of(currency, day)
+
+
+def between(session: Session, first: date, last: date, currencies: Sequence[str] | None = None) -> Rates:
+    """The rates of the days from `first` to `last`, of some currencies or of all."""
+    standing = [ExchangeRate.replaced_at.is_(None)]
+    if currencies is not None:
+        standing.append(ExchangeRate.currency.in_(currencies))
+    before = (
+        select(ExchangeRate.currency, func.max(ExchangeRate.day).label("day"))
+        .where(*standing, ExchangeRate.day <= first)
+        .group_by(ExchangeRate.currency)
+        .subquery()
+    )
+    query = (
+        select(ExchangeRate.currency, ExchangeRate.day, ExchangeRate.usd_per_unit)
+        .outerjoin(before, before.c.currency == ExchangeRate.currency)
+        .where(*standing, ExchangeRate.day <= last, ExchangeRate.day >= func.coalesce(before.c.day, first))
+    )
+    return Rates(Rate(*row) for row in session.execute(query))
+
+
+def in_usd(rates: Rates, amounts: Iterable[tuple[str, date, int | Fraction]]) -> Converted:
+    """The sum of amounts (currency, day, minor units), each at the rate of its own day.
+
+    An amount of zero needs no rate. If one of the others has none, there is no sum.
+    """
+    total = Fraction(0)
+    used: dict[tuple[str, date], Rate] = {}
+    missing: set[str] = set()
+    for currency, day, minor in amounts:
+        if not minor:
+            continue
+        rate = rates.of(currency, day)
+        if rate is None:
+            missing.add(currency)
+            continue
+        if currency != USD:
+            used[currency, rate.day] = rate
+        total += Fraction(minor) / 10 ** money.exponent(currency) * Fraction(rate.usd_per_unit)
+    return Converted(None if missing else total, tuple(used[key] for key in sorted(used)), tuple(sorted(missing)))
