@@ -19,7 +19,7 @@ import demo.database
 import demo.state
 import logs
 import settings as settings_module
-from blueprints import access, admin, api, assets, auth, callbacks, errors, formats, health, security
+from blueprints import access, admin, api, assets, auth, callbacks, errors, formats, health, security, stripe
 from blueprints.admin import audit, navigation, subjects
 from blueprints.api import range_stats
 from blueprints.api.unrecorded import Unrecorded
@@ -27,6 +27,7 @@ from extensions import csrf, db, login, migrate
 from makegood.database import UnsafeDatabase, check_server
 from makegood.providers import registry
 from makegood.secrets_at_rest import Vault
+from makegood.stripe.client import Client
 
 
 def create_app(environ: Mapping[str, str] | None = None) -> Flask:
@@ -42,6 +43,7 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
         MAX_CONTENT_LENGTH=1_000_000,
     )
     app.extensions["providers"] = registry.build(settings.providers)
+    app.extensions["stripe"] = _stripe(settings.stripe)
     app.extensions["vault"] = Vault(settings.secret_key)
     app.extensions["unrecorded"] = Unrecorded(app)
     logs.configure(settings.environment)
@@ -61,6 +63,10 @@ def _own_settings() -> settings_module.Settings:
         return settings_module.load(demo.state.complete(os.environ))
     except settings_module.SettingsError as error:
         raise SystemExit(f"Error: {error}") from None
+
+
+def _stripe(values: settings_module.StripeSettings) -> Client | None:
+    return Client(values.api_key, values.base_url) if values.api_key else None
 
 
 def _refuse_unsafe_database(app: Flask) -> None:
@@ -94,6 +100,7 @@ def _register_blueprints(app: Flask) -> None:
     app.register_blueprint(admin.blueprint)
     app.register_blueprint(range_stats.blueprint)
     app.register_blueprint(callbacks.blueprint)
+    app.register_blueprint(stripe.blueprint)
 
 
 def _register_commands(app: Flask) -> None:

@@ -258,11 +258,12 @@ RESOURCE_STATES = ("waiting", "backfill", "current", "no_permission", "failed")
 class StripeResource(Base):
     """How far one of Stripe's lists has been read.
 
-    A backfill goes from the newest object back to the oldest: `cursor` is the last one stored, `reached` when that
-    was created. What came after `newest` is read from then on, and once a night what can still change. `objects`
-    counts what the backfill has read so far. A resource that our key may not read says so in `problem`, and so
-    does one that failed; `next_try_at` is when it is tried again. One worker at a time reads it, while
-    `leased_until`.
+    A reading that began at `started_at` goes from the newest object back to `since` (null: to the oldest): `cursor`
+    is the last one stored. The first reading is the backfill: `reached` is when its oldest object so far was
+    created, `objects` how many it has read, `finished_at` when it ended. From then on what came after `newest` is
+    read, and once a night what can still change (`reread_at`). `read_at` is when the last complete reading began.
+    A resource that our key may not read says so in `problem`, and so does one that failed. `next_try_at` is when it
+    is read again. One worker at a time reads it, while `leased_until`.
     """
 
     __tablename__ = "stripe_resources"
@@ -277,6 +278,7 @@ class StripeResource(Base):
     name: Mapped[str] = mapped_column(primary_key=True)
     state: Mapped[str] = mapped_column(server_default=text("'waiting'"))
     cursor: Mapped[str | None]
+    since: Mapped[datetime | None]
     objects: Mapped[int] = mapped_column(server_default=text("0"))
     reached: Mapped[datetime | None]
     newest: Mapped[datetime | None]

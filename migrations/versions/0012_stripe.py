@@ -217,6 +217,7 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), server_default=sa.text("'waiting'"), nullable=False),
         sa.Column("cursor", sa.Text(), nullable=True),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=True),
         sa.Column("objects", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("reached", sa.DateTime(timezone=True), nullable=True),
         sa.Column("newest", sa.DateTime(timezone=True), nullable=True),
