@@ -22,6 +22,24 @@
     rate: (value) => `${value}%`,
     duration: (value) => value === 0 ? "0" : value < 1000 ? `${value} ms` : value < 120000 ? `${value / 1000} s` : `${Math.round(value / 6000) / 10} min`,
   };
+  // Amounts of a currency: exact, and short for the axis.
+  const currencies = new Map();
+  function inCurrency({ currency, decimals }) {
+    if (!currencies.has(currency)) {
+      const style = { style: "currency", currency };
+      currencies.set(currency, {
+        exact: new Intl.NumberFormat("en", { ...style, minimumFractionDigits: decimals, maximumFractionDigits: decimals }),
+        short: new Intl.NumberFormat("en", { ...style, notation: "compact", maximumFractionDigits: 2, minimumFractionDigits: 0 }),
+      });
+    }
+    return currencies.get(currency);
+  }
+  const write = (data, value) => data.currency ? minus(inCurrency(data).exact.format(value)) : written[data.unit](value);
+  function tick(data, value, at) {
+    if (!data.currency) return onAxis[data.unit](value, at);
+    const { exact, short } = inCurrency(data);
+    return minus((Math.max(Math.abs(at[0]), Math.abs(at.at(-1))) < 10 ? exact : short).format(value));
+  }
   const font = "12px system-ui";
   const whole = Array.from({ length: 36 }, (_, n) => [1, 2, 5][n % 3] * 10 ** Math.floor(n / 3));
 
@@ -117,7 +135,7 @@
       axes: [
         { stroke: ink, grid: { show: false }, ticks: { show: false }, size: 26, font,
           splits: (plot) => pick(Math.max(0, Math.ceil(plot.scales.x.min)), Math.min(last, Math.floor(plot.scales.x.max)), holder.clientWidth), values: (_, at) => at.map((i) => data.labels[i]) },
-        { stroke: ink, grid: { stroke: line, width: 1 }, ticks: { show: false }, size: 56, space: 28, font, incrs: data.unit === "count" ? whole : undefined, values: (_, at) => at.map((v) => onAxis[data.unit](v, at)) },
+        { stroke: ink, grid: { stroke: line, width: 1 }, ticks: { show: false }, size: 56, space: 28, font, incrs: data.unit === "count" ? whole : undefined, values: (_, at) => at.map((v) => tick(data, v, at)) },
       ],
       hooks: {
         draw: [(plot) => drawTarget(plot, data, ink)],
@@ -168,7 +186,7 @@
     state.reset = make("button", "Show all", "btn btn-plain btn-small chart-reset");
     state.reset.type = "button";
     state.reset.addEventListener("click", () => zoom(null, null));
-    const wide = Math.max(...data.series.flatMap((series) => [...series.values, series.total].map((value) => value === null ? 2 : typeof value === "string" ? value.length : written[data.unit](value).length)));
+    const wide = Math.max(...data.series.flatMap((series) => [...series.values, series.total].map((value) => value === null ? 2 : typeof value === "string" ? value.length : write(data, value).length)));
     state.figures = data.series.map((series) => {
       const item = make("button", "", "chart-series");
       item.type = "button";
@@ -200,7 +218,7 @@
     if (!state.rows.hidden) state.rows.href = address(state, i);
     state.reset.hidden = zooms.from === null;
     data.series.forEach((series, n) => {
-      const text = i === null ? series.total ?? "" : series.values[i] === null ? "–" : written[data.unit](series.values[i]);
+      const text = i === null ? series.total ?? "" : series.values[i] === null ? "–" : write(data, series.values[i]);
       state.figures[n].figureOf.textContent = i === null && zooms.from !== null ? "" : text;
     });
   }

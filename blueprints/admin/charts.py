@@ -20,8 +20,9 @@ from functools import cached_property
 from zoneinfo import ZoneInfo
 
 from blueprints import formats
-from blueprints.admin.comparisons import WRITTEN
+from blueprints.admin.comparisons import MINOR, write
 from blueprints.admin.filters import reporting_zone
+from makegood import money
 from makegood.calendars import start_of
 from makegood.ranges import DAY, Range, Step
 
@@ -47,7 +48,8 @@ class Series:
 
 @dataclass(frozen=True)
 class Chart:
-    """What one figure shows. `unit` is count, usd (values in micro-dollars), rate or duration (milliseconds).
+    """What one figure shows. `unit` is count, usd (values in micro-dollars), rate, duration (milliseconds), or
+    `minor:` and a currency (whole minor units: `minor:eur`).
 
     `link` is the address of the rows behind a step, `target` a value that is drawn across; `stacked` bars stand
     on each other. The table's further columns are `beside`, which are not drawn. `pieces` replace the range's own
@@ -70,6 +72,11 @@ class Chart:
     def steps(self) -> Sequence[Step]:
         """What the values are of."""
         return self.pieces or self.range.steps()
+
+    @property
+    def currency(self) -> str:
+        """The currency of the values in minor units; "" for any other unit."""
+        return self.unit.removeprefix(MINOR) if self.unit.startswith(MINOR) else ""
 
     @property
     def reached(self) -> list[int]:
@@ -113,11 +120,12 @@ class Chart:
 
     def written(self, value: Value, series: Series) -> str:
         """A value as the table and the legend show it."""
-        return "–" if value is None else WRITTEN[series.unit or self.unit](value)
+        return "–" if value is None else write(value, series.unit or self.unit)
 
     def header(self, series: Series) -> str:
         """What stands above the series in the table: it names the unit."""
-        return f"{series.label} (USD)" if self.unit == "usd" and not series.unit else series.label
+        currency = "usd" if self.unit == "usd" else self.currency
+        return f"{series.label} ({currency.upper()})" if currency and not series.unit else series.label
 
     def rows(self) -> Iterator[tuple[str, str | None, list[tuple[str, str | None]]]]:
         """The table's rows, the latest step first: its label and address, and each series' figure and address."""
@@ -142,6 +150,8 @@ class Chart:
                 "spans": self.spans,
                 "partial": self.partial,
                 "unit": self.unit,
+                "currency": self.currency.upper(),
+                "decimals": money.exponent(self.currency),
                 "stacked": self.stacked,
                 "link": self.link,
                 "target": None if self.target is None else float(self.target * 100),
@@ -162,9 +172,11 @@ class Chart:
         )
 
     def _drawn(self, value: Value) -> float | int | None:
-        """A value in the unit of the axis: dollars, percent, a count, milliseconds."""
+        """A value in the unit of the axis: the currency's own, percent, a count, milliseconds."""
         if value is None or self.unit in ("count", "duration"):
             return None if value is None else int(value)
+        if self.currency:
+            return float(money.major(int(value), self.currency))
         if self.unit == "usd":
             return int(value) / formats.MICROS
         return float((Decimal(value) * 100).quantize(HUNDREDTH))

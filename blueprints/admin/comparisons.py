@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from blueprints import formats
 from blueprints.admin import blueprint
+from makegood import money
 from makegood.calendars import start_of
 from makegood.ranges import Range
 
@@ -30,6 +31,8 @@ WRITTEN: dict[str, Callable[[Any], str]] = {
 }
 SAYS_NONE = ("usd", "usd_average", "duration", "rate")
 """The kinds that have words for what is not known."""
+MINOR = "minor:"
+"""How the kind of an amount in minor units begins; its currency follows: `minor:eur`."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +44,17 @@ class Change:
     direction: int
 
 
+def write(value: Any, kind: str) -> str:
+    """A figure that is known, as its kind is written: one of WRITTEN, or an amount of a currency (`minor:eur`)."""
+    if kind.startswith(MINOR):
+        return money.format(int(value), kind.removeprefix(MINOR))
+    return WRITTEN[kind](value)
+
+
 @blueprint.app_template_filter("written")
 def written(value: int | Decimal | None, kind: str) -> str:
     """A figure as its kind is written."""
-    return WRITTEN[kind](value) if value is not None or kind in SAYS_NONE else "–"
+    return write(value, kind) if value is not None or kind in SAYS_NONE else "–"
 
 
 @blueprint.app_template_filter("average")
@@ -58,7 +68,7 @@ def change(now: int | Decimal | None, before: int | Decimal | None, kind: str = 
     """How a figure changed: percent of what it was, or points for a rate. None where one of them has no data."""
     if now is None or before is None:
         return None
-    said = f"{WRITTEN[kind](before)} before"
+    said = f"{write(before, kind)} before"
     direction = (now > before) - (now < before)
     if kind == "rate":
         return Change(f"{_signed((Decimal(now) - Decimal(before)) * 100, Decimal('0.1'))} pts", said, direction)
