@@ -23,6 +23,7 @@ from app import create_app
 from extensions import db
 from makegood import passwords
 from tests.people import add_operator, log_in
+from tests.stripe import stripe  # noqa: F401 (a fixture)
 
 SECRET_KEY = "only-for-tests-0123456789-abcdefghijklmnop"
 DATABASE_FIXTURES = {"server", "database", "session", "make_app", "app", "client", "operator"}
