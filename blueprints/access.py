@@ -36,6 +36,7 @@ PUBLIC = frozenset(
         "auth.invitation",
         "auth.accept_invitation",
         "callbacks.receive",
+        "stripe.receive",
         "health.healthz",
         "api.openapi",
     }

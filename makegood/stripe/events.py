@@ -1,0 +1,144 @@
+"""The inbox of Stripe's events: each is kept once, as it came, and says what to look at.
+
+They come by webhook, more than once and in any order, and from Stripe's own list of events, which has what was
+never delivered. An event of a kind of object that is not read here changes nothing: it is kept as ignored.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import func
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from makegood.errors import MakegoodError
+from makegood.models import StripeEvent
+from makegood.stripe import account
+from makegood.stripe.resources import RESOURCE_OF
+
+MAX_BODY = 1_000_000
+"""Bytes of one delivery: far more than the largest events that Stripe sends."""
+NOT_READ = "Nothing here depends on objects of this kind."
+NO_OBJECT = "It names no object that could be read."
+CONNECTED = "It is of a connected account, and only our own is read."
+
+_ID = re.compile(r"[A-Za-z0-9_]{1,200}")
+_TYPE = re.compile(r"[a-z0-9_.]{1,200}")
+_OBJECT_ID = re.compile(r"[\x21-\x7e]{1,200}")
+_LAST_INSTANT = 253_402_300_799
+
+
+class NotAnEvent(MakegoodError):
+    """A body that is no event as Stripe's webhook endpoints send them. Nothing of it is kept."""
+
+    code = "not_an_event"
+    status = 400
+
+
+@dataclass(frozen=True)
+class Event:
+    """What an event says of itself. `object_id` is null where the object has none, as a balance has not; `problem`
+    is why nothing can follow from it."""
+
+    id: str
+    type: str
+    object_type: str | None
+    object_id: str | None
+    livemode: bool
+    api_version: str | None
+    created_at: datetime
+    problem: str | None
+
+
+def parse(body: bytes) -> Event:
+    """The event in the body of a delivery. Raises NotAnEvent with a sentence that says what is wrong with it."""
+    try:
+        document = json.loads(body.decode())
+    except UnicodeDecodeError:
+        raise NotAnEvent("The body is not UTF-8.") from None
+    except (ValueError, RecursionError):
+        raise NotAnEvent("The body is not JSON.") from None
+    return read(document)
+
+
+def read(document: Any) -> Event:
+    """The event that this JSON value is. Raises NotAnEvent."""
+    if not isinstance(document, dict) or document.get("object") == "v2.core.event":
+        raise NotAnEvent("The body is no snapshot event. Set the endpoint's payload style to snapshot, not thin.")
+    data = document.get("data")
+    subject = data.get("object") if isinstance(data, dict) else None
+    if document.get("object") != "event" or not isinstance(subject, dict):
+        raise NotAnEvent("The body is no event: it lacks an object of its own or one that it is about.")
+    livemode, version = document.get("livemode"), document.get("api_version")
+    if not isinstance(livemode, bool):
+        raise NotAnEvent("The event does not say whether it is of live mode.")
+    object_type, object_id = _optional(subject, "object", _TYPE), _optional(subject, "id", _OBJECT_ID)
+    return Event(
+        id=_text(document, "id", _ID),
+        type=_text(document, "type", _TYPE),
+        object_type=object_type,
+        object_id=object_id,
+        livemode=livemode,
+        api_version=version if isinstance(version, str) and _OBJECT_ID.fullmatch(version) else None,
+        created_at=_instant(document.get("created")),
+        problem=CONNECTED if document.get("account") else _nothing_to_read(object_type, object_id),
+    )
+
+
+def receive(session: Session, body: bytes, *, grants_since: datetime | None = None) -> bool:
+    """Keep the event of a genuine delivery. Returns whether it was new. Raises NotAnEvent.
+
+    What is paid for from the first event on counts, unless the settings' `grants_since` says otherwise.
+    """
+    event = parse(body)
+    account.ensure(session, grants_since)
+    return _keep(session, event, body, "webhook")
+
+
+def note(session: Session, events: Sequence[Mapping[str, Any]]) -> int:
+    """Keep the events of Stripe's list that are not known yet. Returns how many were new. Raises NotAnEvent."""
+    # In one order for everybody: two that note the same events must not wait for each other.
+    known = sorted(((read(dict(event)), event) for event in events), key=lambda one: one[0].id)
+    return sum(_keep(session, event, json.dumps(raw).encode(), "list") for event, raw in known)
+
+
+def _keep(session: Session, event: Event, raw: bytes, source: str) -> bool:
+    row = insert(StripeEvent).values(
+        **vars(event),
+        source=source,
+        raw=raw,
+        state="ignored" if event.problem else "waiting",
+        done_at=func.clock_timestamp() if event.problem else None,
+    )
+    kept = session.execute(row.on_conflict_do_nothing(index_elements=[StripeEvent.id]).returning(StripeEvent.id))
+    return kept.first() is not None
+
+
+def _nothing_to_read(object_type: str | None, object_id: str | None) -> str | None:
+    if object_type not in RESOURCE_OF:
+        return NOT_READ
+    return None if object_id else NO_OBJECT
+
+
+def _text(document: Mapping[str, Any], name: str, form: re.Pattern[str]) -> str:
+    value = _optional(document, name, form)
+    if value is None:
+        raise NotAnEvent(f"The event has no {name} that could be kept.")
+    return value
+
+
+def _optional(document: Mapping[str, Any], name: str, form: re.Pattern[str]) -> str | None:
+    value = document.get(name)
+    return value if isinstance(value, str) and form.fullmatch(value) else None
+
+
+def _instant(value: object) -> datetime:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _LAST_INSTANT:
+        raise NotAnEvent("The event does not say when it was made.")
+    return datetime.fromtimestamp(value, UTC)
