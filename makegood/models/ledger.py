@@ -11,14 +11,15 @@ from sqlalchemy.orm import Mapped, mapped_column
 from makegood.models.base import Base, Count, UUIDKey, Written
 
 GRANT_SOURCES = ("allowance", "purchase", "bonus", "adjustment")
-TRANSACTION_KINDS = ("grant", "charge", "refund", "reversal", "expiry", "adjustment")
+TRANSACTION_KINDS = ("grant", "charge", "refund", "reversal", "expiry", "adjustment", "clawback", "restoration")
 
 
 class Grant(Base):
     """Credits given to a customer. `remaining` changes only through movements.
 
     `month` is the month that an allowance is for; credits that a refund returned after their grant had
-    expired live on in a new grant of the same source without a month.
+    expired live on in a new grant of the same source without a month. `purchase_id` is the purchase that the
+    credits were bought by, also where they live on in a new grant.
     """
 
     __tablename__ = "grants"
@@ -46,6 +47,7 @@ class Grant(Base):
             unique=True,
             postgresql_where=text("source = 'allowance' AND month IS NOT NULL"),
         ),
+        Index("ix_grants_purchase", "purchase_id", postgresql_where=text("purchase_id IS NOT NULL")),
     )
 
     id: Mapped[UUIDKey]
@@ -56,6 +58,7 @@ class Grant(Base):
     expires_at: Mapped[datetime | None]
     month: Mapped[date | None]
     reason: Mapped[str]
+    purchase_id: Mapped[UUID | None] = mapped_column(ForeignKey("purchases.id", use_alter=True))
     created_at: Mapped[datetime]
 
 
@@ -71,6 +74,7 @@ class CreditTransaction(Base):
         CheckConstraint(
             "CASE kind WHEN 'grant' THEN amount > 0 WHEN 'refund' THEN amount > 0 "
             "WHEN 'charge' THEN amount < 0 WHEN 'expiry' THEN amount < 0 WHEN 'reversal' THEN amount < 0 "
+            "WHEN 'clawback' THEN amount < 0 WHEN 'restoration' THEN amount > 0 "
             "WHEN 'adjustment' THEN true ELSE false END",
             name="kind",
         ),
@@ -109,8 +113,8 @@ class CreditTransaction(Base):
 class Movement(Base):
     """How many credits a transaction put into (+) or took from (-) one grant.
 
-    `origin_grant_id` is the grant that a refund's credits were drawn from, where that one has expired and
-    `grant_id` is its replacement; a reversal of that refund names both again.
+    `origin_grant_id` is the grant that the credits of a refund or restoration were drawn from, where that one has
+    expired and `grant_id` is its replacement; a reversal of that refund names both again.
     """
 
     __tablename__ = "movements"
