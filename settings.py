@@ -13,6 +13,8 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from makegood.providers.registry import ADAPTERS, WITH_API_SECRET
+from makegood.revenue import mrr_rules
+from makegood.revenue.mrr_rules import MrrRules
 from makegood.terms import Terms
 
 PROVIDER_NAMES = tuple(ADAPTERS)
@@ -66,6 +68,7 @@ class Settings:
     notify_url: str | None = None
     notify_secrets: tuple[str, ...] = field(default=(), repr=False)
     stripe: StripeSettings = field(default_factory=StripeSettings)
+    mrr: MrrRules = field(default_factory=MrrRules)
 
 
 def load(environ: Mapping[str, str]) -> Settings:
@@ -101,6 +104,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         notify_url=_notify_url(environ, environment),
         notify_secrets=_notify_secrets(environ),
         stripe=_stripe(environ),
+        mrr=_mrr(environ),
     )
 
 
@@ -174,6 +178,15 @@ def _stripe(environ: Mapping[str, str]) -> StripeSettings:
             "(several separated by commas while one is replaced)"
         )
     return StripeSettings(api_key, secrets, base_url, _day(environ, "STRIPE_GRANTS_SINCE"))
+
+
+def _mrr(environ: Mapping[str, str]) -> MrrRules:
+    return MrrRules(
+        coupons=_choice(environ, "MRR_COUPONS", "forever", mrr_rules.COUPONS),
+        cancellation=_choice(environ, "MRR_CANCELLATION", "now", mrr_rules.CANCELLATION),
+        past_due=_choice(environ, "MRR_PAST_DUE", "in", mrr_rules.INCLUDED),
+        paused=_choice(environ, "MRR_PAUSED", "in", mrr_rules.INCLUDED),
+    )
 
 
 def _day(environ: Mapping[str, str], name: str) -> datetime | None:

@@ -25,6 +25,12 @@ from makegood.models.policies import ErrorMapping, RefundPolicy
 from makegood.models.prices import CostAdjustment, CreditPrice, Price, Recompute
 from makegood.models.providers import ProviderBalance, ProviderSwitch
 from makegood.models.purchases import Clawback, Purchase
+from makegood.models.recognised import (
+    RecognisedCustomerDay,
+    RecognisedDay,
+    RecognisedProgress,
+    RecognisedState,
+)
 from makegood.models.revenue import BalanceSum, ExchangeRate
 from makegood.models.rollups import (
     Bucket,
@@ -57,6 +63,7 @@ from makegood.models.stripe import (
     StripeResource,
     Subscription,
 )
+from makegood.models.subscriptions import MrrChange, MrrSnapshot, MrrTotal, SubscriptionWorth
 
 __all__ = [
     "Alert",
@@ -100,6 +107,9 @@ __all__ = [
     "LatencyDay",
     "LoginChallenge",
     "Movement",
+    "MrrChange",
+    "MrrSnapshot",
+    "MrrTotal",
     "Notification",
     "Operator",
     "OperatorSession",
@@ -113,6 +123,10 @@ __all__ = [
     "Purchase",
     "ReasonBucket",
     "ReasonDay",
+    "RecognisedCustomerDay",
+    "RecognisedDay",
+    "RecognisedProgress",
+    "RecognisedState",
     "Recompute",
     "RecoveryCode",
     "Refund",
@@ -127,6 +141,7 @@ __all__ = [
     "StripePrice",
     "StripeResource",
     "Subscription",
+    "SubscriptionWorth",
     "Throttle",
     "Tier",
     "TierTotal",
