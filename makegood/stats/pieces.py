@@ -116,6 +116,15 @@ def of_range(asked: Range, timezone: ZoneInfo, *, steps: bool) -> Pieces:
     return cut(intervals, timezone)
 
 
+def cut_to_buckets(steps: Sequence[Interval]) -> tuple[list[Interval], list[Interval]]:
+    """Steps that follow on each other without a gap, as whole buckets and the edges that are left around them."""
+    buckets: list[Interval] = []
+    edges: list[Interval] = []
+    for start, end in steps:
+        _cut_buckets(start, end, buckets, edges)
+    return buckets, edges
+
+
 def next_bucket(at: datetime) -> datetime:
     """The beginning of the first bucket that begins at or after an instant."""
     return EPOCH + BUCKET * -((EPOCH - at) // BUCKET)

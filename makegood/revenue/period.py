@@ -1,0 +1,158 @@
+"""Revenue of a range, by Stripe's balance transactions: by currency and step, beside the period before."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy.orm import Session
+
+from makegood.calendars import start_of
+from makegood.ranges import DAY, Range, Step
+from makegood.revenue import figures, rates, reading
+from makegood.revenue.figures import Figures, Line
+from makegood.revenue.rates import USD, Converted
+from makegood.revenue.reading import Reading
+
+CONVERTED = ("gross", "refunds", "disputes", "fees", "account_fees", "tax_on_fees", "net")
+"""The figures that are also given in US dollars, over all currencies."""
+
+
+@dataclass(frozen=True)
+class CurrencyPeriod:
+    """One currency's figures: of the range, of the period before (None: not all of it has been read), of each
+    step, and of each reporting category in the range."""
+
+    currency: str
+    now: Figures
+    before: Figures | None
+    steps: list[Figures]
+    categories: list[Line]
+
+
+@dataclass(frozen=True)
+class Revenue:
+    """The figures of a range. `currencies` are by how many transactions they have, the most first; `usd` are the
+    figures of all together, each day's amounts at that day's rate."""
+
+    as_of: datetime
+    range: Range
+    reading: Reading
+    steps: list[Step]
+    currencies: list[CurrencyPeriod]
+    usd: dict[str, Converted]
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of the range has been read."""
+        return self.reading.covers(self.range)
+
+    @property
+    def in_dollars_only(self) -> bool:
+        """Whether there is nothing to convert."""
+        return all(one.currency == USD for one in self.currencies)
+
+    def of(self, currency: str | None) -> CurrencyPeriod | None:
+        """The figures of a currency; without one, those of the first."""
+        if currency is None:
+            return self.currencies[0] if self.currencies else None
+        return next((one for one in self.currencies if one.currency == currency), None)
+
+
+@dataclass(frozen=True)
+class DayFigures:
+    """One currency's figures of one day."""
+
+    day: date
+    currency: str
+    figures: Figures
+
+
+def period(session: Session, asked: Range) -> Revenue:
+    """The figures of a range. The caller has begun a snapshot, so that all of them agree."""
+    state = reading.of(session)
+    steps = asked.steps()
+    rows = figures.lines(session, [(step.start, step.end) for step in steps])
+    earlier = asked.previous()
+    before = figures.by_currency(figures.lines(session, [(earlier.start, earlier.end)]))
+    totals = figures.by_currency(rows)
+    known = state.covers(earlier)
+    return Revenue(
+        as_of=asked.now,
+        range=asked,
+        reading=state,
+        steps=steps,
+        currencies=[
+            CurrencyPeriod(
+                currency,
+                totals.get(currency, Figures()),
+                before.get(currency, Figures()) if known else None,
+                *_parts([row for row in rows if row.currency == currency], len(steps)),
+            )
+            for currency in _ordered(totals, before)
+        ],
+        usd=in_usd(session, asked, _days(session, asked, rows, steps)),
+    )
+
+
+def by_day(session: Session, asked: Range) -> list[DayFigures]:
+    """The figures of each day of the range, in its time zone, and currency. Days without any are left out."""
+    days = [
+        (max(start_of(day, asked.zone), asked.start), min(start_of(day + DAY, asked.zone), asked.end))
+        for day in asked.days()
+    ]
+    first = asked.first
+    return _summed((first + row.step * DAY, row) for row in figures.lines(session, days))
+
+
+def in_usd(session: Session, asked: Range, days: Sequence[DayFigures]) -> dict[str, Converted]:
+    """Figures of all currencies together in US dollars, each day's at the rate of that day."""
+    table = rates.between(session, asked.first, asked.last)
+    return {
+        name: rates.in_usd(table, ((one.currency, one.day, getattr(one.figures, name)) for one in days))
+        for name in CONVERTED
+    }
+
+
+def _days(session: Session, asked: Range, rows: Sequence[Line], steps: Sequence[Step]) -> list[DayFigures]:
+    """The days' figures: of the steps, where each lies within a day; for dollars, the day does not matter."""
+    if all(step.first == step.last for step in steps) or all(row.currency == USD for row in rows):
+        return _summed((steps[row.step].first, row) for row in rows)
+    return by_day(session, asked)
+
+
+def _summed(rows: Iterable[tuple[date, Line]]) -> list[DayFigures]:
+    found: defaultdict[tuple[date, str], Figures] = defaultdict(Figures)
+    for day, row in rows:
+        found[day, row.currency] += row.figures
+    return [DayFigures(*key, sums) for key, sums in sorted(found.items())]
+
+
+def _parts(rows: Sequence[Line], count: int) -> tuple[list[Figures], list[Line]]:
+    """One currency's rows by step, and by category."""
+    steps = [Figures()] * count
+    categories: dict[str, Line] = {}
+    for row in rows:
+        steps[row.step] += row.figures
+        sums = categories.get(row.category, Line(0, row.currency, row.category, 0, 0, 0))
+        categories[row.category] = Line(
+            0,
+            row.currency,
+            row.category,
+            sums.transactions + row.transactions,
+            sums.amount + row.amount,
+            sums.fee + row.fee,
+        )
+    return steps, sorted(categories.values(), key=lambda line: (-line.transactions, line.category))
+
+
+def _ordered(now: dict[str, Figures], before: dict[str, Figures]) -> list[str]:
+    """The currencies, the one with the most transactions first."""
+
+    def weight(currency: str) -> tuple[int, int, str]:
+        counts = [found.get(currency, Figures()).transactions for found in (now, before)]
+        return -counts[0], -counts[1], currency
+
+    return sorted(now.keys() | before.keys(), key=weight)
