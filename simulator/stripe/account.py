@@ -12,7 +12,6 @@ import json
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -48,6 +47,8 @@ class Store:
         self.denied: set[str] = set()
         """What the key may not read: "disputes", "checkout_sessions" ..."""
         self.undelivered: set[str] = set()
+        self.events_since = 0
+        """What happened before this moment made no events: Stripe's list of them goes back only 30 days."""
         self._seed = seed
         self._count = 0
         self._stands_at: int | None = None
@@ -89,7 +90,7 @@ class Store:
         with self.lock:
             key = id or self.new_id(value["object"])
             made = {"id": key, "object": value["object"], "created": self.now, "livemode": self.livemode, **value}
-            if value["object"] == "balance_transaction":
+            if value["object"] in ("balance_transaction", "refund"):
                 del made["livemode"]  # as in Stripe's
             listed = self.lists[RESOURCES[value["object"]]]
             self._count += 1
@@ -108,8 +109,10 @@ class Store:
                 self.tell(event, value, before)
             return value
 
-    def tell(self, type_: str, value: Object, before: Object | None = None) -> Object:
+    def tell(self, type_: str, value: Object, before: Object | None = None) -> None:
         """Make an event: with the object as it is at this moment, whatever becomes of it later."""
+        if self.now < self.events_since:
+            return
         data: Object = {"object": json.loads(json.dumps(shown(self, value)))}
         if before:
             data["previous_attributes"] = json.loads(json.dumps(before))
@@ -121,20 +124,7 @@ class Store:
             "request": {"id": None, "idempotency_key": None},
             "type": type_,
         }
-        made = self.add(event)
-        self.undelivered.add(made["id"])
-        return made
-
-    @contextmanager
-    def quietly(self) -> Iterator[None]:
-        """Forget the events of what happens inside: for histories that are older than Stripe's list of them."""
-        with self.lock:
-            events = self.lists["events"]
-            kept, waiting = list(events.order), set(self.undelivered)
-            yield
-            events.order = kept
-            events.by_id = {key: events.by_id[key] for _, _, key in kept}
-            self.undelivered = waiting
+        self.undelivered.add(self.add(event)["id"])
 
     def product(self, name: str, *, metadata: dict[str, str] | None = None) -> Object:
         """Offer something."""

@@ -14,7 +14,8 @@ EMBEDDED = 10
 MOST_LEVELS = 4
 HIDDEN = {
     "checkout.session": ("line_items",),
-    "price": ("tiers",),
+    "coupon": ("applies_to", "currency_options"),
+    "price": ("currency_options", "tiers"),
 }
 """What is kept on the object and shown only when a request expands it."""
 
@@ -83,8 +84,8 @@ def _expand(store: Store, value: Object, plain: Any, names: Sequence[str], path:
         _expand(store, plain[name], plain[name], names[1:], path)
 
 
-def _tiers(store: Store, value: Object) -> Any:
-    return value.get("tiers")
+def _kept(name: str) -> Callable[[Store, Object], Any]:
+    return lambda store, value: value.get(name)
 
 
 def _line_items(store: Store, value: Object) -> Any:
@@ -102,7 +103,10 @@ def _refunds(store: Store, value: Object) -> Any:
 
 
 MADE: dict[tuple[str, str], Callable[[Store, Object], Any]] = {
-    ("price", "tiers"): _tiers,
+    ("coupon", "applies_to"): _kept("applies_to"),
+    ("coupon", "currency_options"): _kept("currency_options"),
+    ("price", "currency_options"): _kept("currency_options"),
+    ("price", "tiers"): _kept("tiers"),
     ("checkout.session", "line_items"): _line_items,
     ("invoice", "payments"): _payments,
     ("charge", "refunds"): _refunds,

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 ZERO_DECIMAL = frozenset(
-    "bif clp djf gnf jpy kmf krw mga pyg rwf ugx vnd vuv xaf xof xpf".split()  # noqa: SIM905
+    "bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split()  # noqa: SIM905
 )
+"""UGX and ISK are not among them: https://docs.stripe.com/currencies, special cases."""
 THREE_DECIMAL = frozenset(("bhd", "jod", "kwd", "omr", "tnd"))
 
 
