@@ -258,11 +258,12 @@ RESOURCE_STATES = ("waiting", "backfill", "current", "no_permission", "failed")
 class StripeResource(Base):
     """How far one of Stripe's lists has been read.
 
-    A reading that began at `started_at` goes from the newest object back to `since` (null: to the oldest): `cursor`
-    is the last one stored. The first reading is the backfill: `reached` is when its oldest object so far was
-    created, `objects` how many it has read, `finished_at` when it ended. From then on what came after `newest` is
-    read, and once a night what can still change (`reread_at`). `read_at` is when the last complete reading began.
-    A resource that our key may not read says so in `problem`, and so does one that failed. `next_try_at` is when it
+    A reading that began at `started_at` goes from the newest object back to `since` (null: to the oldest);
+    `cursor` is the last one stored. The first reading, and one that an operator asks for (`reread_at` null), read
+    everything: `objects` is how many they have read so far, `reached` when the oldest of those was created. The
+    first one ended at `finished_at`. From then on what came after `newest` is read, and once a night what can
+    still change: `reread_at` is when that was begun. `read_at` is when the last complete reading was begun. A
+    resource that our key may not read says so in `problem`, and so does one that failed. `next_try_at` is when it
     is read again. One worker at a time reads it, while `leased_until`.
     """
 

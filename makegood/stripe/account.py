@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -33,3 +34,8 @@ def ensure(
         kept.grants_since = grants_since
     session.flush()
     return kept
+
+
+def livemode(session: Session) -> bool | None:
+    """Whether what is stored is of real payments; None while nobody knows."""
+    return session.scalar(select(StripeAccount.livemode))

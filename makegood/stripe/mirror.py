@@ -31,7 +31,7 @@ from makegood.models.stripe import Mirrored
 from makegood.stripe import columns
 from makegood.stripe.resources import RESOURCE_OF
 
-__all__ = ["MODELS", "RESOURCE_OF", "mark_deleted", "store"]
+__all__ = ["MODELS", "RESOURCE_OF", "mark_deleted", "mark_unlisted", "store"]
 
 MODELS: Mapping[str, type[Mirrored]] = {
     "balance_transactions": BalanceTransaction,
@@ -109,6 +109,19 @@ def mark_deleted(session: Session, resource: str, object_id: str, read_at: datet
         .execution_options(synchronize_session=False)
     )
     return marked.first() is not None
+
+
+def mark_unlisted(session: Session, resource: str, begun_at: datetime) -> list[str]:
+    """Keep that Stripe no longer has what a complete reading of the list, begun then, did not show; their ids."""
+    table: Any = MODELS[resource]
+    marked = session.scalars(
+        update(table)
+        .where(table.read_at < begun_at, table.deleted.is_(False))
+        .values(deleted=True, read_at=begun_at)
+        .returning(table.id)
+        .execution_options(synchronize_session=False)
+    )
+    return sorted(marked)
 
 
 def plain(value: Any) -> Any:
