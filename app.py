@@ -21,7 +21,7 @@ import logs
 import settings as settings_module
 from blueprints import access, admin, api, assets, auth, callbacks, errors, formats, health, security, stripe
 from blueprints.admin import audit, navigation, subjects
-from blueprints.api import range_stats
+from blueprints.api import admin_stats
 from blueprints.api.unrecorded import Unrecorded
 from extensions import csrf, db, login, migrate
 from makegood.database import UnsafeDatabase, check_server
@@ -98,7 +98,7 @@ def _register_blueprints(app: Flask) -> None:
     app.register_blueprint(auth.blueprint)
     app.register_blueprint(api.blueprint)  # before the console, whose paths hold identifiers as well
     app.register_blueprint(admin.blueprint)
-    app.register_blueprint(range_stats.blueprint)
+    app.register_blueprint(admin_stats.blueprint)
     app.register_blueprint(callbacks.blueprint)
     app.register_blueprint(stripe.blueprint)
 

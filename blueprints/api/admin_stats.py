@@ -1,4 +1,7 @@
-"""GET /api/admin/credit-stats: the dashboard as JSON, for operators' sessions and keys with the scope `stats`."""
+"""GET /api/admin/credit-stats: the dashboard as JSON, for operators' sessions and keys with the scope `stats`.
+
+The modules beside this one add their routes to `blueprint`.
+"""
 
 from __future__ import annotations
 
@@ -100,3 +103,6 @@ def _rate(usage: Usage) -> str | None:
     """Percent with one decimal; None when nothing ended."""
     rate = usage.success_rate
     return None if rate is None else str((rate * 100).quantize(ONE_PLACE, ROUND_HALF_UP))
+
+
+from blueprints.api import range_stats, revenue  # noqa: E402, F401 (their routes belong to the blueprint)

@@ -91,12 +91,12 @@ def lines(session: Session, steps: Sequence[Interval]) -> list[Line]:
     whole quarters of an hour as they are kept, and of the transactions in what is left around them."""
     buckets, edges = cut_to_buckets(steps)
     parts = [
-        f"{_SUMS} WHERE bucket >= :whole_{n}_since AND bucket < :whole_{n}_until" for n in range(len(buckets))
+        f"{_SUMS} WHERE bucket >= :whole_{n}_since AND bucket < :whole_{n}_until" for n, _ in enumerate(buckets)
     ]
-    parts += [
-        f"{_ROWS} WHERE created_at >= :edge_{n}_since AND created_at < :edge_{n}_until"
-        for n, _ in enumerate(edges)
-    ]
+    for n, _ in enumerate(edges):
+        parts.append(f"{_ROWS} WHERE created_at >= :edge_{n}_since AND created_at < :edge_{n}_until")
+    if not parts:
+        return []
     statement = f"""
         SELECT width_bucket(at, CAST(:starts AS timestamptz[])) - 1 AS step, currency, reporting_category,
                sum(transactions)::bigint, sum(amount)::bigint, sum(fee)::bigint

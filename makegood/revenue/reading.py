@@ -19,8 +19,8 @@ OVERDUE = timedelta(hours=2)
 class Reading:
     """The state of the list: `waiting` (never read), `backfill`, `current`, `no_permission` or `failed`.
 
-    Everything since `reached` is there, up to `read_at`; once `finished`, all of it is. Without a `read_at` nothing
-    is certain yet.
+    Everything since `reached` is there, up to `read_at`; once `finished`, all of it is. Without a `read_at`
+    nothing is certain yet.
     """
 
     state: str
@@ -38,6 +38,18 @@ class Reading:
     def late(self, asked: Range) -> bool:
         """Whether the last reading is older than what the range asks for."""
         return self.read_at is None or self.read_at < min(asked.end, asked.now) - OVERDUE
+
+
+def unread(state: Reading, asked: Range) -> str | None:
+    """Why the figures of a range are not complete, as a sentence; None where they are."""
+    if state.covers(asked):
+        return None
+    if state.read_at is None:
+        return "Stripe's balance transactions have not been read yet."
+    if state.late(asked):
+        return f"Stripe's balance transactions were last read at {state.read_at.isoformat(timespec='seconds')}."
+    reached = f" They go back to {state.reached.isoformat(timespec='seconds')}." if state.reached else ""
+    return f"Stripe's balance transactions are still being read, from the newest back.{reached}"
 
 
 def of(session: Session) -> Reading:

@@ -6,8 +6,8 @@ RULES = {
     "gross": "Charges by the time of their balance transaction, with sales tax, before anything is taken off. "
     "Reporting categories charge, charge_failure and partial_capture_reversal.",
     "refunds": "Money that went back to customers, less refunds that failed (refund, refund_failure).",
-    "disputes": "Withdrawn by banks for disputes, less what came back when they were won (dispute, dispute_reversal). "
-    "Inquiries move no money.",
+    "disputes": "Withdrawn by banks for disputes, less what came back when they were won "
+    "(dispute, dispute_reversal). Inquiries move no money.",
     "fees": "The fee on every balance transaction. Stripe keeps a charge's fee when it is refunded.",
     "account_fees": "What Stripe bills the account apart from transactions, such as Billing and Radar "
     "(fee, network_cost).",
