@@ -1,0 +1,70 @@
+"""Rollups of paid credits: what was sold, and what became of it, by day and by the price that was paid."""
+
+from __future__ import annotations
+
+from datetime import date
+from sqlalchemy import CheckConstraint, ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column
+
+from makegood.models.base import Base, Count
+
+CREDIT_MEASURES = ("sold", "used", "expired", "clawed", "adjusted")
+"""What becomes of paid credits, in this order: `makegood.revenue.lots` says what each means."""
+
+
+class CreditMeasures:
+    """Credits that cost `price_amount` / `price_credits` minor units of `currency` each, in lowest terms.
+
+    What is left of them is `sold` less all the others.
+    """
+
+    currency: Mapped[str] = mapped_column(primary_key=True)
+    price_amount: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    price_credits: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    sold: Mapped[Count]
+    used: Mapped[Count]
+    expired: Mapped[Count]
+    clawed: Mapped[Count]
+    adjusted: Mapped[Count]
+
+
+class RecognisedDay(CreditMeasures, Base):
+    """Paid credits of one day of the reporting time zone. Only what was used has a provider, model and tier."""
+
+    __tablename__ = "recognised_days"
+
+    day: Mapped[date] = mapped_column(primary_key=True, sort_order=-4)
+    provider: Mapped[str] = mapped_column(primary_key=True, sort_order=-3)
+    model: Mapped[str] = mapped_column(primary_key=True, sort_order=-2)
+    tier: Mapped[str] = mapped_column(primary_key=True, sort_order=-1)
+
+
+class RecognisedCustomerDay(CreditMeasures, Base):
+    """The same by customer."""
+
+    __tablename__ = "recognised_customer_days"
+
+    day: Mapped[date] = mapped_column(primary_key=True, sort_order=-2)
+    customer_id: Mapped[str] = mapped_column(primary_key=True, sort_order=-1)
+
+
+class RecognisedProgress(Base):
+    """Up to which ledger row of a customer who has bought credits, by its number, the rollups count.
+
+    A trigger adds it with the first purchase.
+    """
+
+    __tablename__ = "recognised_progress"
+
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"), primary_key=True)
+    entries: Mapped[Count]
+
+
+class RecognisedState(Base):
+    """In which time zone's days the rollups are. One row."""
+
+    __tablename__ = "recognised_state"
+    __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    timezone: Mapped[str]

@@ -1,0 +1,163 @@
+"""Rollups of paid credits by day: what was sold, and what became of it, by the price that was paid.
+
+A customer's ledger rows are numbered without gaps, and whoever writes one holds the customer's balance. So the
+number up to which rows are counted, kept for each customer, says exactly what is still to be added: a fold adds it
+to the rollups, and until then a reader adds it himself, in the same snapshot. Days are those of the reporting time
+zone; when that changes, what is there no longer counts, and folds begin again.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+from fractions import Fraction
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Date, Row, bindparam, text
+from sqlalchemy.orm import Session
+
+from makegood.models.recognised import CREDIT_MEASURES
+from makegood.revenue import lots
+from makegood.revenue.lots import Value
+
+AT_ONCE = 2000
+PRICE = ("currency", "price_amount", "price_credits")
+BY_DAY = ("provider", "model", "tier")
+BY_CUSTOMER = ("customer_id",)
+
+_DUE = """
+    SELECT customer_id, CASE WHEN :valid THEN p.entries ELSE 0 END AS since, b.entries AS until
+      FROM recognised_progress p JOIN balances b USING (customer_id)
+     WHERE b.entries > CASE WHEN :valid THEN p.entries ELSE 0 END
+"""
+# Credits that a grant gave are sold; what its other ledger rows take from it became of them, less what came back.
+_FACTS = """
+    SELECT CAST(t.occurred_at AT TIME ZONE :zone AS date) AS day, t.customer_id, coalesce(g.provider, '') AS provider,
+           coalesce(g.model, '') AS model, coalesce(g.tier, '') AS tier, p.currency,
+           p.amount / gcd(p.amount, p.credits) AS price_amount, p.credits / gcd(p.amount, p.credits) AS price_credits,
+           CASE WHEN t.kind = 'grant' THEN m.credits ELSE 0 END AS sold,
+           CASE WHEN t.kind IN ('charge', 'refund', 'reversal') THEN -m.credits ELSE 0 END AS used,
+           CASE WHEN t.kind = 'expiry' THEN -m.credits ELSE 0 END AS expired,
+           CASE WHEN t.kind IN ('clawback', 'restoration') THEN -m.credits ELSE 0 END AS clawed,
+           CASE WHEN t.kind = 'adjustment' THEN -m.credits ELSE 0 END AS adjusted
+      FROM due
+      JOIN credit_transactions t ON t.customer_id = due.customer_id AND t.entry > since AND t.entry <= until
+      JOIN movements m ON m.transaction_id = t.id
+      JOIN grants lot ON lot.id = m.grant_id
+      JOIN purchases p ON p.id = lot.purchase_id
+      LEFT JOIN generations g ON g.id = t.generation_id
+"""  # noqa: E501
+
+
+def _add(table: str, keys: Sequence[str]) -> str:
+    columns = ", ".join(("day", *keys, *PRICE))
+    sums = ", ".join(f"sum({name})" for name in CREDIT_MEASURES)
+    more = ", ".join(f"{name} = rollup.{name} + excluded.{name}" for name in CREDIT_MEASURES)
+    return f"""
+        INSERT INTO {table} AS rollup ({columns}, {", ".join(CREDIT_MEASURES)})
+        SELECT {columns}, {sums} FROM facts GROUP BY {columns} ORDER BY {columns}
+        ON CONFLICT ({columns}) DO UPDATE SET {more}"""  # noqa: S608 (made of our own column names)
+
+
+FOLD = text(
+    f"""
+    WITH due AS MATERIALIZED ({_DUE} ORDER BY customer_id LIMIT :limit),
+         facts AS MATERIALIZED ({_FACTS}),
+         days AS ({_add("recognised_days", BY_DAY)}),
+         customers AS ({_add("recognised_customer_days", BY_CUSTOMER)})
+    UPDATE recognised_progress p SET entries = due.until FROM due WHERE p.customer_id = due.customer_id
+    """  # noqa: S608
+)
+ZONE = text("SELECT timezone FROM recognised_state")
+LOCK_ZONE = text("SELECT timezone FROM recognised_state FOR UPDATE")
+BEGIN_AGAIN = (
+    text("DELETE FROM recognised_days"),
+    text("DELETE FROM recognised_customer_days"),
+    text("UPDATE recognised_progress SET entries = 0"),
+    text("UPDATE recognised_state SET timezone = :zone"),
+)
+
+
+def fold(session: Session, timezone: ZoneInfo, *, limit: int = AT_ONCE) -> int:
+    """Count what is due of at most `limit` customers; one fold at a time. Returns how many customers it met."""
+    values = {"zone": timezone.key, "valid": True, "limit": limit}
+    if session.scalar(LOCK_ZONE) != timezone.key:
+        for statement in BEGIN_AGAIN:
+            session.execute(statement, values)
+    return int(session.execute(FOLD, values).rowcount)  # type: ignore[attr-defined]
+
+
+def read(
+    session: Session,
+    timezone: ZoneInfo,
+    first: date,
+    last: date,
+    keys: Sequence[str] = (),
+    only: Sequence[str] | None = None,
+) -> Sequence[Row[Any]]:
+    """Credits of the days from `first` to `last`, by these keys and the price: see CREDIT_MEASURES.
+
+    Keys are of `day`, `provider`, `model` and `tier`, or of `day` and `customer_id`; `only` are customers.
+    The caller has begun a snapshot.
+    """
+    table = "recognised_customer_days" if "customer_id" in keys else "recognised_days"
+    columns = ", ".join((*keys, *PRICE))
+    sums = ", ".join(f"sum({name})::bigint AS {name}" for name in CREDIT_MEASURES)
+    inside = "day >= :first AND day <= :last" + (
+        "" if only is None else " AND customer_id = ANY(CAST(:only AS text[]))"
+    )
+    listed = ", ".join((columns, *CREDIT_MEASURES))
+    statement = f"""
+        WITH due AS MATERIALIZED ({_DUE})
+        SELECT {columns}, {sums}
+          FROM (SELECT {listed} FROM {table} WHERE :valid AND {inside}
+                 UNION ALL
+                SELECT {listed} FROM ({_FACTS}) AS facts WHERE {inside}) AS counted
+         GROUP BY {columns}"""  # noqa: S608
+    valid = session.scalar(ZONE) == timezone.key
+    values = {"zone": timezone.key, "valid": valid, "first": first, "last": last, "only": list(only or ())}
+    days = (bindparam(name, type_=Date) for name in ("first", "last"))
+    return session.execute(text(statement).bindparams(*days), values).all()
+
+
+RETURNED = text(
+    """
+    SELECT CAST(c.occurred_at AT TIME ZONE :zone AS date) AS day, c.customer_id, p.currency, p.amount, p.paid,
+           sum(c.amount)::bigint AS returned
+      FROM clawbacks c JOIN purchases p ON p.id = c.purchase_id
+     WHERE c.amount <> 0 AND CAST(c.occurred_at AT TIME ZONE :zone AS date) BETWEEN :first AND :last
+     GROUP BY 1, 2, 3, 4, 5
+    """
+).bindparams(bindparam("first", type_=Date), bindparam("last", type_=Date))
+
+
+def returned(
+    session: Session, timezone: ZoneInfo, first: date, last: date, *keys: str
+) -> dict[tuple[Any, ...], Fraction]:
+    """What went back of the money for credits, less what came back, by these keys (day, customer_id, currency).
+
+    Of a payment for credits and other things as well, or with tax, the credits' share of it.
+    """
+    sums: defaultdict[tuple[Any, ...], Fraction] = defaultdict(Fraction)
+    values = {"zone": timezone.key, "first": first, "last": last}
+    for row in session.execute(RETURNED, values):
+        sums[tuple(getattr(row, key) for key in keys)] += Fraction(row.amount * row.returned, row.paid)
+    return dict(sums)
+
+
+def values(
+    session: Session, timezone: ZoneInfo, first: date, last: date, *keys: str
+) -> dict[tuple[Any, ...], Value]:
+    """What became of paid credits and of the money for them, by these keys (day, customer_id, currency)."""
+    found = lots.values(read(session, timezone, first, last, [key for key in keys if key not in PRICE]), *keys)
+    for key, amount in returned(session, timezone, first, last, *keys).items():
+        found[key] = replace(found.get(key, Value()), returned=amount)
+    return found
+
+
+def by_currency(session: Session, timezone: ZoneInfo, first: date, last: date) -> dict[str, Value]:
+    """The same of all of it, in each currency."""
+    return {key: value for (key,), value in values(session, timezone, first, last, "currency").items()}
