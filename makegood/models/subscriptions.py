@@ -105,6 +105,6 @@ class SubscriptionWorth(Base):
         CheckConstraint("mrr IS NOT NULL OR why IS NOT NULL", name="why"),
     )
 
-    subscription_id: Mapped[str] = mapped_column(ForeignKey("stripe_subscriptions.id"), primary_key=True)
+    subscription_id: Mapped[str] = mapped_column(primary_key=True)
     mrr: Mapped[Fraction | None] = mapped_column(Exact)
     why: Mapped[str | None]

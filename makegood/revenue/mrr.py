@@ -65,6 +65,8 @@ def of_subscription(body: Object, known: Known, rules: MrrRules, at: datetime) -
         amount = _monthly(billed, _of_all(body, known, rules, at))
     except Unknown as problem:
         return Worth(None, str(problem))
+    except (LookupError, TypeError, ValueError):  # one that nobody foresaw must not hide what all others are worth
+        return Worth(None, "Stripe describes it in a way that is not known here")
     return Worth(amount, None if amount else _worth_nothing(body, billed))
 
 

@@ -76,11 +76,6 @@ def upgrade() -> None:
         sa.Column("why", sa.Text(), nullable=True),
         sa.CheckConstraint(f"mrr IS NULL OR mrr ~ {WHOLE}", name=op.f("ck_subscription_worths_mrr")),
         sa.CheckConstraint("mrr IS NOT NULL OR why IS NOT NULL", name=op.f("ck_subscription_worths_why")),
-        sa.ForeignKeyConstraint(
-            ["subscription_id"],
-            ["stripe_subscriptions.id"],
-            name=op.f("fk_subscription_worths_subscription_id"),
-        ),
         sa.PrimaryKeyConstraint("subscription_id", name=op.f("pk_subscription_worths")),
     )
 
