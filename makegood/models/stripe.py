@@ -48,6 +48,7 @@ class BalanceTransaction(Mirrored, Base):
         CheckConstraint("net = amount - fee", name="net"),
         Index("ix_stripe_balance_transactions_created_at", "created_at", "id"),
         Index("ix_stripe_balance_transactions_source", "source"),
+        Index("ix_stripe_balance_transactions_category", "reporting_category", "created_at", "id"),
     )
 
     type: Mapped[str]

@@ -59,6 +59,11 @@ def upgrade() -> None:
         unique=True,
         postgresql_where=sa.text("replaced_at IS NULL"),
     )
+    op.create_index(
+        "ix_stripe_balance_transactions_category",
+        "stripe_balance_transactions",
+        ["reporting_category", "created_at", "id"],
+    )
     op.get_bind().connection.driver_connection.execute((SQL / "0014_revenue.sql").read_text())
 
 

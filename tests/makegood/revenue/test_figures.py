@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from sqlalchemy import func, select, update
@@ -78,7 +79,7 @@ def test_a_transaction_that_is_read_again_unchanged_adds_no_sum(session: Session
 
 @pytest.mark.parametrize("seed", range(3))
 def test_any_steps_add_up_to_the_transactions_in_them(session: Session, seed: int) -> None:
-    chance = random.Random(seed)  # noqa: S311
+    chance = random.Random(seed)
     rows = [
         moved(
             session,
@@ -91,7 +92,7 @@ def test_any_steps_add_up_to_the_transactions_in_them(session: Session, seed: in
         for _ in range(120)
     ]
     ends = sorted(NOON + timedelta(seconds=chance.randint(-90_000, 90_000)) for _ in range(6))
-    steps = list(zip(ends, ends[1:], strict=False))
+    steps = list(pairwise(ends))
     expected: defaultdict[tuple[int, str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
     for row in rows:
         for n, (start, end) in enumerate(steps):

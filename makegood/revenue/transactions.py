@@ -1,0 +1,162 @@
+"""The balance transactions behind the figures: listed newest first, with whose payment each is about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, func, or_, select, union_all
+from sqlalchemy.orm import Session
+
+from makegood import pages
+from makegood.models import BalanceTransaction, Charge, Dispute, PaymentRefund
+from makegood.pages import Cursor, Page
+from makegood.revenue import categories
+
+FEES, NET = "fees", "net"
+FIGURES = (
+    categories.GROSS,
+    categories.REFUNDS,
+    categories.DISPUTES,
+    FEES,
+    categories.ACCOUNT_FEES,
+    categories.TAX_ON_FEES,
+    NET,
+    categories.MOVED,
+    categories.OTHER,
+)
+"""What the list can be narrowed to: the rows that a figure is made of."""
+
+
+@dataclass(frozen=True)
+class TransactionFilters:
+    """What to list; None is no restriction. `source` is the id of Stripe's object that it is about. The instants
+    are half open: [start, end)."""
+
+    figure: str | None = None
+    category: str | None = None
+    currency: str | None = None
+    customer_id: str | None = None
+    source: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+@dataclass(frozen=True)
+class LoggedTransaction:
+    """A balance transaction, in minor units of `currency`; the charge that it is about, and whose that is."""
+
+    id: str
+    created_at: datetime
+    type: str
+    category: str
+    currency: str
+    amount: int
+    fee: int
+    net: int
+    source: str | None
+    status: str
+    available_on: datetime
+    livemode: bool
+    description: str | None
+    charge_id: str | None
+    customer_id: str | None
+
+    @property
+    def figure(self) -> str:
+        """The figure that its amount belongs to."""
+        return categories.figure_of(self.category)
+
+
+_ABOUT = func.coalesce(PaymentRefund.charge_id, Dispute.charge_id, BalanceTransaction.source)
+COLUMNS = (
+    BalanceTransaction.id,
+    BalanceTransaction.created_at,
+    BalanceTransaction.type,
+    BalanceTransaction.reporting_category.label("category"),
+    BalanceTransaction.currency,
+    BalanceTransaction.amount,
+    BalanceTransaction.fee,
+    BalanceTransaction.net,
+    BalanceTransaction.source,
+    BalanceTransaction.status,
+    BalanceTransaction.available_on,
+    BalanceTransaction.livemode,
+    BalanceTransaction.body["description"].astext.label("description"),
+    Charge.id.label("charge_id"),
+    Charge.customer_id,
+)
+
+
+def listed(
+    session: Session,
+    filters: TransactionFilters,
+    *,
+    before: Cursor | None = None,
+    after: Cursor | None = None,
+    limit: int = pages.SIZE,
+) -> Page[LoggedTransaction]:
+    """One page of balance transactions, by when they were created."""
+    return pages.read(
+        session,
+        _selected(filters),
+        BalanceTransaction.created_at.expression,
+        BalanceTransaction.id.expression,
+        lambda row: LoggedTransaction(*row),
+        lambda row: Cursor(row.created_at, row.id),
+        before=before,
+        after=after,
+        limit=limit,
+    )
+
+
+def every(filters: TransactionFilters) -> Select[*tuple[Any, ...]]:
+    """All of them, newest first."""
+    return _selected(filters).order_by(BalanceTransaction.created_at.desc(), BalanceTransaction.id.desc())
+
+
+def _selected(filters: TransactionFilters) -> Select[*tuple[Any, ...]]:
+    query = (
+        select(*COLUMNS)
+        .outerjoin(PaymentRefund, PaymentRefund.id == BalanceTransaction.source)
+        .outerjoin(Dispute, Dispute.id == BalanceTransaction.source)
+        .outerjoin(Charge, Charge.id == _ABOUT)
+    )
+    if filters.figure in FIGURES:
+        query = query.where(_of_figure(filters.figure))
+    if filters.customer_id is not None:
+        query = query.where(BalanceTransaction.source.in_(_sources_of(filters.customer_id)))
+    equal = {
+        BalanceTransaction.reporting_category: filters.category,
+        BalanceTransaction.currency: filters.currency,
+        BalanceTransaction.source: filters.source,
+    }
+    return pages.narrowed(query, equal, BalanceTransaction.created_at, filters.start, filters.end)
+
+
+def _of_figure(figure: str) -> ColumnElement[bool]:
+    """The transactions that a figure is made of."""
+    category = BalanceTransaction.reporting_category
+    if figure == FEES:
+        return BalanceTransaction.fee != 0
+    moving = or_(*(category.startswith(prefix, autoescape=True) for prefix in categories.MOVING))
+    if figure == categories.OTHER:
+        return category.not_in(categories.FIGURES) & ~moving
+    named = category.in_([name for name, of in categories.FIGURES.items() if of == figure])
+    if figure == NET:
+        in_net = [name for name, of in categories.FIGURES.items() if of != categories.MOVED]
+        return or_(category.in_(in_net), BalanceTransaction.fee != 0)
+    return or_(named, moving) if figure == categories.MOVED else named
+
+
+def _sources_of(customer_id: str) -> Select[Any]:
+    """The charges of one of our customers, and what came back of them."""
+    charges = select(Charge.id).where(Charge.customer_id == customer_id)
+    return select(
+        union_all(
+            charges,
+            select(PaymentRefund.id).where(PaymentRefund.charge_id.in_(charges)),
+            select(Dispute.id).where(Dispute.charge_id.in_(charges)),
+        ).subquery()
+    )
