@@ -7,6 +7,7 @@ Source of the limits and errors: docs.stripe.com/rate-limits, docs.stripe.com/er
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -26,6 +27,10 @@ FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 15.0
 PAGE = 100
 """The most objects that Stripe puts on a page; asking for more is an error."""
+
+
+# The library writes a line for each request and each answer.
+logging.getLogger("stripe").setLevel(logging.WARNING)
 
 
 class StripeProblem(Exception):
