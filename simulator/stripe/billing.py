@@ -39,7 +39,7 @@ class Account(Invoices):
         tax_percent: int = 0,
         pays: bool = True,
     ) -> Object:
-        """Begin a subscription to prices and quantities, with its first invoice unless it begins with a trial."""
+        """Begin a subscription to prices and quantities, with its first invoice: of nothing when it is a trial."""
         with self.lock:
             ends = self.now + trial_days * DAY if trial_days else None
             sub_id = self.new_id("subscription")
@@ -72,11 +72,12 @@ class Account(Invoices):
             }
             made = self.add(subscription, id=sub_id, event="customer.subscription.created")
             self._tax_percent[sub_id] = tax_percent
-            if not ends:
-                self._bill(made, "subscription_create", pays=pays)
+            self._bill(made, "subscription_create", pays=pays, free=ends is not None)
             return made
 
-    def renew(self, subscription: Object, *, pays: bool = True, attempts: int = 1) -> Object:
+    def renew(
+        self, subscription: Object, *, pays: bool = True, attempts: int = 1, parts: Sequence[int] = ()
+    ) -> Object:
         """End what has lasted its period, begin the next, and bill it. Returns the invoice.
 
         The clock stands at the end of the period of the item that ends first: items of other intervals go on.
@@ -86,12 +87,12 @@ class Account(Invoices):
             due = [item for item in subscription["items"] if item["current_period_end"] == ends]
             for item in due:
                 item["current_period_start"] = ends
-                item["current_period_end"] = self._period_end(self.get(item["price"]), ends)
+                item["current_period_end"] = self.period_end(self.get(item["price"]), ends)
             was_trial = subscription["status"] == "trialing"
             if was_trial:
                 subscription["status"] = "active"
             self.tell("customer.subscription.updated", subscription)
-            return self._bill(subscription, "subscription_cycle", due, pays=pays, attempts=attempts)
+            return self._bill(subscription, "subscription_cycle", due, pays=pays, attempts=attempts, parts=parts)
 
     def recover(self, subscription: Object) -> Object:
         """The card works again: the open invoice is paid and the subscription is active."""
@@ -173,6 +174,13 @@ class Account(Invoices):
         item["discounts"] = [*item["discounts"], made["id"]]
         return self.change(subscription, "customer.subscription.updated")
 
+    def add_coupon(self, subscription: Object, coupon: Object) -> Object:
+        """Apply a coupon to a subscription that runs: from its next bill on."""
+        customer = self.get(subscription["customer"])
+        made = self.discount(coupon, customer, subscription["id"])
+        discounts = [*subscription["discounts"], made["id"]]
+        return self.change(subscription, "customer.subscription.updated", discounts=discounts)
+
     def _item(self, subscription_id: str, price: Object, quantity: int, trial_end: int | None) -> Object:
         metered = price["recurring"]["usage_type"] == "metered"
         return {
@@ -180,7 +188,7 @@ class Account(Invoices):
             "object": "subscription_item",
             "billing_thresholds": None,
             "created": self.now,
-            "current_period_end": trial_end or self._period_end(price, self.now),
+            "current_period_end": trial_end or self.period_end(price, self.now),
             "current_period_start": self.now,
             "discounts": [],
             "metadata": {},
@@ -190,23 +198,33 @@ class Account(Invoices):
             "tax_rates": [],
         }
 
-    def _period_end(self, price: Object, start: int) -> int:
+    def period_end(self, price: Object, start: int) -> int:
+        """When a period of the price ends that begins at `start`."""
         interval, count = price["recurring"]["interval"], int(price["recurring"]["interval_count"])
         if interval in SECONDS:
             return start + count * SECONDS[interval]
         return _add_months(start, count * MONTHS[interval])
 
     def _bill(
-        self, subscription: Object, reason: str, items: Sequence[Object] = (), *, pays: bool, attempts: int = 1
+        self,
+        subscription: Object,
+        reason: str,
+        items: Sequence[Object] = (),
+        *,
+        pays: bool,
+        attempts: int = 1,
+        parts: Sequence[int] = (),
+        free: bool = False,
     ) -> Object:
         lines = []
         for item in items or subscription["items"]:
             price = self.get(item["price"])
             quantity = item.get("quantity", 0)
             period = (item["current_period_start"], item["current_period_end"])
-            lines.append(self.invoice_line(price, quantity, cost(price, quantity), period=period, item=item))
+            amount = 0 if free else self._item_cost(item, price, quantity)
+            lines.append(self.invoice_line(price, quantity, amount, period=period, item=item))
         subtotal = sum(line["amount"] for line in lines)
-        off = self._off(subscription, subtotal)
+        off = self._taken_off(subscription["discounts"], subtotal)
         tax = half_up(Fraction((subtotal - off) * self._tax_percent[subscription["id"]], 100))
         customer = self.get(subscription["customer"])
         invoice = self.invoice(
@@ -219,24 +237,39 @@ class Account(Invoices):
             tax=tax,
         )
         subscription["latest_invoice"] = invoice["id"]
+        if not free:
+            self._use_up(subscription)
         if pays:
-            self.pay_invoice(invoice, attempts=attempts)
+            self.pay_invoice(invoice, attempts=attempts, parts=parts)
         else:
             self.fail_invoice(invoice)
             if reason == "subscription_cycle":
                 self.change(subscription, "customer.subscription.updated", status="past_due")
         return invoice
 
-    def _off(self, subscription: Object, subtotal: int) -> int:
-        """What the subscription's discounts that still run take off, one after the other, never below nothing."""
-        left = Fraction(subtotal)
-        for one in (self.discounts[key] for key in subscription["discounts"]):
+    def _item_cost(self, item: Object, price: Object, quantity: int) -> int:
+        amount = cost(price, quantity)
+        return amount - self._taken_off(item["discounts"], amount)
+
+    def _taken_off(self, discounts: Sequence[str], amount: int) -> int:
+        """What the discounts that still run take off, one after the other, never below nothing."""
+        left = Fraction(amount)
+        for one in (self.discounts[key] for key in discounts):
             coupon = self.get(one["source"]["coupon"])
             if one["end"] is not None and one["end"] <= self.now:
                 continue
             percent = Fraction(str(coupon["percent_off"] or 0))
             left -= left * percent / 100 if percent else (coupon["amount_off"] or 0)
-        return subtotal - half_up(max(left, Fraction(0)))
+        return amount - half_up(max(left, Fraction(0)))
+
+    def _use_up(self, subscription: Object) -> None:
+        """A coupon for one bill is gone with the bill."""
+        kept = [
+            key
+            for key in subscription["discounts"]
+            if self.get(self.discounts[key]["source"]["coupon"])["duration"] != "once"
+        ]
+        subscription["discounts"] = kept
 
 
 def _add_months(moment: int, months: int) -> int:

@@ -123,14 +123,16 @@ class Invoices(Checkout):
         }
 
     def pay_invoice(self, invoice: Object, *, parts: Sequence[int] = (), attempts: int = 1) -> Object:
-        """Have it paid, in several payments if `parts` says so, the first one at the last of some attempts."""
+        """Have it paid, in several payments if `parts` says so, the first one at the last of some attempts.
+
+        Their payment intents carry no metadata: a subscription's is not copied to them.
+        """
         with self.lock:
             owed = invoice["amount_remaining"]
             amounts = [*parts, owed - sum(parts)] if parts else [owed] if owed else []
             customer = self.get(invoice["customer"])
             for index, amount in enumerate(amounts):
-                meant = (invoice["parent"] or {}).get("subscription_details", {}).get("metadata", {})
-                intent = self.intend(amount, invoice["currency"], customer=customer, metadata=meant)
+                intent = self.intend(amount, invoice["currency"], customer=customer)
                 for _ in range(attempts - 1 if not index else 0):
                     self.charge(intent, fails=True)
                 self.charge(intent, email=customer.get("email"))
@@ -145,9 +147,8 @@ class Invoices(Checkout):
     def fail_invoice(self, invoice: Object) -> Object:
         """Try in vain."""
         with self.lock:
-            meant = (invoice["parent"] or {}).get("subscription_details", {}).get("metadata", {})
             customer = self.get(invoice["customer"])
-            intent = self.intend(invoice["amount_due"], invoice["currency"], customer=customer, metadata=meant)
+            intent = self.intend(invoice["amount_due"], invoice["currency"], customer=customer)
             self.charge(intent, email=customer.get("email"), fails=True)
             tried = invoice["attempt_count"] + 1
             return self.change(invoice, "invoice.payment_failed", attempted=True, attempt_count=tried)
