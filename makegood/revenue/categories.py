@@ -7,6 +7,10 @@ category that is not known here is shown and counted by itself, in no other figu
 
 from __future__ import annotations
 
+from typing import Any
+
+from sqlalchemy import ColumnElement, or_
+
 GROSS = "gross"
 REFUNDS = "refunds"
 DISPUTES = "disputes"
@@ -43,3 +47,12 @@ def figure_of(category: str) -> str:
     """The figure that the amounts of a reporting category belong to; OTHER for one that is not known here."""
     known = FIGURES.get(category)
     return known or (MOVED if category.startswith(MOVING) else OTHER)
+
+
+def belongs(category: ColumnElement[Any], figure: str) -> ColumnElement[bool]:
+    """Whether a column's reporting category belongs to a figure."""
+    moving = or_(*(category.startswith(prefix, autoescape=True) for prefix in MOVING))
+    if figure == OTHER:
+        return category.not_in(FIGURES) & ~moving
+    named = category.in_([name for name, of in FIGURES.items() if of == figure])
+    return or_(named, moving) if figure == MOVED else named

@@ -10,8 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    DateTime,
+    Select,
+    Subquery,
+    Text,
+    bindparam,
+    cast,
+    column,
+    func,
+    literal,
+    select,
+    text,
+)
 from sqlalchemy.orm import Session
 
 from makegood.revenue import categories
@@ -87,27 +103,79 @@ class Line:
 
 
 def lines(session: Session, steps: Sequence[Interval]) -> list[Line]:
-    """The sums by step, currency and category, for half-open steps that follow on each other without a gap: of
-    whole quarters of an hour as they are kept, and of the transactions in what is left around them."""
+    """The sums by step, currency and category, for half-open steps that follow on each other without a gap."""
+    query = by_category(steps)
+    return [Line(row.step, *tuple(row)[2:]) for row in session.execute(query)]
+
+
+def by_category(steps: Sequence[Interval]) -> Select[*tuple[Any, ...]]:
+    """`step`, `starts_at`, `currency`, `category`, `transactions`, `amount` and `fee`: of whole quarters of an hour
+    as they are kept, and of the transactions in what is left around them."""
+    found = _sums(steps)
+    return select(*found.c).order_by(found.c.step, found.c.currency, found.c.category)
+
+
+def by_figure(steps: Sequence[Interval]) -> Select[*tuple[Any, ...]]:
+    """`starts_at`, `currency` and each figure, net last, by step and currency."""
+    found = _sums(steps)
+
+    def amount(figure: str, sign: int = 1) -> ColumnElement[int]:
+        matches = categories.belongs(found.c.category, figure)
+        return cast(func.coalesce(func.sum(sign * found.c.amount).filter(matches), 0), BigInteger)
+
+    columns = {
+        GROSS: amount(GROSS),
+        REFUNDS: amount(REFUNDS, -1),
+        DISPUTES: amount(DISPUTES, -1),
+        "fees": cast(func.sum(found.c.fee), BigInteger),
+        ACCOUNT_FEES: amount(ACCOUNT_FEES, -1),
+        TAX_ON_FEES: amount(TAX_ON_FEES, -1),
+    }
+    net = columns[GROSS] - sum((taken for name, taken in columns.items() if name != GROSS), literal(0))
+    return (
+        select(
+            found.c.starts_at,
+            found.c.currency,
+            *(taken.label(name) for name, taken in columns.items()),
+            net.label("net"),
+            amount(OTHER).label(OTHER),
+        )
+        .group_by(found.c.starts_at, found.c.currency)
+        .order_by(found.c.starts_at, found.c.currency)
+    )
+
+
+def _sums(steps: Sequence[Interval]) -> Subquery:
     buckets, edges = cut_to_buckets(steps)
-    parts = [
-        f"{_SUMS} WHERE bucket >= :whole_{n}_since AND bucket < :whole_{n}_until" for n, _ in enumerate(buckets)
-    ]
+    parts = [f"{_SUMS} WHERE false"]
+    for n, _ in enumerate(buckets):
+        parts.append(f"{_SUMS} WHERE bucket >= :whole_{n}_since AND bucket < :whole_{n}_until")
     for n, _ in enumerate(edges):
         parts.append(f"{_ROWS} WHERE created_at >= :edge_{n}_since AND created_at < :edge_{n}_until")
-    if not parts:
-        return []
     statement = f"""
-        SELECT width_bucket(at, CAST(:starts AS timestamptz[])) - 1 AS step, currency, reporting_category,
-               sum(transactions)::bigint, sum(amount)::bigint, sum(fee)::bigint
+        SELECT width_bucket(at, :starts) - 1 AS step, (:starts)[width_bucket(at, :starts)] AS starts_at, currency,
+               reporting_category AS category, sum(transactions)::bigint AS transactions,
+               sum(amount)::bigint AS amount, sum(fee)::bigint AS fee
           FROM ({" UNION ALL ".join(parts)}) AS parts (at, currency, reporting_category, transactions, amount, fee)
-         GROUP BY 1, 2, 3 HAVING sum(transactions) <> 0 OR sum(amount) <> 0 OR sum(fee) <> 0
-         ORDER BY 1, 2, 3
+         GROUP BY 1, 2, 3, 4 HAVING sum(transactions) <> 0 OR sum(amount) <> 0 OR sum(fee) <> 0
     """  # noqa: S608 (made of our own column names)
-    values: dict[str, object] = {"starts": [start for start, _ in steps], **edge_values(edges)}
+    values = edge_values(edges)
     for n, (since, until) in enumerate(buckets):
         values |= {f"whole_{n}_since": since, f"whole_{n}_until": until}
-    return [Line(*row) for row in session.execute(text(statement), values)]
+    instant = DateTime(timezone=True)
+    bound = text(statement).bindparams(
+        bindparam("starts", [start for start, _ in steps], type_=ARRAY(instant)),
+        *(bindparam(name, at, type_=instant) for name, at in values.items()),
+    )
+    return bound.columns(
+        column("step", BigInteger),
+        column("starts_at", instant),
+        column("currency", Text),
+        column("category", Text),
+        column("transactions", BigInteger),
+        column("amount", BigInteger),
+        column("fee", BigInteger),
+    ).subquery()
 
 
 def by_currency(rows: Iterable[Line]) -> dict[str, Figures]:

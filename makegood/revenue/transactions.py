@@ -137,17 +137,13 @@ def _selected(filters: TransactionFilters) -> Select[*tuple[Any, ...]]:
 
 def _of_figure(figure: str) -> ColumnElement[bool]:
     """The transactions that a figure is made of."""
-    category = BalanceTransaction.reporting_category
+    category = BalanceTransaction.reporting_category.expression
     if figure == FEES:
         return BalanceTransaction.fee != 0
-    moving = or_(*(category.startswith(prefix, autoescape=True) for prefix in categories.MOVING))
-    if figure == categories.OTHER:
-        return category.not_in(categories.FIGURES) & ~moving
-    named = category.in_([name for name, of in categories.FIGURES.items() if of == figure])
     if figure == NET:
         in_net = [name for name, of in categories.FIGURES.items() if of != categories.MOVED]
         return or_(category.in_(in_net), BalanceTransaction.fee != 0)
-    return or_(named, moving) if figure == categories.MOVED else named
+    return categories.belongs(category, figure)
 
 
 def _sources_of(customer_id: str) -> Select[Any]:
