@@ -19,6 +19,7 @@ from flask import Flask
 from procrastinate.jobs import Status
 from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from blueprints.api import answers
 from demo import database
@@ -43,6 +44,7 @@ from makegood.notifications import Due, Result
 from makegood.prices import recompute
 from makegood.provider_health import balances
 from makegood.reconcile import Answer, Claimed
+from makegood.stripe import applying, related
 from makegood.terms import Terms
 
 AWAY = (procrastinate.exceptions.ConnectorException, psycopg.OperationalError, OperationalError)
@@ -51,6 +53,8 @@ LOOK_UPS = 8
 """Jobs looked up at providers at the same time, by one task."""
 DELIVERIES = 16
 """Notifications delivered at the same time, by one task."""
+EVENTS = 8
+"""Stripe events whose objects are read at the same time, by one task."""
 ASKED_AT_ONCE = 3
 """Providers asked for our balance at the same time."""
 
@@ -171,6 +175,26 @@ def deliver_notifications(app: Flask) -> None:
     db.session.commit()
 
 
+def apply_stripe_events(app: Flask) -> None:
+    """Apply what Stripe told us, until nothing is due. Without a key that can read Stripe it waits."""
+    client = app.extensions["stripe"]
+    if client is None:
+        return
+
+    def known(resource: str, object_id: str) -> bool:
+        with Session(db.engine) as session:
+            return related.is_known(session, resource, object_id)
+
+    while (claimed := applying.claim(db.session, livemode=client.livemode, limit=4 * EVENTS)) is not None:
+        db.session.commit()
+        with ThreadPoolExecutor(EVENTS) as pool:
+            answers = list(pool.map(partial(applying.read, client, known), claimed))
+        for one, answer in zip(claimed, answers, strict=True):
+            _apply(one, answer)
+    applying.resolve_alert(db.session)
+    db.session.commit()
+
+
 def clean_up(app: Flask) -> None:
     """Forget what its time has passed: throttle windows, kept outputs, delivered notifications, old balances,
     uploads nobody imported."""
@@ -196,6 +220,7 @@ SCHEDULE = (
     Scheduled(fold_rollups, "* * * * * */5"),
     Scheduled(reconcile_due, "* * * * * */5"),
     Scheduled(retry_callbacks, "* * * * * */10"),
+    Scheduled(apply_stripe_events, "* * * * * */5"),
     Scheduled(deliver_notifications, "* * * * * */5"),
     Scheduled(recompute_costs, "* * * * * */5"),
     Scheduled(refund_in_bulk, "* * * * * */5"),
@@ -314,3 +339,17 @@ def _decide(claimed: Claimed, answer: Answer, terms: Terms) -> None:
         log.exception("reconcile_failed", generation_id=str(claimed.id))
         reconcile.raise_undecided(db.session, claimed, answer, terms)
         db.session.commit()
+
+
+def _apply(claimed: applying.Claimed, answer: applying.Answer) -> None:
+    try:
+        if not isinstance(answer, applying.Unread):
+            applying.take(db.session, claimed, answer)
+            db.session.commit()
+            return
+    except Exception as error:
+        db.session.rollback()
+        log.exception("stripe_event_not_applied", events=claimed.ids)
+        answer = applying.Unread(f"What Stripe answered could not be taken in ({type(error).__name__}).")
+    applying.postpone(db.session, claimed, answer)
+    db.session.commit()

@@ -12,6 +12,7 @@ PAGES: dict[str, tuple[str, Callable[[str], dict[str, object]]]] = {
     "generation": ("admin.generation", lambda name: {"generation_id": UUID(name)}),
     "customer": ("admin.customer", lambda name: {"customer_id": name}),
     "callback": ("admin.callback", lambda name: {"callback_id": UUID(name)}),
+    "stripe-event": ("admin.stripe_event", lambda name: {"event_id": name}),
     "bill": ("admin.bill", lambda name: {"bill_id": UUID(name)}),
     "bulk_refund": ("admin.bulk_refund", lambda name: {"bulk_refund_id": UUID(name)}),
     "provider": ("admin.provider", lambda name: {"name": name}),

@@ -17,7 +17,7 @@ from sqlalchemy import func
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from makegood.errors import MakegoodError
+from makegood.errors import MakegoodError, NotFound
 from makegood.models import StripeEvent
 from makegood.stripe import account
 from makegood.stripe.resources import RESOURCE_OF
@@ -106,6 +106,15 @@ def note(session: Session, events: Sequence[Mapping[str, Any]]) -> int:
     # In one order for everybody: two that note the same events must not wait for each other.
     known = sorted(((read(dict(event)), event) for event in events), key=lambda one: one[0].id)
     return sum(_keep(session, event, json.dumps(raw).encode(), "list") for event, raw in known)
+
+
+def find(session: Session, event_id: str, *, lock: bool = False) -> StripeEvent:
+    """The event with this id. Raises NotFound."""
+    if _ID.fullmatch(event_id):
+        found = session.get(StripeEvent, event_id, with_for_update=lock, populate_existing=True)
+        if found is not None:
+            return found
+    raise NotFound("There is no such event.")
 
 
 def _keep(session: Session, event: Event, raw: bytes, source: str) -> bool:

@@ -1,0 +1,128 @@
+"""Stripe's events: every one that came, one with its JSON, what came of it, and applying it again."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from flask import current_app, flash, redirect, render_template, url_for
+from werkzeug import Response
+
+from blueprints import access, formats
+from blueprints.access import poll
+from blueprints.admin import blueprint, exports, filters, newer
+from extensions import db
+from makegood.errors import Conflict
+from makegood.models.stripe import EVENT_STATES
+from makegood.pages import Page
+from makegood.stats import begin_snapshot
+from makegood.stripe import applying, event_list
+from makegood.stripe.event_list import EventFilters, Listed
+
+NAMES = ("state", "type", "object")
+LABELS = {"state": "State", "type": "Type", "object": "Object", "from": "From", "to": "Until"}
+STATES = {state: formats.words(state) for state in EVENT_STATES}
+TYPES = {
+    "charge.": "Charges and disputes",
+    "charge.dispute.": "Disputes",
+    "checkout.session.": "Checkout sessions",
+    "coupon.": "Coupons",
+    "customer.": "Customers and subscriptions",
+    "customer.subscription.": "Subscriptions",
+    "invoice.": "Invoices",
+    "invoice_payment.": "Invoice payments",
+    "payout.": "Payouts",
+    "price.": "Prices",
+    "product.": "Products",
+    "refund.": "Refunds",
+}
+"""What can be chosen; any other type, or beginning of one, can stand in the URL."""
+MOST_TEXT = 100_000
+"""So many characters of an event are shown; it is kept whole."""
+SOON = timedelta(minutes=1)
+"""A page whose event is tried again within this keeps asking what came of it."""
+
+
+@blueprint.get("/stripe/events")
+def stripe_events() -> str:
+    """Events, the last to come first, as the filters in the URL say."""
+    asked = filters.read(NAMES)
+    begin_snapshot(db.session())
+    page = _read(asked, filters.page_size())
+    settings = current_app.config["SETTINGS"]
+    return render_template(
+        "admin/stripe_events.html",
+        filters=asked,
+        page=page,
+        counts=event_list.counts(db.session()),
+        chips=filters.chips(asked, LABELS, {"state": STATES, "type": TYPES}),
+        states=STATES,
+        types=TYPES,
+        endpoint_url=f"{settings.public_url}{url_for('stripe.receive')}",
+        stripe=settings.stripe,
+    )
+
+
+@blueprint.get("/stripe/events/<event_id>")
+def stripe_event(event_id: str) -> str:
+    """One event as it came, and what came of it."""
+    begin_snapshot(db.session())
+    known = event_list.read(db.session(), event_id)
+    kind, text = formats.body_view(known.event.raw)
+    return render_template(
+        "admin/stripe_event.html",
+        known=known,
+        soon=_soon(known),
+        body_kind=kind,
+        body=text[:MOST_TEXT],
+        cut=len(text) > MOST_TEXT,
+        has_key=current_app.extensions["stripe"] is not None,
+    )
+
+
+@blueprint.get("/stripe/events/<event_id>/state")
+@poll
+def stripe_event_state(event_id: str) -> str:
+    """What came of it so far, for the page that shows it."""
+    known = event_list.read(db.session(), event_id)
+    return render_template("admin/_stripe_event_state.html", known=known, soon=_soon(known))
+
+
+@blueprint.post("/stripe/events/<event_id>/apply")
+@access.requires("apply_callback")
+def apply_stripe_event(event_id: str) -> Response:
+    """Let the worker apply it now."""
+    try:
+        applying.apply_again(db.session(), event_id, actor=access.actor(), address=access.client_address())
+        db.session.commit()
+        flash("The worker applies it now: what came of it stands below in a few seconds.", "info")
+    except Conflict as conflict:
+        db.session.rollback()
+        flash(conflict.message, "error")
+    return redirect(url_for("admin.stripe_event", event_id=event_id), 303)
+
+
+def _soon(known: event_list.Known) -> bool:
+    """Whether something may come of it while somebody looks at its page."""
+    event = known.event
+    has_key = current_app.extensions["stripe"] is not None
+    return has_key and event.state == "waiting" and event.next_try_at < datetime.now(UTC) + SOON
+
+
+def _read(asked: filters.Filters, limit: int) -> Page[Listed]:
+    return event_list.listed(db.session(), _wanted(asked), before=asked.before, after=asked.after, limit=limit)
+
+
+def _wanted(asked: filters.Filters) -> EventFilters:
+    return EventFilters(asked["state"], asked["type"], asked["object"], asked.start, asked.end)
+
+
+newer.add("admin.stripe_events", lambda most: _read(filters.read(NAMES), most))
+exports.add(
+    exports.Table(
+        "stripe-events",
+        "Stripe events",
+        "admin.stripe_events",
+        lambda: event_list.every(_wanted(filters.read(NAMES))),
+        tuple(exports.column(name) for name in Listed.__annotations__),
+    )
+)

@@ -1,0 +1,144 @@
+"""Stripe's events as operators see them: what came, what became of it, and whose it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, func, select, text
+from sqlalchemy.orm import Session
+
+from makegood import pages
+from makegood.models import StripeEvent
+from makegood.pages import Cursor, Page
+from makegood.stripe import events
+from makegood.stripe.mirror import MODELS
+from makegood.stripe.resources import RESOURCE_OF
+
+# Written out, because a plan for any parameter could not use the index of these alone.
+NOT_APPLIED = text("stripe_events.state <> 'applied'")
+
+
+@dataclass(frozen=True)
+class EventFilters:
+    """What to list; None is no restriction. `type` may be the beginning of one, up to a full stop: `charge.`. The
+    instants are half open: [start, end), of when the event came here."""
+
+    state: str | None = None
+    type: str | None = None
+    object_id: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An event in the list."""
+
+    id: str
+    type: str
+    object_type: str | None
+    object_id: str | None
+    livemode: bool
+    source: str
+    state: str
+    problem: str | None
+    attempts: int
+    created_at: datetime
+    received_at: datetime
+    next_try_at: datetime
+    done_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many events wait and failed, since when the oldest waits, and when the last one came by webhook."""
+
+    waiting: int
+    failed: int
+    oldest_waiting: datetime | None
+    last_delivery: datetime | None
+
+
+@dataclass(frozen=True)
+class Known:
+    """An event, and what is known here of its object: its resource, whether it was read, and our customer."""
+
+    event: StripeEvent
+    resource: str | None
+    read_at: datetime | None
+    deleted: bool
+    customer_id: str | None
+
+
+def listed(
+    session: Session,
+    filters: EventFilters,
+    *,
+    before: Cursor | None = None,
+    after: Cursor | None = None,
+    limit: int = pages.SIZE,
+) -> Page[Listed]:
+    """One page of events, the last to come first."""
+    return pages.read(
+        session,
+        _selected(filters),
+        StripeEvent.received_at.expression,
+        StripeEvent.id.expression,
+        lambda row: Listed(*row),
+        lambda event: Cursor(event.received_at, event.id),
+        before=before,
+        after=after,
+        limit=limit,
+    )
+
+
+def every(filters: EventFilters) -> Select[*tuple[Any, ...]]:
+    """All of them, the last to come first."""
+    return _selected(filters).order_by(StripeEvent.received_at.desc(), StripeEvent.id.desc())
+
+
+def counts(session: Session) -> Counts:
+    """How the inbox does now."""
+    waiting = session.execute(
+        select(
+            func.count().filter(StripeEvent.state == "waiting"),
+            func.count().filter(StripeEvent.state == "failed"),
+            func.min(StripeEvent.received_at).filter(StripeEvent.state == "waiting"),
+        ).where(NOT_APPLIED, StripeEvent.state.in_(("waiting", "failed")))
+    ).one()
+    return Counts(*waiting, last_delivery(session))
+
+
+def last_delivery(session: Session) -> datetime | None:
+    """When the last event came by webhook; None: never yet."""
+    came = select(StripeEvent.received_at).where(StripeEvent.source == "webhook")
+    return session.scalar(came.order_by(StripeEvent.received_at.desc(), StripeEvent.id.desc()).limit(1))
+
+
+def read(session: Session, event_id: str) -> Known:
+    """One event and what is known of its object. Raises NotFound."""
+    event = events.find(session, event_id)
+    resource = RESOURCE_OF.get(event.object_type or "")
+    row = session.get(MODELS[resource], event.object_id) if resource and event.object_id else None
+    if row is None:
+        return Known(event, resource, None, False, None)
+    return Known(event, resource, row.read_at, row.deleted, getattr(row, "customer_id", None))
+
+
+def _selected(filters: EventFilters) -> Select[*tuple[Any, ...]]:
+    query = select(*(getattr(StripeEvent, name) for name in Listed.__annotations__))
+    if filters.state is not None:
+        query = query.where(StripeEvent.state == filters.state)
+        if filters.state != "applied":
+            query = query.where(NOT_APPLIED)
+    if filters.type is not None:
+        beginning = filters.type.endswith(".")
+        query = query.where(
+            StripeEvent.type.startswith(filters.type, autoescape=True)
+            if beginning
+            else StripeEvent.type == filters.type
+        )
+    equal = {StripeEvent.object_id: filters.object_id}
+    return pages.narrowed(query, equal, StripeEvent.received_at, filters.start, filters.end)
