@@ -44,7 +44,8 @@ from makegood.notifications import Due, Result
 from makegood.prices import recompute
 from makegood.provider_health import balances
 from makegood.reconcile import Answer, Claimed
-from makegood.stripe import applying, related
+from makegood.stripe import applying, related, sync
+from makegood.stripe.client import Listing
 from makegood.terms import Terms
 
 AWAY = (procrastinate.exceptions.ConnectorException, psycopg.OperationalError, OperationalError)
@@ -175,6 +176,20 @@ def deliver_notifications(app: Flask) -> None:
     db.session.commit()
 
 
+def read_stripe(app: Flask) -> None:
+    """Read the lists of Stripe that are due, page by page. Without a key that can read Stripe there are none."""
+    client = app.extensions["stripe"]
+    if client is None:
+        return
+    sync.prepare(db.session, client.livemode, app.config["SETTINGS"].stripe.grants_since)
+    while claimed := sync.claim(db.session):
+        while claimed:
+            db.session.commit()
+            claimed = stripe_page(claimed, sync.read(client, claimed))
+        db.session.commit()
+    db.session.commit()
+
+
 def apply_stripe_events(app: Flask) -> None:
     """Apply what Stripe told us, until nothing is due. Without a key that can read Stripe it waits."""
     client = app.extensions["stripe"]
@@ -220,6 +235,7 @@ SCHEDULE = (
     Scheduled(fold_rollups, "* * * * * */5"),
     Scheduled(reconcile_due, "* * * * * */5"),
     Scheduled(retry_callbacks, "* * * * * */10"),
+    Scheduled(read_stripe, "* * * * * */15"),
     Scheduled(apply_stripe_events, "* * * * * */5"),
     Scheduled(deliver_notifications, "* * * * * */5"),
     Scheduled(recompute_costs, "* * * * * */5"),
@@ -328,6 +344,20 @@ def _message(due: Due) -> bytes:
     data = answers.generation(db.session, due.generation_id).model_dump(mode="json")
     db.session.rollback()
     return notifications.body(due, data)
+
+
+def stripe_page(claimed: sync.Claimed, page: Listing | sync.Unread) -> sync.Claimed | None:
+    """Take in a page, or keep why that failed; what to read next."""
+    try:
+        following = sync.take(db.session, claimed, page)
+        db.session.commit()
+    except Exception as error:
+        db.session.rollback()
+        log.exception("stripe_page_not_taken", resource=claimed.name)
+        problem = f"What Stripe answered could not be taken in ({type(error).__name__}); the log has more."
+        following = sync.take(db.session, claimed, sync.Unread(problem))
+        db.session.commit()
+    return following
 
 
 def _decide(claimed: Claimed, answer: Answer, terms: Terms) -> None:

@@ -44,6 +44,7 @@ TASKS = (
     "retry_stalled",
     "start_bills",
     "read_bills",
+    "read_stripe",
 )
 
 
