@@ -20,6 +20,7 @@ from makegood.revenue.discounts import Discount
 from makegood.revenue.mrr_rules import MrrRules
 from makegood.revenue.prices_of_items import ZERO, Object, Unknown
 
+UNFORESEEN = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 LONGEST_CYCLE = 2000
 """Bills after which the pattern of several intervals has to repeat, or each interval is billed by itself."""
 
@@ -65,7 +66,7 @@ def of_subscription(body: Object, known: Known, rules: MrrRules, at: datetime) -
         amount = _monthly(billed, _of_all(body, known, rules, at))
     except Unknown as problem:
         return Worth(None, str(problem))
-    except (LookupError, TypeError, ValueError):  # one that nobody foresaw must not hide what all others are worth
+    except UNFORESEEN:  # one object must not hide what all others are worth
         return Worth(None, "Stripe describes it in a way that is not known here")
     return Worth(amount, None if amount else _worth_nothing(body, billed))
 

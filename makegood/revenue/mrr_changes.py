@@ -8,6 +8,7 @@ from datetime import date, datetime
 from fractions import Fraction
 
 from sqlalchemy import case, delete, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from makegood.ids import uuid7
@@ -35,7 +36,7 @@ def state_before(session: Session, day: date) -> tuple[State, set[Payer]]:
     restatement to nothing: when it is known again what they pay, that is no news from them."""
     latest = (
         select(MrrChange.stripe_customer_id, MrrChange.currency, MrrChange.after, MrrChange.kind)
-        .distinct(MrrChange.stripe_customer_id, MrrChange.currency)
+        .ext(distinct_on(MrrChange.stripe_customer_id, MrrChange.currency))
         .where(MrrChange.day < day)
         .order_by(
             MrrChange.stripe_customer_id,

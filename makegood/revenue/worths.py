@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from sqlalchemy import Row, func, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from makegood.models import Coupon, Invoice, StripeCustomer, StripePrice, Subscription, SubscriptionWorth
@@ -73,9 +74,9 @@ def known(session: Session, found: Found) -> Known:
         )
     )
     given = {row.id: row.discount for row in own}
-    items = [(row, item) for row in found for item in row.body["items"]["data"]]
+    items = [(row, item) for row in found for item in _items(row.body)]
     taxed = [row.id for row in found if (row.body.get("automatic_tax") or {}).get("enabled")]
-    prices = {item["price"]["id"] for row, item in items if _elsewhere(item["price"], row.currency)}
+    prices = {str(item["price"].get("id")) for row, item in items if _elsewhere(item["price"], row.currency)}
     named = [*given.values(), *(one for row, _ in items for one in row.body.get("discounts") or ())]
     named += [one for _, item in items for one in item.get("discounts") or ()]
     return Known(
@@ -84,6 +85,11 @@ def known(session: Session, found: Found) -> Known:
         discounts=given,
         untaxed=_untaxed(session, taxed),
     )
+
+
+def _items(body: Object) -> list[Object]:
+    """A subscription's items that have a price."""
+    return [item for item in (body.get("items") or {}).get("data") or () if isinstance(item.get("price"), Mapping)]
 
 
 def _bodies(session: Session, model: type[StripePrice | Coupon], names: set[str]) -> dict[str, Object]:
@@ -104,7 +110,7 @@ def _untaxed(session: Session, names: list[str]) -> dict[str, Fraction]:
     """Of each subscription's newest bill with an amount, what is left without the tax in it."""
     newest = (
         select(Invoice.subscription_id, Invoice.body)
-        .distinct(Invoice.subscription_id)
+        .ext(distinct_on(Invoice.subscription_id))
         .where(Invoice.subscription_id.in_(names), Invoice.total > 0, Invoice.status != "draft")
         .order_by(Invoice.subscription_id, Invoice.created_at.desc())
     )

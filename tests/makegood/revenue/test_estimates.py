@@ -1,0 +1,127 @@
+"""The days before the first snapshot, from paid invoices."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from makegood.models import Invoice, MrrChange, MrrSnapshot, StripePrice
+from makegood.revenue import estimates, movements, snapshots
+from makegood.revenue.mrr_rules import MrrRules
+from tests.makegood.revenue.subscribing import NOW, all_read, keep, price, subscription
+
+UTC = ZoneInfo("UTC")
+RULES = MrrRules()
+DAY = timedelta(days=1)
+
+
+def line(cents: int, start: datetime, days: int, **more: Any) -> dict[str, Any]:
+    """A line of an invoice: one item's, for a period."""
+    details = {"subscription_item": more.pop("item", "si_1"), "proration": more.pop("proration", False)}
+    return {
+        "amount": cents,
+        "currency": "usd",
+        "period": {"start": int(start.timestamp()), "end": int((start + days * DAY).timestamp())},
+        "parent": {"type": "subscription_item_details", "subscription_item_details": details},
+        "pricing": {"price_details": {"price": more.pop("price", "price_1")}},
+        "discount_amounts": [],
+        "taxes": [],
+        **more,
+    }
+
+
+def paid(session: Session, name: str, customer: str, at: datetime, *lines: dict[str, Any]) -> None:
+    invoice = Invoice(
+        id=name,
+        created_at=at,
+        livemode=False,
+        stripe_customer_id=customer,
+        status="paid",
+        currency="usd",
+        amount_due=0,
+        amount_paid=0,
+        total=0,
+        tax=0,
+        body={"lines": {"data": list(lines)}},
+        read_at=at,
+    )
+    session.merge(invoice)
+    session.flush()
+
+
+def sold(session: Session, name: str, interval: str, **more: str) -> None:
+    body = price(1000, interval, **more)
+    session.merge(
+        StripePrice(id=name, created_at=NOW, livemode=False, active=True, currency="usd", body=body, read_at=NOW)
+    )
+    session.flush()
+
+
+def mrr_on(session: Session, back: int) -> int:
+    found = movements.standing(session, (NOW - back * DAY).date()).get("usd", movements.Standing())
+    return int(found.mrr)
+
+
+def test_the_past_counts_what_was_paid_for_each_day_and_joins_what_was_read(session: Session) -> None:
+    sold(session, "price_1", "month")
+    sold(session, "price_year", "year")
+    all_read(session, "subscriptions")
+    keep(session, subscription(price(1000)) | {"id": "sub_1", "customer": "cus_1"})
+    snapshots.take(session, RULES, UTC, at=NOW)
+    assert not estimates.rebuild(session, RULES, UTC, at=NOW)
+    # One renews and gets dearer, one pays by the year, one came and went; prorations and trials say nothing.
+    paid(session, "in_1", "cus_1", NOW - 60 * DAY, line(800, NOW - 60 * DAY, 30))
+    paid(session, "in_2", "cus_1", NOW - 30 * DAY, line(1000, NOW - 30 * DAY, 30),
+         line(77, NOW - 40 * DAY, 10, proration=True))  # fmt: skip
+    paid(
+        session, "in_3", "cus_2", NOW - 50 * DAY, line(12000, NOW - 50 * DAY, 365, price="price_year", item="si_2")
+    )
+    paid(session, "in_4", "cus_3", NOW - 50 * DAY, line(500, NOW - 50 * DAY, 30, item="si_3",
+         discount_amounts=[{"amount": 100}]))  # fmt: skip
+    paid(session, "in_5", "cus_4", NOW - 50 * DAY, line(0, NOW - 50 * DAY, 14, item="si_4"))
+    all_read(session, "invoices", NOW + timedelta(minutes=1))
+    assert estimates.rebuild(session, RULES, UTC, at=NOW + timedelta(minutes=2))
+    assert [mrr_on(session, back) for back in (61, 60, 50, 31, 30, 20, 1, 0)] == [
+        0, 800, 2200, 2200, 2400, 2000, 2000, 1000,
+    ]  # fmt: skip
+    assert session.scalar(select(func.count()).where(MrrSnapshot.estimated)) == 60
+    first = session.scalars(select(MrrChange).where(MrrChange.day == NOW.date())).all()
+    assert [(row.stripe_customer_id, row.kind, row.before, row.after) for row in first] == [
+        ("cus_2", "restated", 1000, 0)
+    ]
+    [moved] = movements.between(session, [((NOW - 90 * DAY).date(), NOW.date())])
+    assert moved["usd"].net == 1000
+    assert not estimates.rebuild(session, RULES, UTC, at=NOW + timedelta(minutes=3))
+
+
+def test_who_is_found_to_have_paid_before_came_back(session: Session) -> None:
+    sold(session, "price_1", "month")
+    all_read(session, "subscriptions")
+    snapshots.take(session, RULES, UTC, at=NOW)
+    keep(session, subscription(price(1000)))
+    snapshots.take(session, RULES, UTC, at=NOW + DAY)
+    assert session.scalars(select(MrrChange.kind)).all() == ["new"]
+    paid(session, "in_1", "cus_1", NOW - 60 * DAY, line(800, NOW - 60 * DAY, 30))
+    all_read(session, "invoices", NOW + DAY)
+    assert estimates.rebuild(session, RULES, UTC, at=NOW + DAY)
+    kinds = session.scalars(select(MrrChange.kind).order_by(MrrChange.day)).all()
+    assert kinds == ["new", "churn", "reactivation"]
+    snapshots.take(session, RULES, UTC, at=NOW + DAY)
+    assert session.scalars(select(MrrChange.kind).order_by(MrrChange.day)).all() == kinds
+
+
+def test_an_ended_subscription_stops_counting_when_it_ended(session: Session) -> None:
+    sold(session, "price_1", "month")
+    all_read(session, "subscriptions")
+    ended = subscription(price(1000), status="canceled", ended_at=NOW - 50 * DAY)
+    ended["items"]["data"][0]["id"] = "si_1"
+    keep(session, ended)
+    snapshots.take(session, RULES, UTC, at=NOW)
+    paid(session, "in_1", "cus_1", NOW - 60 * DAY, line(1000, NOW - 60 * DAY, 30))
+    all_read(session, "invoices")
+    estimates.rebuild(session, RULES, UTC, at=NOW)
+    assert [mrr_on(session, back) for back in (60, 51, 50)] == [1000, 1000, 0]
