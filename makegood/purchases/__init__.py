@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from makegood.purchases import fulfilment, linking, returns
+from makegood.purchases import debts, fulfilment, linking, returns
 from makegood.purchases.fulfilment import RETURNED_CREDITS_LIVE, Source
+
+__all__ = ["FOLLOWED", "absorb", "debts"]
 
 FOLLOWED = frozenset(
     {

@@ -4,7 +4,8 @@ The first of these that says anything decides: the charge's `metadata.user_id`, 
 session's `client_reference_id`, the Stripe customer's `metadata.user_id`, the e-mail address (the Stripe
 customer's, then the payment's; case does not matter). A user id that none of our customers has links nothing,
 whatever comes after it; neither does an address that several of them have. For what nobody could link an operator
-decides, and that stays. A better link replaces a worse one, but not that of a purchase: what was granted never moves.
+decides, and that stays. A better link replaces a worse one, but not that of a purchase: what was granted never
+moves.
 """
 
 from __future__ import annotations

@@ -125,9 +125,9 @@ DECLARE
     v_taken bigint := 0;
 BEGIN
     FOR v_purchase IN SELECT * FROM purchases WHERE customer_id = p_customer AND owed > 0 ORDER BY paid_at, id LOOP
-        SELECT least(v_purchase.owed, sum(remaining)) INTO v_due
+        SELECT least(v_purchase.owed, coalesce(sum(remaining), 0)) INTO v_due
           FROM grants WHERE customer_id = p_customer AND source = 'purchase' AND remaining > 0;
-        EXIT WHEN v_due IS NULL;
+        EXIT WHEN v_due = 0;
         v_taken := v_taken + v_due;
         v_transaction := record_clawback(v_purchase, 'debt', v_purchase.refunded, v_purchase.disputed, v_due, -v_due,
                                          0, 'system', p_at);
