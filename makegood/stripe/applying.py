@@ -83,13 +83,17 @@ def claim(
 
 
 def read(client: Client, known: Known, claimed: Claimed) -> Answer:
-    """The object and what hangs together with it, as Stripe has them now. Open no transaction."""
+    """The object and what hangs together with it, as Stripe has them now. Open no transaction. Never raises: what
+    one event meets must not hold the others up."""
     try:
         return related.read(client, known, claimed.object_type, claimed.object_id)
     except Rejected as problem:
         return Unread(str(problem), counts=False)
     except StripeProblem as problem:
         return Unread(str(problem))
+    except Exception as error:
+        log.exception("stripe_event_not_read", events=claimed.ids)
+        return Unread(f"What Stripe answered could not be read ({type(error).__name__}).")
 
 
 def take(session: Session, claimed: Claimed, found: list[Found], *, at: datetime | None = None) -> bool:
