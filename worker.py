@@ -44,6 +44,7 @@ from makegood.notifications import Due, Result
 from makegood.prices import recompute
 from makegood.provider_health import balances
 from makegood.reconcile import Answer, Claimed
+from makegood.revenue import estimates, snapshots
 from makegood.stripe import applying, related, sync
 from makegood.stripe.client import Listing
 from makegood.terms import Terms
@@ -210,6 +211,15 @@ def apply_stripe_events(app: Flask) -> None:
     db.session.commit()
 
 
+def snapshot_mrr(app: Flask) -> None:
+    """Take the day's snapshot of MRR, and estimate the days before the first one where that is due."""
+    rules, timezone = app.config["SETTINGS"].mrr, _terms(app).timezone
+    snapshots.take(db.session(), rules, timezone)
+    db.session.commit()
+    estimates.rebuild(db.session(), rules, timezone)
+    db.session.commit()
+
+
 def clean_up(app: Flask) -> None:
     """Forget what its time has passed: throttle windows, kept outputs, delivered notifications, old balances,
     uploads nobody imported."""
@@ -247,6 +257,7 @@ SCHEDULE = (
     Scheduled(ask_balances, "4-59/15 * * * *"),
     Scheduled(start_bills, "*/10 * * * *"),
     Scheduled(read_bills, "* * * * * */5"),
+    Scheduled(snapshot_mrr, "* * * * *"),
     Scheduled(clean_up, "7 * * * *"),
 )
 """The sixth field, where there is one, is seconds."""

@@ -45,6 +45,7 @@ TASKS = (
     "start_bills",
     "read_bills",
     "read_stripe",
+    "snapshot_mrr",
 )
 
 
