@@ -91,36 +91,38 @@ def fold(session: Session, timezone: ZoneInfo, *, limit: int = AT_ONCE) -> int:
 
 
 def read(
-    session: Session,
-    timezone: ZoneInfo,
-    first: date,
-    last: date,
-    keys: Sequence[str] = (),
-    only: Sequence[str] | None = None,
+    session: Session, timezone: ZoneInfo, first: date, last: date, keys: Sequence[str] = ()
 ) -> Sequence[Row[Any]]:
     """Credits of the days from `first` to `last`, by these keys and the price: see CREDIT_MEASURES.
 
-    Keys are of `day`, `provider`, `model` and `tier`, or of `day` and `customer_id`; `only` are customers.
-    The caller has begun a snapshot.
+    Keys are of `day`, `provider`, `model` and `tier`, or of `day` and `customer_id`. The caller has begun a
+    snapshot.
     """
-    table = "recognised_customer_days" if "customer_id" in keys else "recognised_days"
     columns = ", ".join((*keys, *PRICE))
     sums = ", ".join(f"sum({name})::bigint AS {name}" for name in CREDIT_MEASURES)
-    inside = "day >= :first AND day <= :last" + (
-        "" if only is None else " AND customer_id = ANY(CAST(:only AS text[]))"
-    )
-    listed = ", ".join((columns, *CREDIT_MEASURES))
-    statement = f"""
-        WITH due AS MATERIALIZED ({_DUE})
-        SELECT {columns}, {sums}
-          FROM (SELECT {listed} FROM {table} WHERE :valid AND {inside}
-                 UNION ALL
-                SELECT {listed} FROM ({_FACTS}) AS facts WHERE {inside}) AS counted
-         GROUP BY {columns}"""  # noqa: S608
+    statement = f"{BEGIN} SELECT {columns}, {sums} FROM ({counted(keys)}) AS counted GROUP BY {columns}"  # noqa: S608
+    return session.execute(text(statement), parameters(session, timezone, first, last)).all()
+
+
+BEGIN = f"WITH due AS MATERIALIZED ({_DUE})"
+"""How a statement begins that has `counted` in it."""
+
+
+def counted(keys: Sequence[str]) -> str:
+    """The rows to sum, as SQL: these keys, the price, and the credits, folded and not folded yet."""
+    table = "recognised_customer_days" if "customer_id" in keys else "recognised_days"
+    listed = ", ".join((*keys, *PRICE, *CREDIT_MEASURES))
+    inside = "day BETWEEN CAST(:first AS date) AND CAST(:last AS date)"
+    return f"""
+        SELECT {listed} FROM {table} WHERE :valid AND {inside}
+         UNION ALL
+        SELECT {listed} FROM ({_FACTS}) AS facts WHERE {inside}"""  # noqa: S608 (made of our own column names)
+
+
+def parameters(session: Session, timezone: ZoneInfo, first: date, last: date) -> dict[str, object]:
+    """The parameters of `counted`."""
     valid = session.scalar(ZONE) == timezone.key
-    values = {"zone": timezone.key, "valid": valid, "first": first, "last": last, "only": list(only or ())}
-    days = (bindparam(name, type_=Date) for name in ("first", "last"))
-    return session.execute(text(statement).bindparams(*days), values).all()
+    return {"zone": timezone.key, "valid": valid, "first": first, "last": last}
 
 
 RETURNED = text(
