@@ -128,6 +128,8 @@ class Seller:
         amount = PACKS[currency] * quantity
         fate = chance.random()
         off = amount if fate < 0.01 else amount // 5 if fate < 0.1 else 0
+        if off == amount and "payment_metadata" in about:
+            user = None  # there is no payment that could have metadata
         session = account.checkout([(self._packs[currency], quantity)], discount=off, **about)
         if 0.1 <= fate < 0.12:
             account.expire(session)
