@@ -14,6 +14,7 @@ import commands.grants
 import commands.operators
 import commands.providers
 import commands.rollups
+import commands.stripe
 import commands.worker
 import demo.database
 import demo.state
@@ -110,5 +111,6 @@ def _register_commands(app: Flask) -> None:
     app.cli.add_command(commands.grants.group)
     app.cli.add_command(commands.providers.group)
     app.cli.add_command(commands.rollups.group)
+    app.cli.add_command(commands.stripe.group)
     app.cli.add_command(commands.worker.command)
     app.cli.add_command(commands.demo.command)
