@@ -10,7 +10,9 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from makegood import adjustments, books, bulk_refunds, grants, refunds, reversals
+from makegood.ids import uuid7
 from makegood.models import Refund
+from makegood.purchases import fulfilment, returns
 from tests.making import TERMS, make_customer, make_generation
 
 START = datetime(2026, 11, 15, 12, tzinfo=UTC)
@@ -41,7 +43,7 @@ TAMPERING = [
     "UPDATE balances SET balance = balance + 1",
     "DELETE FROM credit_transactions WHERE entry = 2",
     "DELETE FROM movements WHERE credits < 0",
-    "UPDATE grants SET remaining = remaining - 1 WHERE source = 'purchase'",
+    "UPDATE grants SET remaining = remaining - 1 WHERE source = 'purchase' AND remaining > 0",
     "UPDATE grants SET expires_at = '2020-01-01' WHERE source = 'allowance'",
     "UPDATE generations SET credits_charged = credits_charged + 1",
     "DELETE FROM refunds WHERE origin = 'manual'",
@@ -56,6 +58,11 @@ TAMPERING = [
     "DELETE FROM audit_entries WHERE action = 'refund.reversed'",
     "UPDATE bulk_refund_items SET outcome = 'skipped', refund_id = NULL",
     "UPDATE audit_entries SET details = details - 'generations' WHERE action = 'bulk_refund.finished'",
+    "UPDATE grants SET purchase_id = NULL WHERE purchase_id IS NOT NULL",
+    "UPDATE clawbacks SET taken = taken + 1, owed = owed - 1 WHERE number = 1",
+    "UPDATE purchases SET refunded = refunded + 1",
+    "UPDATE grants SET source = 'bonus' WHERE reason = 'order 2'",
+    "UPDATE purchases SET gone = gone + 1",
     IN_FLIGHT_CALLBACK,
     "UPDATE idempotency_keys SET resource_id = gen_random_uuid()",
     "UPDATE customers SET tier = 'pro'",
@@ -88,6 +95,20 @@ def reverse(session: Session, refund: Refund) -> None:
     reversals.reverse(session, refund.id, note="x", actor="ops", idempotency_key="form", at=START)
 
 
+def sell_and_take_back(session: Session, customer_id: str) -> None:
+    """Half of what a purchase cost goes back, when its credits are spent."""
+    values = {
+        "purchase": uuid7(), "grant": uuid7(), "transaction": uuid7(), "customer": customer_id,
+        "linked_by": "charge", "kind": "checkout_session", "source": "cs_1", "credits": 400, "ends": None,
+        "currency": "usd", "amount": 900, "paid": 900, "paid_at": START, "reason": "-", "at": START,
+    }  # fmt: skip
+    session.execute(fulfilment.SELL, values)
+    make_generation(session, customer_id, credits=450, status="succeeded", at=START)
+    grants.add(session, customer_id, 300, source="purchase", reason="order 2", actor="t", at=START)
+    moved = returns.Return(values["purchase"], customer_id, 450, 0)
+    returns.follow(session, [moved], TERMS.returned_credits_live, at=START)
+
+
 def refund_in_bulk(session: Session) -> None:
     """An operator refunds what is left of everything that succeeded, and the worker does it."""
     scope = bulk_refunds.Scope("wavespeed", START, START + timedelta(hours=1), status="succeeded")
@@ -111,6 +132,7 @@ def test_tampering_is_found(session: Session, sentence: str, tampering: str) -> 
     refund_by_hand(session, generation_id)
     refund_in_bulk(session)
     adjust(session, customer_id)
+    sell_and_take_back(session, customer_id)
     session.execute(text(RECOMPUTE))
     session.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
     assert books.violations(session) == []

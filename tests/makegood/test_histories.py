@@ -36,6 +36,7 @@ from makegood import (
     generations,
     grants,
     ledger,
+    purchases,
     reconcile,
     refunds,
     reversals,
@@ -43,9 +44,10 @@ from makegood import (
 from makegood.errors import Conflict, IdempotencyConflict, InsufficientCredits, Invalid, MakegoodError
 from makegood.generations import external
 from makegood.ids import uuid7
-from makegood.models import BulkRefund, Refund, RefundPolicy
+from makegood.models import BulkRefund, Purchase, Refund, RefundPolicy
 from makegood.providers.external import External
 from makegood.providers.protocol import Accepted, ErrorClass, FetchFailed, Outcome, Report
+from makegood.purchases import fulfilment, returns
 from makegood.terms import Terms
 from tests.making import MODEL, FakeProvider, reserve
 
@@ -266,11 +268,76 @@ class Machine(RuleBasedStateMachine):
         expires_at = None if days is None or source == "purchase" else self.now + timedelta(days=days)
         with suppress(IdempotencyConflict), self.unit() as session:
             before = ledger.lock(session, customer_id, self.now)
+            debt = purchases.debts.owed(session, customer_id)
             grants.add(
                 session, customer_id, credits, source=source, reason="-", actor="t",
                 expires_at=expires_at, idempotency_key=key, at=self.now,
             )  # fmt: skip
-            assert ledger.balance(session, customer_id) - before in ({credits} if key is None else {0, credits})
+            given = credits - (min(credits, debt) if source == "purchase" else 0)
+            session.expire_all()
+            assert ledger.balance(session, customer_id) - before in ({given} if key is None else {0, given})
+
+    @rule(
+        customer_id=CUSTOMERS,
+        credits=st.integers(1, 15),
+        days=st.none() | st.integers(1, 40),
+        paid=st.sampled_from([0, 7, 900]),
+        source=st.sampled_from(["one", "two", "three", "four"]),
+    )
+    def sell(self, customer_id: str, credits: int, days: int | None, paid: int, source: str) -> None:
+        """Something was paid for, perhaps credited before."""
+        values = {
+            "purchase": uuid7(), "grant": uuid7(), "transaction": uuid7(), "customer": customer_id,
+            "linked_by": "charge", "kind": "checkout_session", "source": source, "credits": credits,
+            "ends": None if days is None else self.now + timedelta(days=days), "currency": "usd", "amount": paid,
+            "paid": paid, "paid_at": self.now, "reason": "-", "at": self.now,
+        }  # fmt: skip
+        with self.unit() as session:
+            before = ledger.lock(session, customer_id, self.now)
+            owed = purchases.debts.owed(session, customer_id) if days is None else 0
+            sold = session.scalar(fulfilment.SELL, values)
+            session.expire_all()
+            gained = credits - min(credits, owed) if sold else 0
+            assert ledger.balance(session, customer_id) == before + gained
+
+    @rule(
+        pick=PICKS,
+        refunded=st.sampled_from([0, 1, 300, 450, 900]),
+        disputed=st.sampled_from([0, 0, 450, 900]),
+        pause=PAUSES,
+    )
+    def money_moves(self, pick: int, refunded: int, disputed: int, pause: timedelta) -> None:
+        """So much of a payment stands refunded and disputed from now on: more than before, or less."""
+        self.now += pause
+        found = self.reader.scalars(select(Purchase.id).order_by(Purchase.id)).all()
+        if not found:
+            return
+        with self.unit() as session:
+            purchase = session.get_one(Purchase, found[pick % len(found)])
+            ledger.lock(session, purchase.customer_id, self.now)
+            before, clawed = self.purchased(session, purchase), purchase.clawed
+            moved = returns.Return(purchase.id, purchase.customer_id, refunded, disputed)
+            returns.follow(session, [moved], self.terms.returned_credits_live, at=self.now)
+            session.expire_all()
+            took = before - self.purchased(session, purchase)
+            assert took <= max(0, purchase.clawed - clawed) + before * (purchase.clawed < clawed)
+            assert not (purchase.owed and self.purchased(session, purchase))
+
+    def purchased(self, session: Session, purchase: Purchase) -> int:
+        """What may be taken back for this purchase."""
+        query = text(
+            "SELECT coalesce(sum(remaining), 0)::bigint FROM grants "
+            "WHERE customer_id = :customer AND (source = 'purchase' OR purchase_id = :purchase)"
+        )
+        values = {"customer": purchase.customer_id, "purchase": purchase.id}
+        return int(session.scalar(query, values) or 0)
+
+    @rule()
+    def settle_debts(self) -> None:
+        """The worker takes what is owed from what refunds returned: then nobody owes who has purchased credits."""
+        with self.unit() as session:
+            purchases.debts.settle(session, at=self.now)
+            assert purchases.debts.settle(session, at=self.now) == 0
 
     @rule(early=st.sampled_from([timedelta(), timedelta(), timedelta(minutes=30)]))
     def wait_for_an_expiry(self, early: timedelta) -> None:
@@ -550,6 +617,51 @@ def test_refunds_and_reversals_in_any_order_leave_the_books_in_order(database: s
                 getattr(machine, name)(*arguments)
                 machine.books_add_up()
                 machine.what_ended_is_settled_or_refunded_by_policy()
+        finally:
+            machine.teardown()
+
+    with engine.connect() as connection:
+        play()
+    engine.dispose()
+
+
+def steps_of_purchases() -> st.SearchStrategy[list[tuple[Any, ...]]]:
+    """Names and arguments of the machine's rules that purchases and what is taken back of them meet."""
+    sold = st.sampled_from(["one", "two", "three"])
+    shares = st.sampled_from([0, 1, 300, 450, 900])
+    soon = st.sampled_from([timedelta(), timedelta(hours=1)])
+    one = st.just(ADA)
+    return st.lists(
+        st.one_of(
+            st.tuples(st.just("sell"), one, st.integers(1, 15), st.none(), st.just(900), sold),
+            st.tuples(st.just("sell"), one, st.integers(1, 15), st.integers(1, 40), st.just(900), sold),
+            st.tuples(st.just("money_moves"), PICKS, shares, st.sampled_from([0, 0, 450, 900]), PAUSES),
+            st.tuples(st.just("charge"), one, st.integers(1, 9), soon),
+            st.tuples(st.just("charge"), one, st.integers(5, 9), soon),
+            st.tuples(st.just("report"), PICKS, ENDINGS, soon),
+            st.tuples(st.just("refund_by_hand"), PICKS, st.integers(1, 9), st.just(1), st.none(), PAUSES),
+            st.tuples(st.just("reverse"), PICKS, st.just(1), st.just("f1"), soon),
+            st.tuples(st.just("give"), one, st.integers(1, 9), st.just("purchase"), st.none(), st.none()),
+            st.tuples(st.just("wait_for_an_expiry"), st.just(timedelta())),
+            st.tuples(st.just("settle_debts")),
+        ),
+        min_size=10,
+        max_size=25,
+    )
+
+
+def test_purchases_and_what_is_taken_back_in_any_order_leave_the_books_in_order(database: str) -> None:
+    engine = create_engine(database, connect_args={"options": "-c jit=off"})
+
+    @settings(max_examples=max(HISTORIES // 3, 1), deadline=None, suppress_health_check=list(HealthCheck))
+    @given(credits=st.integers(2, 9), steps=steps_of_purchases())
+    def play(credits: int, steps: list[tuple[Any, ...]]) -> None:
+        machine = Machine(connection)
+        try:
+            machine.begin(zone=ZONES[0], live=30, credits=credits)
+            for name, *arguments in steps:
+                getattr(machine, name)(*arguments)
+                machine.books_add_up()
         finally:
             machine.teardown()
 

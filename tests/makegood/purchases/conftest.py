@@ -32,7 +32,7 @@ def account() -> Account:
 
 @pytest.fixture
 def tell(session: Session, account: Account) -> Tell:
-    """Stores what the account has, or only the resources named, and absorbs what is new: two hours later, or `at`."""
+    """Stores what the account has, or only these resources, and absorbs what is new: two hours later, or `at`."""
     session.add(StripeAccount(id=1, livemode=False, grants_since=BEGAN))
     readings = itertools.count()
 
