@@ -14,8 +14,13 @@ from makegood import alerts, customers, generations, grants, notes, refunds
 from makegood.generations import NewGeneration
 from makegood.models import Callback
 from makegood.providers.protocol import Accepted, ErrorClass, File, Outcome, Provider, Report
+from makegood.stripe import applying, events
 from makegood.terms import Terms
 from simulator import pictures
+from simulator.stripe import deliveries
+from simulator.stripe.billing import Account
+from tests.money import a_month
+from tests.stripe import pack
 
 MODELS = ("google/nano-banana/text-to-image", "bytedance/seedream-v4/edit", "bytedance/seedream-v4/sequential")
 FAILURES = {
@@ -30,11 +35,12 @@ RICH = "user_1001"
 
 @dataclass(frozen=True)
 class Sample:
-    """Generations that the tests open."""
+    """Generations and a Stripe event that the tests open."""
 
     succeeded: UUID
     failed: UUID
     in_flight: UUID
+    stripe_event: str
 
 
 class Maker:
@@ -115,6 +121,26 @@ class Maker:
         )
 
 
+def stripe_events(session: Session, now: datetime) -> str:
+    """What a simulated Stripe tells of some orders, in every state of the inbox. Returns one that failed."""
+    account = Account()
+    for hours in (30, 26, 5):
+        account.at(now - timedelta(hours=hours))
+        account.buy(pack(account), email=f"{RICH}@example.com")
+    failed = ""
+    for number, event in enumerate(reversed(account.all("events"))):
+        events.receive(session, deliveries.body(event))
+        kept = events.find(session, event["id"])
+        kept.received_at = datetime.fromtimestamp(event["created"], UTC) + timedelta(seconds=2)
+        if kept.state == "ignored":
+            continue
+        kept.state, kept.attempts = ("applied", 1) if number % 5 else ("failed", applying.ATTEMPTS)
+        kept.done_at = kept.received_at + timedelta(seconds=4) if number % 5 else None
+        kept.problem = None if number % 5 else "Stripe could not be asked: it answered HTTP 500."
+        failed = failed if number % 5 else kept.id
+    return failed
+
+
 def make(session: Session, provider: Provider, *, per_day: int = 4, now: datetime | None = None) -> Sample:
     """Fill the database with 30 days of use, and commit."""
     now = now or datetime.now(UTC)
@@ -163,5 +189,7 @@ def make(session: Session, provider: Provider, *, per_day: int = 4, now: datetim
         "A refund could not be written; it is tried again by itself.",
         generation_id=failed,
     )
+    stripe_event = stripe_events(session, now)
+    a_month(session, now)
     session.commit()
-    return Sample(succeeded=succeeded, failed=failed, in_flight=in_flight)
+    return Sample(succeeded=succeeded, failed=failed, in_flight=in_flight, stripe_event=stripe_event)
