@@ -44,7 +44,7 @@ from makegood.notifications import Due, Result
 from makegood.prices import recompute
 from makegood.provider_health import balances
 from makegood.reconcile import Answer, Claimed
-from makegood.revenue import estimates, snapshots
+from makegood.revenue import estimates, recognised, snapshots
 from makegood.stripe import applying, related, sync
 from makegood.stripe.client import Listing
 from makegood.terms import Terms
@@ -71,6 +71,11 @@ def fold_rollups(app: Flask) -> None:
     except Conflict:
         db.session.rollback()
         log.info("rollups_busy")  # a rebuild met a writer; the next run tries again
+
+
+def recognise_revenue(app: Flask) -> None:
+    """Count what became of paid credits, so that margin and liability stay fast."""
+    _in_batches(lambda: recognised.fold(db.session(), _terms(app).timezone))
 
 
 def reconcile_due(app: Flask) -> None:
@@ -243,6 +248,7 @@ class Scheduled:
 
 SCHEDULE = (
     Scheduled(fold_rollups, "* * * * * */5"),
+    Scheduled(recognise_revenue, "* * * * * */15"),
     Scheduled(reconcile_due, "* * * * * */5"),
     Scheduled(retry_callbacks, "* * * * * */10"),
     Scheduled(read_stripe, "* * * * * */15"),

@@ -297,6 +297,21 @@ CHECKS = {
             USING (generation_id, at, reason, origin)
          WHERE (coalesce(r.refunds, 0), coalesce(r.credits, 0), coalesce(r.loss, 0))
                IS DISTINCT FROM (coalesce(e.refunds, 0), coalesce(e.credits, 0), coalesce(e.loss, 0))""",
+    "what is counted of paid credits is what the ledger moved": """
+        SELECT p.customer_id, format('counted %s sold, %s left up to entry %s, ledger %s, %s',
+                                     d.sold, d.credits, p.entries, l.sold, l.credits)
+          FROM recognised_progress p
+          LEFT JOIN (SELECT customer_id, sum(sold) AS sold,
+                            sum(sold - used - expired - clawed - adjusted) AS credits
+                       FROM recognised_customer_days GROUP BY 1) AS d USING (customer_id)
+          LEFT JOIN LATERAL (
+                SELECT sum(m.credits) AS credits, sum(m.credits) FILTER (WHERE t.kind = 'grant') AS sold
+                  FROM credit_transactions t
+                  JOIN movements m ON m.transaction_id = t.id
+                  JOIN grants g ON g.id = m.grant_id
+                 WHERE t.customer_id = p.customer_id AND t.entry <= p.entries AND g.purchase_id IS NOT NULL) AS l
+            ON true
+         WHERE (coalesce(d.credits, 0), coalesce(d.sold, 0)) <> (coalesce(l.credits, 0), coalesce(l.sold, 0))""",
 }
 """What must hold, as a sentence, and the query that finds what does not: subject, and what was found."""
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
-from makegood import generations, ledger
+from makegood import books, generations, ledger
 from makegood.errors import InsufficientCredits
 from makegood.revenue import liability, lots, recognised
 from makegood.revenue.lots import Value
@@ -217,4 +217,5 @@ def test_for_any_history_revenue_is_cash_less_what_went_back_less_the_change_of_
             for key in ("customer_id", "day")
         )
         assert by_customer == by_day
+        assert books.violations(session) == []
         nested.rollback()
