@@ -64,6 +64,11 @@ def minor(amount: int | None, currency: str) -> str:
     return "–" if amount is None else money.format(amount, currency)
 
 
+def rate(usd_per_unit: Decimal) -> str:
+    """An exchange rate with the decimals that it has: 1.0842, 0.0066."""
+    return format_decimal(usd_per_unit, format="#,##0.00##########", locale=LOCALE)
+
+
 def usd_exact(micros: int | None) -> str:
     """A price or cost of one thing, from micro-dollars, with the decimals that it needs: $0.038."""
     if micros is None:
@@ -278,6 +283,7 @@ FILTERS = (
     counted,
     usd,
     minor,
+    rate,
     usd_exact,
     usd_change,
     millionths,

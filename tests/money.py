@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from itertools import count
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from makegood.models import BalanceTransaction, StripeResource
+from makegood.models import BalanceTransaction, ExchangeRate, StripeResource
 
 NOON = datetime(2026, 11, 10, 12, tzinfo=UTC)
 _numbers = count(1)
@@ -67,3 +68,23 @@ def all_read(session: Session, at: datetime | None = None, **columns: Any) -> St
     session.add(row)
     session.flush()
     return row
+
+
+def a_month(session: Session, now: datetime) -> None:
+    """Thirty days of balance transactions in US dollars and euros, all of them read; the euro has rates."""
+    for back in range(30):
+        at = now - timedelta(days=back, minutes=30)
+        for number in range(2 + back % 3):
+            moved(session, "charge", 2_900 + 700 * number, 114, at=at - timedelta(minutes=number))
+        if back % 4 == 0:
+            moved(session, "charge", 4_900, 200, currency="eur", at=at)
+        if back % 7 == 3:
+            moved(session, "refund", -2_900, at=at, body={"description": "REFUND FOR CHARGE"})
+            moved(session, "payout", -20_000, at=at, body={"description": "STRIPE PAYOUT"})
+    moved(session, "dispute", -3_600, 1_500, at=now - timedelta(days=5))
+    moved(session, "fee", -1_250, at=now - timedelta(days=9), body={"description": "Billing - Usage Fee"})
+    moved(session, "newly_invented_category", -300, at=now - timedelta(days=2))
+    for days, usd in ((40, "1.0820"), (12, "1.0911")):
+        day, worth = (now - timedelta(days=days)).date(), Decimal(usd)
+        session.add(ExchangeRate(currency="eur", day=day, usd_per_unit=worth, source="ECB", actor="test"))
+    all_read(session, now)

@@ -32,6 +32,7 @@ LABELS = {
     "error": "Error",
     "reason": "Reason",
     "origin": "Given",
+    "currency": "Currency",
     "sort": "Order",
 }
 NOT_FILTERS = ("sort", "zone")
@@ -41,7 +42,7 @@ NOT_FILTERS = ("sort", "zone")
 class Page:
     """A monitoring page: its endpoint (the pulse's is the same with `_pulse`), what it is called, what is in it,
     its filters, and what it says where nothing was counted. `steps` is the file of its chart, `words` what codes
-    are called."""
+    are called, `tabs` the template of the pages beside it."""
 
     endpoint: str
     title: str
@@ -52,6 +53,7 @@ class Page:
     steps: str = ""
     compared: bool = True
     words: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    tabs: str = ""
 
     def read(self) -> Filters:
         """The filters in the URL."""

@@ -65,6 +65,7 @@ GROUPS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
     (
         "Money",
         (
+            Entry("admin.revenue", "Revenue", "revenue", "m"),
             Entry("admin.prices", "Prices", "price", "p"),
             Entry("admin.bills", "Bills", "bill", "i"),
             Entry("admin.policies", "Refund policy", "policy", "y"),
@@ -75,6 +76,7 @@ GROUPS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         "Administration",
         (
             Entry("admin.providers", "Providers", "provider", "v"),
+            Entry("admin.stripe", "Stripe", "refresh"),
             Entry("admin.operators", "Operators", "operators", "w"),
             Entry("admin.api_keys", "API keys", "key"),
             Entry("admin.audit", "Audit log", "audit", "h"),

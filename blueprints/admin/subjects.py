@@ -18,6 +18,7 @@ PAGES: dict[str, tuple[str, Callable[[str], dict[str, object]]]] = {
     "provider": ("admin.provider", lambda name: {"name": name}),
     "credit-price": ("admin.credit_prices", lambda _: {}),
     "prices": ("admin.prices", lambda _: {}),
+    "exchange-rates": ("admin.exchange_rates", lambda _: {}),
     "policy": ("admin.policies", lambda _: {}),
     "error-mapping": ("admin.unmapped_errors", lambda _: {}),
     "limits": ("admin.limits", lambda _: {}),

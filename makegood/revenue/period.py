@@ -13,7 +13,7 @@ from makegood.calendars import start_of
 from makegood.ranges import DAY, Range, Step
 from makegood.revenue import figures, rates, reading
 from makegood.revenue.figures import Figures, Line
-from makegood.revenue.rates import USD, Converted
+from makegood.revenue.rates import USD, Converted, Rate
 from makegood.revenue.reading import Reading
 
 CONVERTED = ("gross", "refunds", "disputes", "fees", "account_fees", "tax_on_fees", "net")
@@ -53,6 +53,16 @@ class Revenue:
     def in_dollars_only(self) -> bool:
         """Whether there is nothing to convert."""
         return all(one.currency == USD for one in self.currencies)
+
+    @property
+    def missing(self) -> list[str]:
+        """The currencies that had no rate on one of the days, so that there are no dollars."""
+        return sorted({currency for one in self.usd.values() for currency in one.missing})
+
+    @property
+    def used(self) -> list[Rate]:
+        """The rates that made the dollars."""
+        return sorted({rate for one in self.usd.values() for rate in one.used}, key=lambda r: (r.currency, r.day))
 
     def of(self, currency: str | None) -> CurrencyPeriod | None:
         """The figures of a currency; without one, those of the first."""
