@@ -66,6 +66,7 @@ GROUPS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         "Money",
         (
             Entry("admin.revenue", "Revenue", "revenue", "m"),
+            Entry("admin.subscriptions", "Subscriptions", "repeat"),
             Entry("admin.prices", "Prices", "price", "p"),
             Entry("admin.bills", "Bills", "bill", "i"),
             Entry("admin.policies", "Refund policy", "policy", "y"),
