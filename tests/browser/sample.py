@@ -12,15 +12,16 @@ from sqlalchemy.orm import Session
 
 from makegood import alerts, customers, generations, grants, notes, refunds
 from makegood.generations import NewGeneration
-from makegood.models import Callback
+from makegood.models import Callback, StripeResource
 from makegood.providers.protocol import Accepted, ErrorClass, File, Outcome, Provider, Report
-from makegood.stripe import applying, events
+from makegood.stripe import applying, events, progress, sync
 from makegood.terms import Terms
 from simulator import pictures
 from simulator.stripe import deliveries
 from simulator.stripe.billing import Account
 from tests.money import a_month
 from tests.stripe import pack
+from tests.subscribing import a_quarter
 
 MODELS = ("google/nano-banana/text-to-image", "bytedance/seedream-v4/edit", "bytedance/seedream-v4/sequential")
 FAILURES = {
@@ -141,6 +142,26 @@ def stripe_events(session: Session, now: datetime) -> str:
     return failed
 
 
+def stripe_lists(session: Session, now: datetime) -> None:
+    """Stripe's lists in every state of reading."""
+    session.flush()
+    sync.prepare(session, False, now - timedelta(days=40), at=now - timedelta(hours=2))
+    for number, row in enumerate(progress.read(session).lists):
+        row.state, row.objects, row.next_try_at = "current", 37 * number**2, now + timedelta(minutes=4)
+        row.read_at = row.finished_at = row.reread_at = now - timedelta(minutes=1)
+        row.reached = now - timedelta(days=400)
+        if row.name in ("charges", "disputes", "payouts"):
+            row.finished_at = row.read_at = row.reread_at = None
+    charges, disputes, payouts = (
+        session.get_one(StripeResource, name) for name in ("charges", "disputes", "payouts")
+    )
+    charges.state, charges.cursor, charges.leased_until = "backfill", "ch_1", now + timedelta(minutes=4)
+    disputes.state, disputes.problem = "no_permission", "In Stripe's dashboard let the key read “Disputes”."
+    disputes.next_try_at = now + timedelta(hours=22)
+    payouts.state, payouts.attempts = "failed", 3
+    payouts.problem = "Stripe could not be asked: it answered HTTP 500."
+
+
 def make(session: Session, provider: Provider, *, per_day: int = 4, now: datetime | None = None) -> Sample:
     """Fill the database with 30 days of use, and commit."""
     now = now or datetime.now(UTC)
@@ -191,5 +212,7 @@ def make(session: Session, provider: Provider, *, per_day: int = 4, now: datetim
     )
     stripe_event = stripe_events(session, now)
     a_month(session, now)
+    stripe_lists(session, now)
+    a_quarter(session, now)
     session.commit()
     return Sample(succeeded=succeeded, failed=failed, in_flight=in_flight, stripe_event=stripe_event)

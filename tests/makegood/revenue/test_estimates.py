@@ -2,63 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from makegood.models import Invoice, MrrChange, MrrSnapshot, StripePrice
+from makegood.models import MrrChange, MrrSnapshot
 from makegood.revenue import estimates, movements, snapshots
 from makegood.revenue.mrr_rules import MrrRules
-from tests.makegood.revenue.subscribing import NOW, all_read, keep, price, subscription
+from tests.subscribing import NOW, all_read, keep, line, paid, price, sold, subscription
 
 UTC = ZoneInfo("UTC")
 RULES = MrrRules()
 DAY = timedelta(days=1)
-
-
-def line(cents: int, start: datetime, days: int, **more: Any) -> dict[str, Any]:
-    """A line of an invoice: one item's, for a period."""
-    details = {"subscription_item": more.pop("item", "si_1"), "proration": more.pop("proration", False)}
-    return {
-        "amount": cents,
-        "currency": "usd",
-        "period": {"start": int(start.timestamp()), "end": int((start + days * DAY).timestamp())},
-        "parent": {"type": "subscription_item_details", "subscription_item_details": details},
-        "pricing": {"price_details": {"price": more.pop("price", "price_1")}},
-        "discount_amounts": [],
-        "taxes": [],
-        **more,
-    }
-
-
-def paid(session: Session, name: str, customer: str, at: datetime, *lines: dict[str, Any]) -> None:
-    invoice = Invoice(
-        id=name,
-        created_at=at,
-        livemode=False,
-        stripe_customer_id=customer,
-        status="paid",
-        currency="usd",
-        amount_due=0,
-        amount_paid=0,
-        total=0,
-        tax=0,
-        body={"lines": {"data": list(lines)}},
-        read_at=at,
-    )
-    session.merge(invoice)
-    session.flush()
-
-
-def sold(session: Session, name: str, interval: str, **more: str) -> None:
-    body = price(1000, interval, **more)
-    session.merge(
-        StripePrice(id=name, created_at=NOW, livemode=False, active=True, currency="usd", body=body, read_at=NOW)
-    )
-    session.flush()
 
 
 def mrr_on(session: Session, back: int) -> int:

@@ -10,7 +10,7 @@ import pytest
 from makegood.revenue import mrr
 from makegood.revenue.mrr import Known, Worth
 from makegood.revenue.mrr_rules import MrrRules
-from tests.makegood.revenue.subscribing import NOW, discount, item, money_off, percent, price, subscription
+from tests.subscribing import NOW, discount, item, money_off, percent, price, subscription
 
 ALL = MrrRules(coupons="all")
 TIERS = [

@@ -18,7 +18,7 @@ from makegood.models import MrrChange, MrrSnapshot
 from makegood.revenue import movements, snapshots, subscribers
 from makegood.revenue.mrr_rules import MrrRules
 from makegood.revenue.prices_of_items import ZERO
-from tests.makegood.revenue.subscribing import NOW, all_read, discount, keep, percent, price, subscription
+from tests.subscribing import NOW, all_read, discount, keep, percent, price, subscription
 
 UTC = ZoneInfo("UTC")
 RULES = MrrRules()
