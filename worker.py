@@ -34,6 +34,7 @@ from makegood import (
     logins,
     notifications,
     outputs,
+    purchases,
     reconcile,
     rollups,
     throttles,
@@ -43,6 +44,7 @@ from makegood.errors import Conflict
 from makegood.notifications import Due, Result
 from makegood.prices import recompute
 from makegood.provider_health import balances
+from makegood.purchases import checks
 from makegood.reconcile import Answer, Claimed
 from makegood.revenue import estimates, recognised, snapshots
 from makegood.stripe import applying, related, sync
@@ -106,6 +108,20 @@ def expire_grants(app: Flask) -> None:
 def give_allowances(app: Flask) -> None:
     """Give the month's allowance to those who have not had it."""
     _in_batches(lambda: grants.give_allowances(db.session, timezone=_terms(app).timezone))
+
+
+def catch_up_purchases(app: Flask) -> None:
+    """Credit payments that could not be credited at once, and settle debts from what refunds returned."""
+    lifetime = _terms(app).returned_credits_live
+    purchases.catch_up(db.session(), lifetime=lifetime)
+    db.session.commit()
+    _in_batches(lambda: purchases.debts.settle(db.session()))
+
+
+def check_purchases(app: Flask) -> None:
+    """See whether all that was paid for is credited, and the other way round."""
+    checks.run_and_alert(db.session())
+    db.session.commit()
 
 
 def expire_approvals(app: Flask) -> None:
@@ -258,6 +274,8 @@ SCHEDULE = (
     Scheduled(refund_in_bulk, "* * * * * */5"),
     Scheduled(expire_grants, "* * * * *"),
     Scheduled(give_allowances, "*/5 * * * *"),
+    Scheduled(catch_up_purchases, "*/5 * * * *"),
+    Scheduled(check_purchases, "17 4 * * *"),
     Scheduled(expire_approvals, "3-59/10 * * * *"),
     Scheduled(resolve_alerts, "* * * * *"),
     Scheduled(ask_balances, "4-59/15 * * * *"),

@@ -30,8 +30,10 @@ ACTIONS = frozenset(
         "write_note",
         "adjust_credits",
         "switch_provider",
+        "link_stripe",
         "edit_prices",
         "check_bills",
+        "sync_stripe",
         "edit_policies",
         "edit_limits",
         "read_audit",
@@ -42,7 +44,9 @@ ACTIONS = frozenset(
 )
 PERMISSIONS: dict[str, frozenset[str]] = {
     "viewer": frozenset({"view"}),
-    "support": frozenset({"view", "refund", "reverse_refund", "acknowledge", "apply_callback", "write_note"}),
+    "support": frozenset(
+        {"view", "refund", "reverse_refund", "acknowledge", "apply_callback", "write_note", "link_stripe"}
+    ),
     "admin": ACTIONS,
 }
 EMAIL = re.compile(r"[!-?A-~]{1,64}@[!-?A-~]{1,189}")

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from makegood.models import CheckoutSession, Invoice
 from makegood.purchases import debts, fulfilment, linking, returns
 from makegood.purchases.fulfilment import RETURNED_CREDITS_LIVE, Source
 
@@ -67,3 +68,22 @@ def settle(session: Session, due: Sequence[Source], sources: set[str], lifetime:
     credited = sum(fulfilment.sell(session, one, at=at) for one in due)
     returns.follow(session, returns.differing(session, sources), lifetime, at=at)
     return credited
+
+
+def catch_up(
+    session: Session,
+    *,
+    lifetime: timedelta = RETURNED_CREDITS_LIVE,
+    at: datetime | None = None,
+    limit: int = 500,
+) -> int:
+    """Credit what could not be credited when it was stored and can be now: at most `limit`, the oldest first.
+
+    The hour of patience is over, or whom it names has become a customer. Returns how many were credited.
+    """
+    begin(session)
+    sources = {one.row.id: one.row for one in fulfilment.waiting(session)[:limit]}
+    for resource, table in (("checkout_sessions", CheckoutSession), ("invoices", Invoice)):
+        linking.link(session, resource, [key for key, row in sources.items() if isinstance(row, table)])
+    due = fulfilment.waiting(session, sources)
+    return settle(session, due, set(sources), lifetime, at or datetime.now(UTC))

@@ -103,15 +103,25 @@ def around(session: Session, resource: str, ids: Iterable[str]) -> Family:
         paid = select(InvoicePayment.invoice_id).where(InvoicePayment.id.in_(own))
         _add(session, Invoice, Invoice.id.in_(paid), owners, intents)
     elif resource in SEEDS:
-        _add(session, SEEDS[resource], SEEDS[resource].id.in_(own), owners, intents)
-    if not owners and not intents:
+        seed = SEEDS[resource]
+        _add(session, seed, seed.id.in_(own), owners, intents)
+    if not owners and not intents and resource not in SEEDS:
         return Family()
+
+    def theirs(table: Any, *, pays: bool = False) -> dict[str, Any]:
+        conditions = [table.stripe_customer_id.in_(owners)]
+        if pays:
+            conditions.append(table.payment_intent.in_(intents))
+        if resource in SEEDS and table is SEEDS[resource]:
+            conditions.append(table.id.in_(own))
+        return _read(session, table, or_(*conditions))
+
     held = {
         StripeCustomer: _read(session, StripeCustomer, StripeCustomer.id.in_(owners)),
-        Charge: _read(session, Charge, _theirs(Charge, owners, intents)),
-        CheckoutSession: _read(session, CheckoutSession, _theirs(CheckoutSession, owners, intents)),
-        Invoice: _read(session, Invoice, _theirs(Invoice, owners)),
-        Subscription: _read(session, Subscription, _theirs(Subscription, owners)),
+        Charge: theirs(Charge, pays=True),
+        CheckoutSession: theirs(CheckoutSession, pays=True),
+        Invoice: theirs(Invoice),
+        Subscription: theirs(Subscription),
     }
     paid_for = InvoicePayment.invoice_id.in_(held[Invoice])
     columns = (InvoicePayment.invoice_id, InvoicePayment.payment_intent, InvoicePayment.charge_id)
@@ -138,11 +148,6 @@ def _add(session: Session, table: Any, condition: Any, owners: set[str], intents
             owners.add(row.stripe_customer_id)
         if getattr(row, "payment_intent", None) is not None:
             intents.add(row.payment_intent)
-
-
-def _theirs(table: Any, owners: set[str], intents: set[str] | None = None) -> Any:
-    condition = table.stripe_customer_id.in_(owners)
-    return condition if intents is None else or_(condition, table.payment_intent.in_(intents))
 
 
 def _read(session: Session, table: Any, condition: Any) -> dict[str, Any]:

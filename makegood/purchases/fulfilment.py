@@ -34,6 +34,7 @@ from makegood.terms import Terms
 PAID = ("paid", "no_payment_required")
 REASONS = ("subscription_create", "subscription_cycle")
 PATIENCE = timedelta(hours=1)
+NOBODYS = "nobody knows whose it is"
 RETURNED_CREDITS_LIVE = Terms().returned_credits_live
 
 SELL = text(
@@ -50,6 +51,12 @@ class Source:
     row: CheckoutSession | Invoice
     paid_at: datetime
     bought: contents.Bought
+
+    @property
+    def paid(self) -> int:
+        """What was paid, in the minor unit of its currency."""
+        row = self.row
+        return (row.amount_total or 0) if isinstance(row, CheckoutSession) else row.amount_paid
 
 
 def due(session: Session, resource: str, ids: Sequence[str], family: Family) -> list[Source]:
@@ -111,7 +118,7 @@ def problem(session: Session, source: Source, at: datetime) -> str | None:
     if source.bought.problem is not None:
         return source.bought.problem
     if source.row.customer_id is None:
-        return "nobody knows whose it is"
+        return NOBODYS
     if at - source.paid_at < PATIENCE and _could_be_told_better(session, source.row):
         return "what could say better whose it is has not been read"
     return None

@@ -110,9 +110,12 @@ def _better(row: Any, found: Link | None) -> Link | None:
 def _found(family: Family, known: Known, owners: dict[str, Link], table: Any, row: Any) -> Link | None:
     owner, by_owner = family.owner(row), owners.get(row.stripe_customer_id or "")
     said = [claim for claim in _claims(family, table, row) if claim[1]]
-    if said:
-        by_operator = by_owner if by_owner is not None and by_owner[1] == "operator" else None
-        return known.first(said) or by_operator
+    paid_with = family.charges_of(row.payment_intent) if table is CheckoutSession else ()
+    by_operator = next((one.customer_id for one in paid_with if one.linked_by == "operator"), None)
+    if by_owner is not None and by_owner[1] == "operator":
+        by_operator = by_owner[0]
+    if said or by_operator is not None:
+        return known.first(said) or (by_operator and (by_operator, "operator"))
     if by_owner is not None or (owner is not None and owner.user_id):
         return by_owner
     return known.first([("email", getattr(row, "email", None))])

@@ -1,0 +1,182 @@
+"""Whether everything that was paid for is credited, and everything that is credited was paid for.
+
+Both answers are empty when all is well. They come from all that is stored of Stripe, by queries of their own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from sqlalchemy import literal, select, text
+from sqlalchemy.orm import Session
+
+from makegood import alerts
+from makegood.models import Purchase, StripeAccount
+from makegood.purchases import fulfilment, returns
+
+KINDS = {"purchase_not_credited": "paid but not credited", "purchase_not_paid": "credited but not paid"}
+"""The alerts of the check."""
+
+NOT_PAID = text(
+    """
+    SELECT p.source_kind, p.source_id, p.customer_id, p.credits, p.amount, p.currency, p.paid_at,
+           CASE WHEN coalesce(s.id, i.id) IS NULL THEN 'Stripe has no such payment any more'
+                ELSE 'Stripe says: ' || coalesce(s.payment_status, i.status) END AS problem
+      FROM purchases p
+      LEFT JOIN stripe_checkout_sessions s ON p.source_kind = 'checkout_session' AND s.id = p.source_id
+      LEFT JOIN stripe_invoices i ON p.source_kind = 'invoice' AND i.id = p.source_id
+     WHERE coalesce(s.payment_status NOT IN ('paid', 'no_payment_required'), i.status <> 'paid', true)
+    UNION ALL
+    SELECT p.source_kind, p.source_id, p.customer_id, p.credits, p.amount, p.currency, p.paid_at,
+           'its payment has not been read'
+      FROM purchases p
+     WHERE p.paid > 0 AND p.granted_at < :patient
+       AND NOT EXISTS (
+            SELECT FROM stripe_checkout_sessions s JOIN stripe_charges c ON c.payment_intent = s.payment_intent
+             WHERE s.id = p.source_id AND c.amount_captured > 0)
+       AND NOT EXISTS (
+            SELECT FROM stripe_invoice_payments i
+              JOIN stripe_charges c ON c.payment_intent = i.payment_intent OR c.id = i.charge_id
+             WHERE i.invoice_id = p.source_id AND c.amount_captured > 0)
+     ORDER BY 7, 2
+    """
+)
+WITHOUT_CREDITS = text(
+    """
+    WITH sold AS (
+        SELECT line -> 'price' ->> 'product' AS product_id, s.created_at AS at
+          FROM stripe_checkout_sessions s, jsonb_array_elements(s.body -> 'line_items' -> 'data') AS line
+         WHERE s.mode = 'payment' AND s.payment_status IN ('paid', 'no_payment_required')
+           AND s.created_at >= :since AND jsonb_typeof(s.body -> 'line_items' -> 'data') = 'array'
+        UNION ALL
+        SELECT line -> 'pricing' -> 'price_details' ->> 'product', i.paid_at
+          FROM stripe_invoices i, jsonb_array_elements(i.body -> 'lines' -> 'data') AS line
+         WHERE i.status = 'paid' AND i.billing_reason IN ('subscription_create', 'subscription_cycle')
+           AND i.amount_paid > 0 AND i.paid_at >= :since
+           AND jsonb_typeof(i.body -> 'lines' -> 'data') = 'array'
+    )
+    SELECT sold.product_id, p.name, p.body -> 'metadata' ->> 'credits', count(*), max(sold.at)
+      FROM sold JOIN stripe_products p ON p.id = sold.product_id
+     WHERE coalesce(p.body -> 'metadata' ->> 'credits', '') !~ '^[0-9]{1,10}$'
+     GROUP BY p.id, sold.product_id ORDER BY 5 DESC, 1
+    """
+)
+
+
+@dataclass(frozen=True)
+class NotCredited:
+    """Something that is paid and has given no credits, and why. `soon`: it is waited for, for an hour at most."""
+
+    source_kind: str
+    source_id: str
+    customer_id: str | None
+    stripe_customer_id: str | None
+    credits: int | None
+    paid: int
+    currency: str | None
+    paid_at: datetime
+    problem: str
+    soon: bool
+
+
+@dataclass(frozen=True)
+class NotPaid:
+    """Something that was credited although the money is not, or no longer, there."""
+
+    source_kind: str
+    source_id: str
+    customer_id: str
+    credits: int
+    amount: int
+    currency: str
+    paid_at: datetime
+    problem: str
+
+
+@dataclass(frozen=True)
+class WithoutCredits:
+    """A product that was sold and does not say how many credits it is; `says` is what stands there instead."""
+
+    product_id: str
+    name: str | None
+    says: str | None
+    sold: int
+    last_at: datetime
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was found. `since` is from when on payments are credited; None: Stripe was never read."""
+
+    at: datetime
+    since: datetime | None
+    not_credited: list[NotCredited] = field(default_factory=list)
+    not_paid: list[NotPaid] = field(default_factory=list)
+    without_credits: list[WithoutCredits] = field(default_factory=list)
+
+    @property
+    def clean(self) -> bool:
+        """Whether there is nothing that somebody has to look at."""
+        return not (self.late or self.not_paid or self.without_credits)
+
+    @property
+    def late(self) -> list[NotCredited]:
+        """What is not credited and will not be by itself."""
+        return [one for one in self.not_credited if not one.soon]
+
+
+def run(session: Session, *, at: datetime | None = None) -> Check:
+    """Compare what is paid with what is credited, for everything since the beginning. Changes nothing."""
+    at = at or datetime.now(UTC)
+    since = session.scalar(select(StripeAccount.grants_since))
+    if since is None:
+        return Check(at, None)
+    session.flush()
+    not_credited = [_not_credited(session, one, at) for one in fulfilment.waiting(session)]
+    not_paid = [NotPaid(*row) for row in session.execute(NOT_PAID, {"patient": at - fulfilment.PATIENCE})]
+    without = [WithoutCredits(*row) for row in session.execute(WITHOUT_CREDITS, {"since": since})]
+    return Check(at, since, not_credited, not_paid + _not_taken_back(session), without)
+
+
+def run_and_alert(session: Session, *, at: datetime | None = None) -> Check:
+    """The same, with an alert for each answer that is not empty, which ends when it is."""
+    found = run(session, at=at)
+    for kind, rows in (("purchase_not_credited", found.late), ("purchase_not_paid", found.not_paid)):
+        if rows:
+            more = "" if len(rows) == 1 else f" and {len(rows) - 1} more"
+            message = f"{KINDS[kind].capitalize()}: {rows[0].source_id}{more}."
+            alerts.raise_alert(session, kind, "stripe", message)
+        else:
+            alerts.resolve(session, kind, "stripe")
+    return found
+
+
+def _not_credited(session: Session, source: fulfilment.Source, at: datetime) -> NotCredited:
+    row = source.row
+    problem = fulfilment.problem(session, source, at)
+    return NotCredited(
+        source.kind,
+        row.id,
+        row.customer_id,
+        row.stripe_customer_id,
+        None if source.bought.problem else source.bought.credits,
+        source.paid,
+        row.currency,
+        source.paid_at,
+        problem or "it is credited within minutes",
+        at - source.paid_at < fulfilment.PATIENCE and problem != fulfilment.NOBODYS,
+    )
+
+
+def _not_taken_back(session: Session) -> list[NotPaid]:
+    """Purchases whose money went back, or came again, without that their credits followed."""
+    moved = [one.purchase_id for one in returns.differing(session)]
+    if not moved:
+        return []
+    columns = (
+        Purchase.source_kind, Purchase.source_id, Purchase.customer_id, Purchase.credits, Purchase.amount,
+        Purchase.currency, Purchase.paid_at, literal("money moved since, and its credits have not followed"),
+    )  # fmt: skip
+    query = select(*columns).where(Purchase.id.in_(moved)).order_by(Purchase.paid_at, Purchase.id)
+    return [NotPaid(*row) for row in session.execute(query)]

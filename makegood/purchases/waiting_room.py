@@ -1,0 +1,180 @@
+"""Stripe's customers and guests of whom nobody could tell who they are here, and operators who can."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Select, exists, func, literal, select, union_all
+from sqlalchemy.orm import Session
+
+from makegood import audit, purchases
+from makegood.errors import Conflict, Invalid, NotFound
+from makegood.models import Charge, CheckoutSession, Customer, Invoice, StripeCustomer, Subscription
+from makegood.pages import Cursor, Page, read
+from makegood.purchases import fulfilment, linking
+from makegood.purchases.fulfilment import RETURNED_CREDITS_LIVE
+
+CUSTOMER, PAYMENT, CHECKOUT = "customer", "payment", "checkout"
+TABLES: dict[str, tuple[Any, str]] = {
+    CUSTOMER: (StripeCustomer, "customers"),
+    PAYMENT: (Charge, "charges"),
+    CHECKOUT: (CheckoutSession, "checkout_sessions"),
+}
+"""What can be linked: a customer of Stripe's, a guest's payment, and a guest's checkout with nothing to pay."""
+
+
+@dataclass(frozen=True)
+class Unlinked:
+    """Something of TABLES that is nobody's here. `user_id` is whom it names, if anybody.
+
+    `payments` are its successful ones; `amount` and `currency` are a guest's.
+    """
+
+    kind: str
+    id: str
+    email: str | None
+    user_id: str | None
+    payments: int
+    amount: int | None
+    currency: str | None
+    created_at: datetime
+
+
+def listed(
+    session: Session,
+    kind: str | None = None,
+    email: str | None = None,
+    *,
+    before: Cursor | None = None,
+    after: Cursor | None = None,
+    limit: int = 50,
+) -> Page[Unlinked]:
+    """One page of them, newest first. Customers of Stripe's who never bought anything are not listed."""
+    rows = _selected().subquery()
+    query = select(rows)
+    if kind is not None:
+        query = query.where(rows.c.kind == kind)
+    if email is not None:
+        query = query.where(func.lower(rows.c.email) == email.lower())
+    return read(
+        session,
+        query,
+        rows.c.created_at,
+        rows.c.id,
+        lambda row: Unlinked(*row),
+        lambda one: Cursor(one.created_at, one.id),
+        before=before,
+        after=after,
+        limit=limit,
+    )
+
+
+def count(session: Session) -> int:
+    """How many there are."""
+    return session.scalar(select(func.count()).select_from(_selected().subquery())) or 0
+
+
+def every() -> Select[*tuple[Any, ...]]:
+    """All of them, newest first."""
+    rows = _selected().subquery()
+    return select(rows).order_by(rows.c.created_at.desc(), rows.c.id.desc())
+
+
+def get(session: Session, kind: str, object_id: str) -> Unlinked:
+    """One of them. Raises NotFound if there is none, or if it is linked by now."""
+    rows = _selected().subquery()
+    row = session.execute(select(rows).where(rows.c.kind == kind, rows.c.id == object_id)).first()
+    if row is None:
+        raise NotFound("There is nothing to link here: it is linked by now, or it does not exist.")
+    return Unlinked(*row)
+
+
+def link(
+    session: Session,
+    kind: str,
+    object_id: str,
+    customer_id: str,
+    *,
+    actor: str,
+    address: str | None = None,
+    lifetime: timedelta = RETURNED_CREDITS_LIVE,
+    at: datetime | None = None,
+) -> int:
+    """Say whose it is, and credit what waited for that. Returns how many purchases were credited.
+
+    Raises NotFound; Invalid when there is no such customer; Conflict when it was linked to somebody else.
+    """
+    table, resource = TABLES.get(kind, (StripeCustomer, ""))
+    # Locked before the others are kept waiting, as by whoever stores it.
+    row: Any = session.get(table, object_id, populate_existing=True, with_for_update={"key_share": True})
+    if not resource or row is None or (kind != CUSTOMER and row.stripe_customer_id is not None):
+        raise NotFound("There is nothing to link here.")
+    purchases.begin(session)
+    if session.get(Customer, customer_id) is None:
+        raise Invalid("Nothing was linked.", fields={"customer_id": "there is no customer with this id"})
+    if row.customer_id == customer_id:
+        return 0
+    if row.customer_id is not None:
+        raise Conflict(f"It was linked to {row.customer_id} meanwhile. Nothing was changed.")
+    linking.write(session, table, {object_id: (customer_id, "operator")})
+    family = linking.link(session, resource, [object_id])
+    due = fulfilment.due(session, resource, [object_id], family)
+    credited = purchases.settle(session, due, set(family.sources()), lifetime, at or datetime.now(UTC))
+    details = {"customer_id": customer_id, "credited": credited, "email": row.email}
+    subject = f"stripe-{kind}:{object_id}"
+    audit.record(session, actor=actor, action="stripe.linked", subject=subject, details=details, address=address)
+    return credited
+
+
+def _selected() -> Select[*tuple[Any, ...]]:
+    succeeded = (Charge.status == "succeeded") & (Charge.amount_captured > 0)
+    payments = (
+        select(func.count())
+        .select_from(Charge)
+        .where(Charge.stripe_customer_id == StripeCustomer.id, succeeded)
+        .correlate(StripeCustomer)
+        .scalar_subquery()
+    )
+    bought = [
+        exists().where(table.stripe_customer_id == StripeCustomer.id)
+        for table in (Charge, Invoice, Subscription, CheckoutSession)
+    ]
+    owners = select(
+        literal(CUSTOMER).label("kind"),
+        StripeCustomer.id.label("id"),
+        StripeCustomer.email.label("email"),
+        StripeCustomer.user_id.label("user_id"),
+        payments.label("payments"),
+        literal(None).label("amount"),
+        literal(None).label("currency"),
+        StripeCustomer.created_at.label("created_at"),
+    ).where(StripeCustomer.customer_id.is_(None), bought[0] | bought[1] | bought[2] | bought[3])
+    guests = select(
+        literal(PAYMENT),
+        Charge.id,
+        Charge.email,
+        Charge.user_id,
+        literal(1),
+        Charge.amount,
+        Charge.currency,
+        Charge.created_at,
+    ).where(Charge.stripe_customer_id.is_(None), Charge.customer_id.is_(None), succeeded)
+    free = select(
+        literal(CHECKOUT),
+        CheckoutSession.id,
+        CheckoutSession.email,
+        CheckoutSession.client_reference_id,
+        literal(0),
+        CheckoutSession.amount_total,
+        CheckoutSession.currency,
+        CheckoutSession.created_at,
+    ).where(
+        CheckoutSession.stripe_customer_id.is_(None),
+        CheckoutSession.customer_id.is_(None),
+        CheckoutSession.payment_status == "no_payment_required",
+        CheckoutSession.mode == "payment",
+    )
+    rows = union_all(owners, guests, free).subquery()
+    return select(rows)
