@@ -25,6 +25,8 @@ READ_SECONDS = 30
 ATTEMPTS = 6
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 15.0
+API_VERSION = str(stripe.api_version)
+"""The shapes that Stripe answers in, and that its webhook endpoint should be set to."""
 PAGE = 100
 """The most objects that Stripe puts on a page; asking for more is an error."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -16,6 +16,8 @@ from makegood.stripe.resources import RESOURCES
 from makegood.stripe.schedule import EVENTS, reads_all
 
 NAMES = (*RESOURCES, EVENTS)
+PATIENCE = timedelta(minutes=15)
+"""A list that has been due for longer than this waits for a worker."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,11 @@ class Progress:
     def under_way(self) -> bool:
         """Whether everything is being read, for the first time or again."""
         return any(row.state in ("waiting", "backfill") for row in self.lists)
+
+    def overdue(self, at: datetime) -> bool:
+        """Whether a list has been due for long: no worker runs, or none gets on."""
+        due = [row.leased_until or row.next_try_at for row in self.lists]
+        return any(time is not None and time < at - PATIENCE for time in due)
 
     @property
     def objects(self) -> int:
