@@ -34,6 +34,11 @@ class Progress:
         )
 
     @property
+    def all(self) -> int:
+        """How many lists there are."""
+        return len(NAMES)
+
+    @property
     def under_way(self) -> bool:
         """Whether everything is being read, for the first time or again."""
         return any(row.state in ("waiting", "backfill") for row in self.lists)
