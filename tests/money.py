@@ -57,6 +57,7 @@ def all_read(session: Session, at: datetime | None = None, **columns: Any) -> St
             "name": "balance_transactions",
             "state": "current",
             "objects": 3,
+            "problem": None,
             "reached": at - timedelta(days=400),
             "newest": at,
             "started_at": at,
@@ -65,7 +66,7 @@ def all_read(session: Session, at: datetime | None = None, **columns: Any) -> St
             **columns,
         }
     )
-    session.add(row)
+    row = session.merge(row)
     session.flush()
     return row
 

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import DateTime, Select, cast, func, select, text, update
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from makegood import audit, pages
@@ -94,7 +95,7 @@ def newest(session: Session) -> dict[str, Rate | None]:
     moved = session.scalars(select(BalanceSum.currency).distinct().where(BalanceSum.currency != USD))
     rates = session.execute(
         select(ExchangeRate.currency, ExchangeRate.day, ExchangeRate.usd_per_unit)
-        .distinct(ExchangeRate.currency)
+        .ext(distinct_on(ExchangeRate.currency))
         .where(ExchangeRate.replaced_at.is_(None))
         .order_by(ExchangeRate.currency, ExchangeRate.day.desc())
     )
