@@ -16,7 +16,8 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import BigInteger, Select, Text, cast, false, func, null, select, values
+from sqlalchemy import column as named
 from sqlalchemy.orm import Session
 
 ROWS_AT_ONCE = 1000
@@ -45,6 +46,22 @@ def usd(name: str, attribute: str) -> Column:
         return None if micros is None else Decimal(micros).scaleb(-6)
 
     return Column(name, value)
+
+
+def rows(
+    computed: Sequence[Sequence[object]], texts: Sequence[str], numbers: Sequence[str]
+) -> Select[*tuple[Any, ...]]:
+    """Rows that were computed and not selected, as a query: columns of text, then of whole numbers."""
+    names = [*texts, *numbers]
+    types = [*(Text for _ in texts), *(BigInteger for _ in numbers)]
+    if not computed:
+        return select(*(null().cast(kind).label(name) for name, kind in zip(names, types, strict=True))).where(
+            false()
+        )
+    columns = (named(name, kind) for name, kind in zip(("position", *names), (BigInteger, *types), strict=True))
+    table = values(*columns, name="computed").data([(n, *row) for n, row in enumerate(computed)])
+    chosen = (cast(table.c[name], kind).label(name) for name, kind in zip(names, types, strict=True))
+    return select(*chosen).order_by(table.c.position)
 
 
 def count(session: Session, query: Select[*tuple[Any, ...]]) -> int:

@@ -66,6 +66,8 @@ GROUPS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         "Money",
         (
             Entry("admin.revenue", "Revenue", "revenue", "m"),
+            Entry("admin.margin", "Margin", "cost", "x"),
+            Entry("admin.liability", "Credit liability", "late"),
             Entry("admin.subscriptions", "Subscriptions", "repeat"),
             Entry("admin.prices", "Prices", "price", "p"),
             Entry("admin.bills", "Bills", "bill", "i"),

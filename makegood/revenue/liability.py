@@ -17,7 +17,8 @@ from sqlalchemy import Row, Select, func, select, text
 from sqlalchemy.orm import Session
 
 from makegood import money
-from makegood.models import Customer, Grant, Purchase
+from makegood.calendars import local_day
+from makegood.models import Customer, Grant, Purchase, StripeAccount
 from makegood.ranges import Range
 from makegood.revenue import recognised
 from makegood.revenue.lots import Value
@@ -71,10 +72,18 @@ class Owed:
 
 @dataclass(frozen=True)
 class Liability:
-    """What is owed in each currency, the largest purchases' first."""
+    """What is owed in each currency, the one with the most credits first; `since` when credits are sold here."""
 
     as_of: datetime
+    range: Range
+    since: date | None
     currencies: Sequence[Owed]
+
+    def of(self, currency: str | None) -> Owed | None:
+        """What is owed in a currency; without one, in the first."""
+        if currency is None:
+            return self.currencies[0] if self.currencies else None
+        return next((one for one in self.currencies if one.currency == currency), None)
 
 
 def owed(session: Session) -> dict[str, Fraction]:
@@ -97,7 +106,18 @@ def report(session: Session, terms: Terms, asked: Range) -> Liability:
         _owed(currency, by_currency[currency], moved.get(currency, Value()), since.get(currency, Value()))
         for currency in {*by_currency, *moved}
     ]
-    return Liability(asked.now, sorted(found, key=lambda one: (-one.total.credits, one.currency)))
+    return Liability(
+        asked.now,
+        asked,
+        sold_since(session, terms),
+        sorted(found, key=lambda one: (-one.total.credits, one.currency)),
+    )
+
+
+def sold_since(session: Session, terms: Terms) -> date | None:
+    """Since which day credits are sold here; None without Stripe."""
+    account = session.get(StripeAccount, 1)
+    return None if account is None else local_day(account.grants_since, terms.timezone)
 
 
 def select_lots(currency: str | None = None, customer_id: str | None = None) -> Select[*tuple[Any, ...]]:

@@ -26,10 +26,10 @@ from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
 from makegood import rollups
-from makegood.calendars import local_day, month_of, next_month, start_of
-from makegood.models import StripeAccount
+from makegood.calendars import month_of, next_month, start_of
 from makegood.ranges import DAILY_UP_TO, DAY, Range, Step, within
 from makegood.revenue import margin_by_use, rates, reading, recognised
+from makegood.revenue.liability import sold_since
 from makegood.revenue.margin_by_use import UseLine
 from makegood.revenue.period import by_day
 from makegood.revenue.rates import USD, Rate, Rates
@@ -82,7 +82,7 @@ def report(session: Session, terms: Terms, asked: Range) -> Margin:
     table = rates.between(session, asked.first, asked.last)
     earned = recognised.values(session, terms.timezone, asked.first, asked.last, "day", "currency")
     costs = _costs(session, terms, steps)
-    since = _sold_since(session, terms)
+    since = sold_since(session, terms)
     converted = _Days(table)
     for one in by_day(session, asked):
         figures = one.figures
@@ -182,12 +182,6 @@ def _costs(session: Session, terms: Terms, steps: Sequence[Step]) -> dict[int, A
     state = rollups.state(session, terms.timezone)
     query = sums.totals(USAGE, state, parts, (sums.STEP,), measures=MEASURES)
     return {row.step: row for row in session.execute(query)}
-
-
-def _sold_since(session: Session, terms: Terms) -> date | None:
-    """Since which day credits are sold here; None without Stripe."""
-    account = session.get(StripeAccount, 1)
-    return None if account is None else local_day(account.grants_since, terms.timezone)
 
 
 def _total(results: Sequence[MarginStep], since: date | None) -> Result:

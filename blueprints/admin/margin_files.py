@@ -1,0 +1,82 @@
+"""The files of the margin page: what it computes, rounded as there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy import Select
+from sqlalchemy.orm import Session
+
+from blueprints.admin import exports, monitoring
+from blueprints.admin.filters import Filters
+from blueprints.admin.margin import PAGE, basis
+from makegood.ranges import Range
+from makegood.revenue import margin, margin_by_customer
+from makegood.revenue.margin import Margin
+from makegood.revenue.margin_by_use import UseLine
+from makegood.revenue.results import Result, micros
+from makegood.terms import Terms
+
+RESULT = (
+    "cash",
+    "recognised",
+    "fees",
+    "cost",
+    "loss",
+    "profit",
+    "recognised_profit",
+)
+USE = ("recognised", "cost", "loss", "contribution")
+
+
+def _query(
+    keys: Sequence[str],
+    measures: Sequence[str],
+    of: Callable[[Margin], Sequence[tuple[Sequence[Any], Result]]],
+) -> monitoring.Query:
+    """A file's rows."""
+
+    def query(session: Session, terms: Terms, span: Range, asked: Filters) -> Select[*tuple[Any, ...]]:
+        view = margin.report(session, terms, margin.whole_days(span, terms))
+        rows = [
+            (*key, *(micros(getattr(result, name)) for name in measures), result.unknown_costs)
+            for key, result in of(view)
+        ]
+        return exports.rows(rows, keys, (*measures, "unknown_costs"))
+
+    return query
+
+
+def _columns(keys: Sequence[str], measures: Sequence[str]) -> list[exports.Column]:
+    return [
+        *(exports.column(key) for key in keys),
+        *(exports.usd(f"{name}_usd", name) for name in measures),
+        exports.column("unknown_costs"),
+    ]
+
+
+def _by_step(view: Margin) -> list[tuple[Sequence[Any], Result]]:
+    return [((str(one.step.first),), one.result) for one in view.steps]
+
+
+def _by(lines: Sequence[UseLine]) -> list[tuple[Sequence[Any], Result]]:
+    return [(line.keys, line.result) for line in lines]
+
+
+for name, title, keys, measures, of in (
+    ("margin-days", "Margin by day", ("starts_on",), RESULT, _by_step),
+    ("margin-providers", "Margin by provider", ("provider",), USE, lambda view: _by(view.providers)),
+    ("margin-models", "Margin by model", ("provider", "model"), USE, lambda view: _by(view.models)),
+    ("margin-tiers", "Margin by tier", ("tier",), USE, lambda view: _by(view.tiers)),
+):
+    monitoring.export(PAGE, name, title, _query(keys, measures, of), _columns(keys, measures))
+monitoring.export(
+    PAGE,
+    "margin-customers",
+    "Margin by customer",
+    lambda session, terms, span, asked: margin_by_customer.every(
+        session, terms, margin.whole_days(span, terms), basis=basis(asked)
+    ),
+    [exports.column("email"), *_columns(("customer_id", "tier"), RESULT)],
+)
