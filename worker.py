@@ -218,8 +218,10 @@ def apply_stripe_events(app: Flask) -> None:
     if client is None:
         return
 
+    engine = db.engine  # the threads below have no application of their own
+
     def known(resource: str, object_id: str) -> bool:
-        with Session(db.engine) as session:
+        with Session(engine) as session:
             return related.is_known(session, resource, object_id)
 
     while (claimed := applying.claim(db.session, livemode=client.livemode, limit=4 * EVENTS)) is not None:
