@@ -22,6 +22,7 @@ from makegood.stripe.resources import EMBEDDED_EXPAND, RESOURCE_OF, RESOURCES, R
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 30
+READ_SECONDS_FOR_PEOPLE = 8
 ATTEMPTS = 6
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 15.0
@@ -84,15 +85,21 @@ class Client:
     """One Stripe account, read with a restricted key. Threads may share it."""
 
     def __init__(
-        self, api_key: str, base_url: str | None = None, *, sleep: Callable[[float], None] = time.sleep
+        self,
+        api_key: str,
+        base_url: str | None = None,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        attempts: int = ATTEMPTS,
+        read_seconds: int = READ_SECONDS,
     ) -> None:
-        self._api_key = api_key
-        self._sleep = sleep
+        self._api_key, self._base_url = api_key, base_url
+        self._sleep, self._attempts = sleep, attempts
         self._stripe = stripe.StripeClient(
             api_key,
             base_addresses={"api": base_url} if base_url else {},
             max_network_retries=0,
-            http_client=stripe.RequestsClient(timeout=(CONNECT_SECONDS, READ_SECONDS)),
+            http_client=stripe.RequestsClient(timeout=(CONNECT_SECONDS, read_seconds)),
         )
 
     @property
@@ -100,6 +107,12 @@ class Client:
         """Whether the key reads real payments. None: it does not say."""
         kind = self._api_key.split("_")[1:2]
         return {"live": True, "test": False}.get(kind[0]) if kind else None
+
+    def for_people(self) -> Client:
+        """The same account, asked while somebody waits for the answer: twice at most, a few seconds each."""
+        return Client(
+            self._api_key, self._base_url, sleep=self._sleep, attempts=2, read_seconds=READ_SECONDS_FOR_PEOPLE
+        )
 
     def page(
         self,
@@ -194,13 +207,13 @@ class Client:
 
     def _get(self, path: str, params: Mapping[str, Any]) -> dict[str, Any]:
         """Ask until there is an answer or no hope of one."""
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, self._attempts + 1):
             try:
                 data = self._stripe.raw_request("get", path, **params).data
             except stripe.StripeError as error:
                 if not _worth_repeating(error):
                     raise self._problem(error) from None
-                if attempt == ATTEMPTS:
+                if attempt == self._attempts:
                     raise Unreachable(f"Stripe could not be asked: {_why(error)}.") from None
                 self._sleep(_wait(attempt, error))
             else:
