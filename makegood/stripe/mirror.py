@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -62,16 +62,6 @@ def store(session: Session, resource: str, objects: Sequence[Mapping[str, Any]],
     by_id = {one["id"]: plain(one) for one in objects}
     if not by_id:
         return []
-    # Locked in the order of their ids, like every writer's, so that two pages never wait for each other.
-    before = {
-        row.id: row
-        for row in session.execute(
-            select(table.id, table.read_at, table.deleted, table.body)
-            .where(table.id.in_(by_id))
-            .order_by(table.id)
-            .with_for_update()
-        )
-    }
     livemode = bool(session.scalar(select(StripeAccount.livemode)))
     rows = [
         {
@@ -82,20 +72,34 @@ def store(session: Session, resource: str, objects: Sequence[Mapping[str, Any]],
         }
         for one in sorted(by_id)
     ]
+    # New ones are written and known ones locked in one go, in the order of their ids like every writer's, so that
+    # two pages never wait for each other.
     wanted = insert(table)
+    locked = wanted.on_conflict_do_update(
+        index_elements=["id"], set_={"id": wanted.excluded.id}, where=text("false")
+    )
+    new = set(session.scalars(locked.values(rows).returning(table.id)))
+    before = {
+        row.id: row
+        for row in session.execute(
+            select(table.id, table.deleted, table.body).where(table.id.in_(by_id.keys() - new))
+        )
+    }
     wanted = wanted.on_conflict_do_update(
         index_elements=["id"],
         set_={name: wanted.excluded[name] for name in rows[0] if name != "id"},
         where=table.read_at <= wanted.excluded.read_at,
     )
-    written = set(
-        session.scalars(wanted.values(rows).returning(table.id), execution_options={"populate_existing": True})
-    )
-    return [
-        one
-        for one in sorted(written)
-        if one not in before or before[one].deleted or before[one].body != by_id[one]
-    ]
+    known = [row for row in rows if row["id"] not in new]
+    written: set[str] = set()
+    if known:
+        written = set(
+            session.scalars(
+                wanted.values(known).returning(table.id), execution_options={"populate_existing": True}
+            )
+        )
+    changed = {one for one in written if before[one].deleted or before[one].body != by_id[one]}
+    return sorted(new | changed)
 
 
 def mark_deleted(session: Session, resource: str, object_id: str, read_at: datetime) -> bool:
