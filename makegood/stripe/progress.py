@@ -57,7 +57,11 @@ class Progress:
     def complete_since(self) -> datetime | None:
         """As of when all lists that may be read are known; None while one of them is not known at all."""
         times = [row.read_at for row in self.lists if row.state != "no_permission"]
-        return None if None in times else min((time for time in times if time), default=None)
+        return (
+            None
+            if None in times or len(self.lists) < self.all
+            else min((time for time in times if time), default=None)
+        )
 
 
 def read(session: Session) -> Progress:
