@@ -25,6 +25,8 @@ STATES = {
     "failed": ("Failed", "bad"),
 }
 """The words of each state, and their colour."""
+PAYMENT_METHODS = "Payment Methods"
+"""What a customer's ways to pay need; no list does."""
 
 
 @blueprint.get("/stripe", endpoint="stripe")
@@ -33,7 +35,7 @@ def show_stripe() -> str:
     settings = current_app.config["SETTINGS"]
     return render_template(
         "admin/stripe.html",
-        permissions=sorted({progress.permission(name) for name in progress.NAMES}),
+        permissions=sorted({PAYMENT_METHODS, *(progress.permission(name) for name in progress.NAMES)}),
         endpoint_url=f"{settings.public_url}{url_for('stripe.receive')}",
         api_version=API_VERSION,
         **_reading(),
