@@ -8,12 +8,14 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
-from makegood.models import Invoice, StripeCustomer, StripePrice, StripeResource, Subscription
+from makegood import customers
+from makegood.models import Customer, Invoice, StripeCustomer, StripePrice, StripeResource, Subscription
 from makegood.revenue import estimates, snapshots
 from makegood.revenue.mrr_rules import MrrRules
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
+UTC_ZONE = ZoneInfo("UTC")
 Object = dict[str, Any]
 
 
@@ -137,7 +139,6 @@ def paid(session: Session, name: str, customer: str, at: datetime, *lines: Objec
         **more,
     )
     session.merge(invoice)
-    session.flush()
 
 
 def a_quarter(session: Session, now: datetime) -> None:
@@ -151,6 +152,8 @@ def a_quarter(session: Session, now: datetime) -> None:
         customer = StripeCustomer(id=f"cus_Q8sZk{name}", created_at=began, livemode=False, body={}, read_at=now,
                                   email=f"user_{1001 + number}@example.com",
                                   customer_id=f"user_{1001 + number}" if number < 9 else None)  # fmt: skip
+        if customer.customer_id and session.get(Customer, customer.customer_id) is None:
+            customers.upsert(session, customer.customer_id, email=customer.email, tier="free", timezone=UTC_ZONE)
         session.merge(customer)
         for month in range(3):
             start = began + month * 30 * DAY
@@ -160,7 +163,7 @@ def a_quarter(session: Session, now: datetime) -> None:
 
 
 def _twelve_days(session: Session, now: datetime) -> None:
-    rules, zone = MrrRules(), ZoneInfo("UTC")
+    rules = MrrRules()
     more: dict[int, Object] = {
         3: {"currency": "eur"},
         4: {"status": "canceled", "ended_at": now - 40 * DAY},
@@ -171,7 +174,7 @@ def _twelve_days(session: Session, now: datetime) -> None:
         13: {"status": "canceled", "trial_end": now - 3 * DAY, "ended_at": now - 3 * DAY},
     }
     for back in range(11, -1, -1):
-        for number in range(14):
+        for number in {11: range(14), 5: (2,), 3: (5,)}.get(back, ()):
             cents = (900, 1900, 4900)[number % 3] * (2 if number == 2 and back < 6 else 1)
             currency = more.get(number, {}).get("currency", "usd")
             body = subscription(
@@ -181,5 +184,5 @@ def _twelve_days(session: Session, now: datetime) -> None:
             if number == 5 and back < 4:
                 body |= {"status": "canceled", "ended_at": now - 4 * DAY}
             keep(session, body | {"id": f"sub_1Q8s{number:02}", "customer": f"cus_Q8sZk{number:02}"}, now)
-        snapshots.take(session, rules, zone, at=now - back * DAY)
-    estimates.rebuild(session, rules, zone, at=now)
+        snapshots.take(session, rules, UTC_ZONE, at=now - back * DAY)
+    estimates.rebuild(session, rules, UTC_ZONE, at=now)

@@ -32,6 +32,8 @@ AT_STRIPE = {
     "po": "payouts",
     "du": "disputes",
     "dp": "disputes",
+    "sub": "subscriptions",
+    "cus": "customers",
     "tr": "connect/transfers",
     "tu": "topups",
 }

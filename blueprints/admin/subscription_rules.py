@@ -15,6 +15,7 @@ from makegood.models import StripeResource
 from makegood.ranges import Range
 from makegood.revenue.movements import decimal
 from makegood.revenue.mrr_rules import MrrRules
+from makegood.revenue.results import Result
 from makegood.revenue.snapshots import SOURCE
 from makegood.revenue.subscribers import Report, Subscribed
 from settings import Settings
@@ -63,8 +64,8 @@ def state(session: Session, settings: Settings, report: Report, span: Range) -> 
     return State("good", resource)
 
 
-def figures(report: Report, shown: Subscribed, rules: MrrRules) -> list[Figure]:
-    """Every figure with its rule, for the currency that is shown."""
+def figures(report: Report, shown: Subscribed, rules: MrrRules, result: Result) -> list[Figure]:
+    """Every figure with its rule, for the currency that is shown. `result` is that of the range."""
     currency = (("currency", shown.currency),)
 
     def amount(exact: Fraction | None) -> str:
@@ -76,6 +77,9 @@ def figures(report: Report, shown: Subscribed, rules: MrrRules) -> list[Figure]:
     lost = -(moved["churn"] + moved["contraction"])
     kept = lost - moved["expansion"] - moved["reactivation"]
     trials = report.trials
+    margin, basis = result.recognised_margin, "recognised"
+    if margin is None:
+        margin, basis = result.margin, "cash"
     return [
         Figure("MRR", amount(shown.now.mrr), MRR + rules.words(), "admin.subscription_list",
                (*currency, ("counted", "yes")), ranged=False),
@@ -99,9 +103,9 @@ def figures(report: Report, shown: Subscribed, rules: MrrRules) -> list[Figure]:
                "New, reactivation and expansion by contraction and churn; 4 is good. None without losses.",
                "admin.mrr_movements", currency),
         Figure("Trial conversion", _percent(trials.rate if trials else None), _of_trials(report)),
-        Figure("Lifetime value", amount(shown.ltv(Decimal(1), monthly)),
-               f"ARPU by churn of the last 30 days ({_percent(monthly)}), before what generations cost: the gross "
-               "margin is on the page Margin. None while nobody leaves."),
+        Figure("Lifetime value", amount(shown.ltv(margin, monthly)),
+               f"ARPU times the margin of the range ({basis}, {_percent(margin)}) by the churn of the last "
+               f"30 days ({_percent(monthly)}). None while nobody leaves, or without a margin.", "admin.margin"),
     ]  # fmt: skip
 
 

@@ -19,9 +19,10 @@ from blueprints.admin.charts import Chart, Series
 from blueprints.admin.filters import Filters
 from blueprints.admin.subscription_list import exact_amount
 from makegood import money, throttles
+from makegood.calendars import local_day
 from makegood.models import MrrSnapshot, MrrTotal
 from makegood.ranges import Range, Step
-from makegood.revenue import movements, subscribers
+from makegood.revenue import margin, movements, subscribers
 from makegood.revenue.movements import Moved
 from makegood.revenue.mrr_rules import MrrRules
 from makegood.revenue.subscribers import Report, Subscribed
@@ -95,6 +96,10 @@ def _show(template: str) -> str:
     state = subscription_rules.state(session, settings, view.report, span)
     page = PAGE if view.report.snapshot else replace(PAGE, panels=("subscriptions_setup",))
     rules = MrrRules.of(view.report.snapshot.rules) if view.report.snapshot else settings.mrr
+    figures = []
+    if view.shown and view.report.snapshot:
+        result = margin.report(session, terms, margin.whole_days(span, terms)).total
+        figures = subscription_rules.figures(view.report, view.shown, rules, result)
     return page.show(
         template,
         asked,
@@ -104,8 +109,8 @@ def _show(template: str) -> str:
         report=view.report,
         shown=view.shown,
         state=state,
-        figures=subscription_rules.figures(view.report, view.shown, rules) if view.shown else [],
-        rules=rules,
+        figures=figures,
+        current=local_day(span.now, terms.timezone) in view.days,
         labels_of_moves=LABELS,
         rounded=money.rounded,
     )

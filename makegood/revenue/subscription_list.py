@@ -7,12 +7,14 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Any
 
-from sqlalchemy import Select, and_, case, false, func, or_, select
+from sqlalchemy import Select, and_, case, false, func, literal, or_, select
 from sqlalchemy.orm import Session
 
 from makegood import pages
 from makegood.models import StripeCustomer, Subscription, SubscriptionWorth
+from makegood.models.subscriptions import Exact
 from makegood.pages import Cursor, Page
+from makegood.revenue.prices_of_items import ZERO
 
 STATUSES = (
     "active",
@@ -61,7 +63,7 @@ class ListedSubscription:
 
 
 LIVE = Subscription.status.in_(("active", "past_due"))
-NOTHING = SubscriptionWorth.mrr == Fraction(0)
+NOTHING = SubscriptionWorth.mrr == ZERO
 OF_COUNT = {
     "yes": and_(SubscriptionWorth.mrr.is_not(None), ~NOTHING),
     "no": or_(NOTHING, ~LIVE),
@@ -105,7 +107,7 @@ def _selected(filters: SubscriptionFilters) -> Select[*tuple[Any, ...]]:
             StripeCustomer.email,
             Subscription.status,
             Subscription.currency,
-            case((LIVE, SubscriptionWorth.mrr), else_=Fraction(0)).label("mrr"),
+            case((LIVE, SubscriptionWorth.mrr), else_=literal(ZERO, Exact)).label("mrr"),
             case((LIVE, SubscriptionWorth.why), else_=Subscription.status).label("why"),
             Subscription.trial_end,
             Subscription.cancel_at.label("ends_at"),
