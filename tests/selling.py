@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from makegood.ids import uuid7
+from makegood.models import Charge, CheckoutSession
+from tests.money import moved
 
 SELL = text(
     "SELECT sell_credits(:purchase, :grant, :transaction, :customer, 'test', 'checkout_session', :source,"
@@ -50,3 +53,60 @@ def buy(
 def give_back(session: Session, purchase_id: UUID, refunded: int, *, at: datetime) -> None:
     """That much of the payment stands as refunded now."""
     session.execute(RETURN, {"purchase": purchase_id, "refunded": refunded, "at": at})
+
+
+def pay(
+    session: Session,
+    customer_id: str | None,
+    amount: int,
+    fee: int = 0,
+    *,
+    at: datetime,
+    currency: str = "usd",
+    purchase_id: UUID | None = None,
+) -> str:
+    """A payment at Stripe of a customer or of nobody we know, for a purchase or for something else."""
+    row = moved(session, "charge", amount, fee, currency=currency, at=at)
+    row.source = f"ch_{row.id}"
+    read = {"created_at": at, "livemode": False, "body": {}, "read_at": at, "currency": currency}
+    charge = Charge(
+        **read,
+        id=row.source,
+        payment_intent=f"pi_{row.id}",
+        status="succeeded",
+        amount=amount,
+        amount_captured=amount,
+        amount_refunded=0,
+        disputed=False,
+        customer_id=customer_id,
+        linked_by="test" if customer_id else None,
+    )
+    session.add(charge)
+    if purchase_id:
+        session.add(
+            CheckoutSession(
+                **read,
+                id=f"cs_{purchase_id.hex}",
+                mode="payment",
+                payment_status="paid",
+                payment_intent=charge.payment_intent,
+            )
+        )
+    session.flush()
+    return row.source
+
+
+def a_season(session: Session, customers: Sequence[str], now: datetime) -> None:
+    """Credits sold over forty days: some by the month, used first, others in packs; in two currencies, one with
+    half of its money back. The last customers paid for nothing."""
+    for number, customer_id in enumerate(customers[:8]):
+        at = now - timedelta(days=36, hours=number)
+        expires_at = now + timedelta(days=2 + 9 * number)
+        buy(session, customer_id, 40 + 10 * number, 1_200, tax=228, at=at, expires_at=expires_at)
+    for number, customer_id in enumerate(customers[:6]):
+        at = now - timedelta(days=3 * number + 1)
+        currency = "eur" if number == 4 else "usd"
+        buy(session, customer_id, 500, 1_900 - 100 * number, currency=currency, at=at)
+    buy(session, customers[0], 120, 600, at=now - timedelta(days=38), expires_at=now - timedelta(days=8))
+    half = buy(session, customers[1], 1_000, 3_000, at=now - timedelta(days=20))
+    give_back(session, half, 1_500, at=now - timedelta(days=5))

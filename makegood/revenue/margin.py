@@ -1,8 +1,8 @@
 """Margin: what came in, what it cost, and what is left, in US dollars, on two bases side by side.
 
 Cash counts money when it moved at Stripe: charges less refunds and disputes. Recognised counts paid credits when
-they were used, expired or were taken away (`lots`). Both less Stripe's fees, when Stripe took them, and less what
-the providers take for the generations that were charged:
+they were used, expired or were taken away (`lots`), and every other payment when it moved (`payments`). Both less
+Stripe's fees, when Stripe took them, and less what the providers take for the generations that were charged:
 
     profit = revenue - Stripe's fees - provider cost          margin = profit / revenue
 
@@ -28,7 +28,7 @@ from sqlalchemy.orm import Session
 from makegood import rollups
 from makegood.calendars import month_of, next_month, start_of
 from makegood.ranges import DAILY_UP_TO, DAY, Range, Step, within
-from makegood.revenue import margin_by_use, rates, reading, recognised
+from makegood.revenue import margin_by_use, payments, rates, reading, recognised
 from makegood.revenue.liability import sold_since
 from makegood.revenue.margin_by_use import UseLine
 from makegood.revenue.period import by_day
@@ -52,8 +52,9 @@ class Margin:
     """The margin of a range.
 
     `unread` says why cash is not known. Credits are sold here `since` that day; what was used before it earned is
-    not known. `beside` is the recognised revenue that no use earned: expired, taken back, adjusted. `used` are the
-    exchange rates in it, `missing` the currencies that had none on some day.
+    not known. `beside` is the revenue of credits that no use earned: expired, taken back, adjusted. `direct` is
+    that of payments for no credits. `used` are the exchange rates in it, `missing` the currencies that had none on
+    some day.
     """
 
     as_of: datetime
@@ -64,6 +65,7 @@ class Margin:
     models: Sequence[UseLine]
     tiers: Sequence[UseLine]
     beside: Dollars
+    direct: Dollars
     unread: str | None
     since: date | None
     used: Sequence[Rate]
@@ -84,10 +86,17 @@ def report(session: Session, terms: Terms, asked: Range) -> Margin:
     costs = _costs(session, terms, steps)
     since = sold_since(session, terms)
     converted = _Days(table)
+    direct: defaultdict[tuple[date, str], int] = defaultdict(int)
     for one in by_day(session, asked):
         figures = one.figures
-        converted.add("cash", one.day, one.currency, figures.gross - figures.refunds - figures.disputes)
+        cash = figures.gross - figures.refunds - figures.disputes
+        converted.add("cash", one.day, one.currency, cash)
+        direct[one.day, one.currency] += cash
         converted.add("fees", one.day, one.currency, figures.fees + figures.account_fees + figures.tax_on_fees)
+    for day, currency, amount in payments.for_credits(session, asked):
+        direct[day, currency] -= amount
+    for (day, currency), amount in direct.items():
+        converted.add("recognised", day, currency, amount)
     for (day, currency), value in earned.items():
         converted.add("recognised", day, currency, value.recognised)
     results = [
@@ -95,10 +104,9 @@ def report(session: Session, terms: Terms, asked: Range) -> Margin:
         for n, step in enumerate(steps)
     ]
     total = _total([one for one in results if one.step.start <= asked.now], since)
+    sold = since is not None and not any(one.result.generations for one in results if one.step.last < since)
     in_dollars = {currency for _, currency in earned} <= {USD}
-    lines = margin_by_use.lines(
-        session, terms, asked, table, known=total.recognised is not None, by_day=not in_dollars
-    )
+    lines = margin_by_use.lines(session, terms, asked, table, known=sold, by_day=not in_dollars)
     beside = [(day, currency, value.recognised - value.used) for (day, currency), value in earned.items()]
     return Margin(
         asked.now,
@@ -109,6 +117,9 @@ def report(session: Session, terms: Terms, asked: Range) -> Margin:
         margin_by_use.grouped(lines, 0, 1),
         margin_by_use.grouped(lines, 2),
         converted.sum_of(beside) if total.recognised is not None else None,
+        converted.sum_of((*key, amount) for key, amount in direct.items())
+        if total.recognised is not None
+        else None,
         reading.unread(state, asked),
         since,
         sorted(converted.used, key=lambda rate: (rate.currency, rate.day)),
@@ -121,7 +132,7 @@ def _result(step: Step, days: _Days, used: Row[Any] | None, since: date | None, 
     return Result.of(
         used,
         cash=days.sum("cash", step) if read else None,
-        recognised=days.sum("recognised", step) if sold else None,
+        recognised=days.sum("recognised", step) if read and sold else None,
         fees=days.sum("fees", step) if read else None,
     )
 

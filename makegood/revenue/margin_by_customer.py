@@ -1,9 +1,9 @@
 """What each customer paid, earned us and cost in a range: who pays best, and who costs more than they pay.
 
 Cash is what moved at Stripe for charges that are linked to the customer, with the refunds and disputes of those
-charges, and Stripe's fees on all of them. Recognised is what became revenue of the credits that they had paid for.
-All of it in US dollars at each day's rate, as in `margin`; what has no rate is null. A customer's profit leaves
-out the generations whose cost nobody knows.
+charges, and Stripe's fees on all of them. Recognised is what became revenue of the credits that they had paid for,
+and their other payments. All of it in US dollars at each day's rate, as in `margin`; what has no rate is null. A
+customer's profit leaves out the generations whose cost nobody knows.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from makegood import money
 from makegood.models import Customer, ExchangeRate
 from makegood.ranges import Range
 from makegood.revenue import rates, recognised
+from makegood.revenue.payments import PAYMENTS
 from makegood.revenue.rates import USD
 from makegood.stats import customers
 from makegood.terms import Terms
@@ -45,24 +46,14 @@ BASES = tuple(PROFITS)
 MICRO = 6
 """Decimals of a dollar's millionth."""
 
-# What belongs to which charge: the charge itself, its refunds, its disputes.
 REVENUE = f"""
     {recognised.BEGIN}, rate AS (
         SELECT * FROM unnest(:currencies, :days, :rates) AS rate (currency, day, micros)
-    ), paid AS (
-        SELECT coalesce(c.customer_id, rc.customer_id, dc.customer_id) AS customer_id,
-               CAST(b.created_at AT TIME ZONE :zone AS date) AS day, b.currency, b.amount, b.fee
-          FROM stripe_balance_transactions b
-          LEFT JOIN stripe_charges c ON c.id = b.source
-          LEFT JOIN stripe_refunds r ON r.id = b.source
-          LEFT JOIN stripe_charges rc ON rc.id = r.charge_id
-          LEFT JOIN stripe_disputes d ON d.id = b.source
-          LEFT JOIN stripe_charges dc ON dc.id = d.charge_id
-         WHERE b.created_at >= :start AND b.created_at < :end
-           AND b.reporting_category IN ('charge', 'charge_failure', 'partial_capture_reversal', 'refund',
-                                        'refund_failure', 'dispute', 'dispute_reversal')
+    ), paid AS ({PAYMENTS}
     ), amounts (customer_id, day, currency, cash, fees, recognised) AS (
-        SELECT customer_id, day, currency, sum(amount), sum(fee), 0 FROM paid GROUP BY 1, 2, 3
+        SELECT customer_id, day, currency, sum(amount), sum(fee),
+               coalesce(sum(amount) FILTER (WHERE NOT for_credits), 0)
+          FROM paid GROUP BY 1, 2, 3
          UNION ALL
         SELECT customer_id, day, currency, 0, 0,
                (used + expired + clawed + adjusted)::numeric * price_amount / price_credits

@@ -5,7 +5,8 @@ from __future__ import annotations
 MARGIN = {
     "revenue": "Cash: charges less refunds and disputes by Stripe's balance transactions, when they moved. "
     "Recognised: paid credits at the price paid for them, without tax, when they were used, expired or were "
-    "taken away, less the money that went back for them.",
+    "taken away, less the money that went back for them; and payments that bought no credits here, when they "
+    "moved, with tax, not spread over their period.",
     "fees": "Stripe's fees on every transaction, account fees, and the tax on fees, when Stripe took them. "
     "The same on both bases.",
     "cost": "What the providers take for the generations charged in the range, as far as it is known.",

@@ -20,6 +20,7 @@ from simulator import pictures
 from simulator.stripe import deliveries
 from simulator.stripe.billing import Account
 from tests.money import a_month
+from tests.selling import a_season
 from tests.stripe import pack
 from tests.subscribing import a_quarter
 
@@ -167,6 +168,7 @@ def make(session: Session, provider: Provider, *, per_day: int = 4, now: datetim
     now = now or datetime.now(UTC)
     maker = Maker(session, provider, now)
     names = maker.customers()
+    a_season(session, names, now)
     for back in range(29, -1, -1):
         day = now - timedelta(days=back)
         for number in range(maker.random.randint(per_day - 2, per_day + 2)):

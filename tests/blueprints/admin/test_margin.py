@@ -16,7 +16,7 @@ from extensions import db
 from makegood.models import StripeAccount
 from tests.making import make_customer, make_generation
 from tests.money import all_read, moved
-from tests.selling import buy, give_back
+from tests.selling import buy, give_back, pay
 
 NOW = datetime.now(UTC)
 AT = NOW - timedelta(minutes=1)
@@ -29,11 +29,11 @@ def sold(app: Flask) -> None:
         db.session.add(StripeAccount(id=1, livemode=False, grants_since=AT - timedelta(days=40)))
         ada = make_customer(db.session, 0, customer_id="cus_ada", at=AT)
         make_generation(db.session, ada, credits=5, at=AT)
-        buy(db.session, ada, 1_000, 2_000, tax=380, at=AT)
+        pack = buy(db.session, ada, 1_000, 2_000, tax=380, at=AT)
         make_generation(db.session, ada, credits=300, at=AT)
         bob = make_customer(db.session, 50, customer_id="cus_bob", at=AT)
         make_generation(db.session, bob, credits=50, at=AT)
-        moved(db.session, "charge", 2_380, 99, at=AT)
+        pay(db.session, None, 2_380, 99, at=AT, purchase_id=pack)
         all_read(db.session, NOW + timedelta(minutes=1))
         db.session.commit()
 

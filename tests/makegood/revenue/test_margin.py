@@ -10,14 +10,14 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy.orm import Session
 
-from makegood.models import Charge, ExchangeRate, PaymentRefund, StripeAccount
+from makegood.models import ExchangeRate, PaymentRefund, StripeAccount
 from makegood.ranges import Range
 from makegood.revenue import margin, margin_by_customer
 from makegood.revenue.results import micros
 from makegood.terms import Terms
 from tests.making import make_customer, make_generation, reserve
 from tests.money import all_read, moved
-from tests.selling import buy, give_back
+from tests.selling import buy, give_back, pay
 
 TERMS = Terms()
 NOON = datetime(2026, 11, 10, 12, tzinfo=UTC)
@@ -42,37 +42,12 @@ def report(session: Session, span: Range = SPAN) -> margin.Margin:
     return margin.report(session, TERMS, span)
 
 
-def charge(session: Session, customer_id: str | None, amount: int, fee: int, *, currency: str = "usd") -> str:
-    """A payment at Stripe, linked to a customer or to none."""
-    row = moved(session, "charge", amount, fee, currency=currency, at=NOON)
-    row.source = f"ch_{row.id}"
-    session.add(
-        Charge(
-            id=row.source,
-            created_at=NOON,
-            livemode=False,
-            body={},
-            read_at=NOON,
-            status="succeeded",
-            currency=currency,
-            amount=amount,
-            amount_captured=amount,
-            amount_refunded=0,
-            disputed=False,
-            customer_id=customer_id,
-            linked_by="test" if customer_id else None,
-        )
-    )
-    session.flush()
-    return row.source
-
-
 def test_cash_counts_when_it_moves_and_recognised_revenue_when_credits_are_used(
     session: Session, ada: str
 ) -> None:
-    buy(session, ada, 1000, 2000, tax=380, at=NOON)
-    charge(session, ada, 2380, 99)
-    moved(session, "refund", -380, at=NOON + DAY)
+    pack = buy(session, ada, 1000, 2000, tax=380, at=NOON)
+    pay(session, ada, 2380, 99, at=NOON, purchase_id=pack)
+    moved(session, "refund", -380, at=NOON + DAY).source = "re_of_something_else"
     moved(session, "fee", -50, at=NOON + DAY)
     reserve(session, ada, credits=5, at=NOON)  # free ones
     make_generation(session, ada, credits=300, at=NOON + DAY)
@@ -81,14 +56,15 @@ def test_cash_counts_when_it_moves_and_recognised_revenue_when_credits_are_used(
     view = report(session)
 
     total = view.total
-    assert (micros(total.cash), micros(total.recognised)) == (20_000_000, 6_000_000)
+    assert (micros(total.cash), micros(total.recognised)) == (20_000_000, 6_000_000 - 3_800_000)
+    assert micros(view.direct) == -3_800_000
     assert (micros(total.fees), micros(total.cost), micros(total.loss)) == (1_490_000, 3 * COST, COST)
     assert micros(total.profit) == 20_000_000 - 1_490_000 - 3 * COST
-    assert micros(total.recognised_profit) == 6_000_000 - 1_490_000 - 3 * COST
+    assert micros(total.recognised_profit) == 2_200_000 - 1_490_000 - 3 * COST
     assert total.margin == Decimal(20_000_000 - 1_490_000 - 3 * COST) / 20_000_000
     by_day = {one.step.first.day: one.result for one in view.steps}
     assert (micros(by_day[10].cash), micros(by_day[11].cash)) == (23_800_000, -3_800_000)
-    assert (micros(by_day[10].recognised), micros(by_day[11].recognised)) == (0, 6_000_000)
+    assert (micros(by_day[10].recognised), micros(by_day[11].recognised)) == (0, 2_200_000)
     assert micros(by_day[12].recognised_profit) == 0
 
 
@@ -102,7 +78,7 @@ def test_what_providers_models_and_tiers_earn_and_what_nobody_used_make_up_the_w
 
     view = report(session)
 
-    earned = sum(line.result.recognised or 0 for line in view.providers)
+    earned = sum((line.result.recognised or Fraction(0) for line in view.providers), Fraction(0))
     assert earned == Fraction(10 * 300, 700)
     assert view.beside is not None
     assert earned + view.beside == view.total.recognised
@@ -117,10 +93,10 @@ def test_what_providers_models_and_tiers_earn_and_what_nobody_used_make_up_the_w
 def test_other_currencies_count_at_the_rate_of_each_day_and_without_one_there_is_no_sum(
     session: Session, ada: str
 ) -> None:
-    buy(session, ada, 100, 15000, currency="jpy", at=NOON)
+    pack = buy(session, ada, 100, 15000, currency="jpy", at=NOON)
     reserve(session, ada, credits=5 + 10, at=NOON)
     reserve(session, ada, credits=10, at=NOON + DAY)
-    moved(session, "charge", 15000, currency="jpy", at=NOON)
+    pay(session, ada, 15000, currency="jpy", at=NOON, purchase_id=pack)
 
     view = report(session)
     assert (view.total.cash, view.total.recognised, view.total.profit) == (None, None, None)
@@ -170,7 +146,7 @@ def test_customers_are_ranked_by_what_they_leave_and_the_losing_ones_from_the_ot
     session: Session, ada: str
 ) -> None:
     pack = buy(session, ada, 1000, 2000, at=NOON)
-    paid = charge(session, ada, 2000, 88)
+    paid = pay(session, ada, 2000, 88, at=NOON, purchase_id=pack)
     row = moved(session, "refund", -500, at=NOON + DAY)
     row.source = "re_1"
     session.add(
@@ -189,20 +165,21 @@ def test_customers_are_ranked_by_what_they_leave_and_the_losing_ones_from_the_ot
     make_generation(session, ada, credits=505, at=NOON)
     bob = make_customer(session, 50, customer_id="bob", at=NOON)
     make_generation(session, bob, credits=50, at=NOON)
-    charge(session, None, 700, 20)
+    pay(session, ada, 900, 30, at=NOON)
+    pay(session, None, 700, 20, at=NOON)
     session.flush()
 
     found = margin_by_customer.report(session, TERMS, SPAN)
 
     [best] = found.best
-    assert (best.customer_id, best.cash, best.fees, best.recognised) == ("ada", 15_000_000, 880_000, 10_000_000)
-    assert (best.cost, best.profit, best.recognised_profit) == (COST, 14_120_000 - COST, 9_120_000 - COST)
+    assert (best.customer_id, best.cash, best.fees, best.recognised) == ("ada", 24_000_000, 1_180_000, 19_000_000)
+    assert (best.cost, best.profit, best.recognised_profit) == (COST, 22_820_000 - COST, 17_820_000 - COST)
     [worst] = found.worst
     assert (worst.customer_id, worst.cash, worst.recognised_profit) == ("bob", 0, -COST)
     assert (found.count, found.losing) == (2, 1)
     assert margin_by_customer.unlinked(session, TERMS, SPAN) == 7_000_000
     total = report(session).total
-    assert micros(total.recognised) == 10_000_000
-    assert micros(total.cash) == 15_000_000 + 7_000_000
+    assert micros(total.recognised) == 19_000_000 + 7_000_000
+    assert micros(total.cash) == 24_000_000 + 7_000_000
     by_cash = margin_by_customer.report(session, TERMS, SPAN, basis="cash")
     assert [line.customer_id for line in by_cash.best] == ["ada"]

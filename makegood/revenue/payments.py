@@ -1,0 +1,45 @@
+"""Payments at Stripe, with the refunds and disputes of each: whose they are, and whether they bought credits.
+
+What was paid for credits is recognised as they are used. Every other payment, as for a subscription that gives no
+credits here, is recognised when it moves, with tax and not spread over its period.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from makegood.ranges import Range
+
+PAYMENTS = """
+    SELECT CAST(b.created_at AT TIME ZONE :zone AS date) AS day, b.currency, b.amount, b.fee, c.customer_id,
+           EXISTS (SELECT FROM stripe_checkout_sessions s
+                     JOIN purchases p ON p.source_kind = 'checkout_session' AND p.source_id = s.id
+                    WHERE s.payment_intent = c.payment_intent)
+           OR EXISTS (SELECT FROM stripe_invoice_payments i
+                        JOIN purchases p ON p.source_kind = 'invoice' AND p.source_id = i.invoice_id
+                       WHERE i.payment_intent = c.payment_intent) AS for_credits
+      FROM stripe_balance_transactions b
+      LEFT JOIN stripe_refunds r ON r.id = b.source
+      LEFT JOIN stripe_disputes d ON d.id = b.source
+      LEFT JOIN stripe_charges c ON c.id = coalesce(r.charge_id, d.charge_id, b.source)
+     WHERE b.created_at >= :start AND b.created_at < :end
+       AND b.reporting_category IN ('charge', 'charge_failure', 'partial_capture_reversal', 'refund',
+                                    'refund_failure', 'dispute', 'dispute_reversal')
+"""
+"""The balance transactions of a range as rows: day, currency, amount, fee, customer_id, for_credits."""
+
+FOR_CREDITS = text(
+    f"""
+    SELECT day, currency, sum(amount)::bigint FROM ({PAYMENTS}) AS payments WHERE for_credits GROUP BY 1, 2
+    """  # noqa: S608 (made of our own statement)
+)
+
+
+def for_credits(session: Session, asked: Range) -> Iterator[tuple[date, str, int]]:
+    """What moved of payments for credits, less refunds and disputes: by day and currency, in minor units."""
+    values = {"zone": asked.zone.key, "start": asked.start, "end": asked.end}
+    return (tuple(row) for row in session.execute(FOR_CREDITS, values))
