@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -57,6 +58,8 @@ LOOK_UPS = 8
 """Jobs looked up at providers at the same time, by one task."""
 DELIVERIES = 16
 """Notifications delivered at the same time, by one task."""
+READING_SECONDS = 30
+"""How long a task goes on to claim lists of Stripe: a worker that shall end does not wait for a whole backfill."""
 EVENTS = 8
 """Stripe events whose objects are read at the same time, by one task."""
 ASKED_AT_ONCE = 3
@@ -204,7 +207,8 @@ def read_stripe(app: Flask) -> None:
     if client is None:
         return
     sync.prepare(db.session, client.livemode, app.config["SETTINGS"].stripe.grants_since)
-    while claimed := sync.claim(db.session):
+    end = time.monotonic() + READING_SECONDS
+    while time.monotonic() < end and (claimed := sync.claim(db.session)):
         while claimed:
             db.session.commit()
             claimed = stripe_page(claimed, sync.read(client, claimed))
@@ -269,7 +273,7 @@ SCHEDULE = (
     Scheduled(recognise_revenue, "* * * * * */15"),
     Scheduled(reconcile_due, "* * * * * */5"),
     Scheduled(retry_callbacks, "* * * * * */10"),
-    Scheduled(read_stripe, "* * * * * */15"),
+    Scheduled(read_stripe, "* * * * * */5"),
     Scheduled(apply_stripe_events, "* * * * * */5"),
     Scheduled(deliver_notifications, "* * * * * */5"),
     Scheduled(recompute_costs, "* * * * * */5"),
