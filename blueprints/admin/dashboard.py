@@ -13,7 +13,7 @@ from blueprints.access import poll
 from blueprints.admin import blueprint, dashboard_charts, filters
 from blueprints.admin.dashboard_charts import SUCCESS_TARGET
 from extensions import db
-from makegood import inbox, stats, switches
+from makegood import inbox, revenue, stats, switches
 
 DEFAULT_RANGE = "7d"
 PANELS = (
@@ -71,6 +71,7 @@ def _figures() -> dict[str, Any]:
         "success_target": SUCCESS_TARGET,
         "long_waits": inbox.long_waits(db.session(), at=view.as_of),
         "switched_off": switches.listed(db.session()),
+        "money": revenue.period(db.session(), asked.range) if revenue.has_begun(db.session()) else None,
     }
 
 

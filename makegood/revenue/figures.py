@@ -8,8 +8,9 @@ of 5 are 5 less of net. A refund that failed and a dispute that was won lower th
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
@@ -60,13 +61,26 @@ class Figures:
         taken = self.refunds + self.disputes + self.fees + self.account_fees + self.tax_on_fees
         return self.gross - taken
 
-    def __add__(self, more: Figures) -> Figures:
-        return Figures(*(getattr(self, one.name) + getattr(more, one.name) for one in fields(self)))
-
     @classmethod
-    def total(cls, parts: Iterable[Figures]) -> Figures:
-        """The sum of figures of the same currency."""
-        return sum(parts, cls())
+    def of(cls, lines: Iterable[Line]) -> Figures:
+        """The figures that sums of one currency make."""
+        amounts: defaultdict[str, int] = defaultdict(int)
+        fees = transactions = 0
+        for line in lines:
+            amounts[line.figure] += line.amount
+            fees += line.fee
+            transactions += line.transactions
+        return cls(
+            amounts[GROSS],
+            -amounts[REFUNDS],
+            -amounts[DISPUTES],
+            fees,
+            -amounts[ACCOUNT_FEES],
+            -amounts[TAX_ON_FEES],
+            amounts[OTHER],
+            amounts[MOVED],
+            transactions,
+        )
 
 
 @dataclass(frozen=True)
@@ -85,22 +99,6 @@ class Line:
         """The figure that its amount belongs to."""
         return categories.figure_of(self.category)
 
-    @property
-    def figures(self) -> Figures:
-        """It as figures."""
-        of = {self.figure: self.amount}
-        return Figures(
-            of.get(GROSS, 0),
-            -of.get(REFUNDS, 0),
-            -of.get(DISPUTES, 0),
-            self.fee,
-            -of.get(ACCOUNT_FEES, 0),
-            -of.get(TAX_ON_FEES, 0),
-            of.get(OTHER, 0),
-            of.get(MOVED, 0),
-            self.transactions,
-        )
-
 
 def lines(session: Session, steps: Sequence[Interval]) -> list[Line]:
     """The sums by step, currency and category, for half-open steps that follow on each other without a gap."""
@@ -109,8 +107,8 @@ def lines(session: Session, steps: Sequence[Interval]) -> list[Line]:
 
 
 def by_category(steps: Sequence[Interval]) -> Select[*tuple[Any, ...]]:
-    """`step`, `starts_at`, `currency`, `category`, `transactions`, `amount` and `fee`: of whole quarters of an hour
-    as they are kept, and of the transactions in what is left around them."""
+    """`step`, `starts_at`, `currency`, `category`, `transactions`, `amount` and `fee`: of whole quarters of an
+    hour as they are kept, and of the transactions in what is left around them."""
     found = _sums(steps)
     return select(*found.c).order_by(found.c.step, found.c.currency, found.c.category)
 
@@ -153,11 +151,14 @@ def _sums(steps: Sequence[Interval]) -> Subquery:
     for n, _ in enumerate(edges):
         parts.append(f"{_ROWS} WHERE created_at >= :edge_{n}_since AND created_at < :edge_{n}_until")
     statement = f"""
-        SELECT width_bucket(at, :starts) - 1 AS step, (:starts)[width_bucket(at, :starts)] AS starts_at, currency,
-               reporting_category AS category, sum(transactions)::bigint AS transactions,
-               sum(amount)::bigint AS amount, sum(fee)::bigint AS fee
-          FROM ({" UNION ALL ".join(parts)}) AS parts (at, currency, reporting_category, transactions, amount, fee)
-         GROUP BY 1, 2, 3, 4 HAVING sum(transactions) <> 0 OR sum(amount) <> 0 OR sum(fee) <> 0
+        SELECT step, (:starts)[step + 1] AS starts_at, currency, category, transactions, amount, fee
+          FROM (SELECT width_bucket(at, :starts) - 1 AS step, currency, reporting_category AS category,
+                       sum(transactions)::bigint AS transactions, sum(amount)::bigint AS amount,
+                       sum(fee)::bigint AS fee
+                  FROM ({" UNION ALL ".join(parts)})
+                       AS parts (at, currency, reporting_category, transactions, amount, fee)
+                 GROUP BY 1, 2, 3) AS sums
+         WHERE transactions <> 0 OR amount <> 0 OR fee <> 0
     """  # noqa: S608 (made of our own column names)
     values = edge_values(edges)
     for n, (since, until) in enumerate(buckets):
@@ -180,7 +181,7 @@ def _sums(steps: Sequence[Interval]) -> Subquery:
 
 def by_currency(rows: Iterable[Line]) -> dict[str, Figures]:
     """The figures of each currency."""
-    found: dict[str, Figures] = {}
+    found: defaultdict[str, list[Line]] = defaultdict(list)
     for row in rows:
-        found[row.currency] = found.get(row.currency, Figures()) + row.figures
-    return found
+        found[row.currency].append(row)
+    return {currency: Figures.of(lines) for currency, lines in found.items()}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from sqlalchemy.orm import Session
@@ -84,7 +85,7 @@ def period(session: Session, asked: Range) -> Revenue:
     """The figures of a range. The caller has begun a snapshot, so that all of them agree."""
     state = reading.of(session)
     steps = asked.steps()
-    rows = figures.lines(session, [(step.start, step.end) for step in steps])
+    days, rows = _read(session, asked, steps)
     earlier = asked.previous()
     before = figures.by_currency(figures.lines(session, [(earlier.start, earlier.end)]))
     totals = figures.by_currency(rows)
@@ -103,18 +104,13 @@ def period(session: Session, asked: Range) -> Revenue:
             )
             for currency in _ordered(totals, before)
         ],
-        usd=in_usd(session, asked, _days(session, asked, rows, steps)),
+        usd=in_usd(session, asked, days),
     )
 
 
 def by_day(session: Session, asked: Range) -> list[DayFigures]:
     """The figures of each day of the range, in its time zone, and currency. Days without any are left out."""
-    days = [
-        (max(start_of(day, asked.zone), asked.start), min(start_of(day + DAY, asked.zone), asked.end))
-        for day in asked.days()
-    ]
-    first = asked.first
-    return _summed((first + row.step * DAY, row) for row in figures.lines(session, days))
+    return _summed((asked.first + row.step * DAY, row) for row in _daily(session, asked))
 
 
 def in_usd(session: Session, asked: Range, days: Sequence[DayFigures]) -> dict[str, Converted]:
@@ -126,36 +122,54 @@ def in_usd(session: Session, asked: Range, days: Sequence[DayFigures]) -> dict[s
     }
 
 
-def _days(session: Session, asked: Range, rows: Sequence[Line], steps: Sequence[Step]) -> list[DayFigures]:
-    """The days' figures: of the steps, where each lies within a day; for dollars, the day does not matter."""
-    if all(step.first == step.last for step in steps) or all(row.currency == USD for row in rows):
-        return _summed((steps[row.step].first, row) for row in rows)
-    return by_day(session, asked)
+def _read(session: Session, asked: Range, steps: Sequence[Step]) -> tuple[list[DayFigures], list[Line]]:
+    """The days' figures, and the sums of each step: for dollars, a month is made of its days."""
+    if all(step.first == step.last for step in steps):
+        rows = figures.lines(session, [(step.start, step.end) for step in steps])
+        return _summed((steps[row.step].first, row) for row in rows), rows
+    daily = _daily(session, asked)
+    firsts = [step.first for step in steps]
+    days = [asked.first + row.step * DAY for row in daily]
+    rows = [replace(row, step=bisect_right(firsts, day) - 1) for day, row in zip(days, daily, strict=True)]
+    return _summed(zip(days, daily, strict=True)), rows
+
+
+def _daily(session: Session, asked: Range) -> list[Line]:
+    """The sums of each calendar day of the range."""
+    days = [
+        (max(start_of(day, asked.zone), asked.start), min(start_of(day + DAY, asked.zone), asked.end))
+        for day in asked.days()
+    ]
+    return figures.lines(session, days)
 
 
 def _summed(rows: Iterable[tuple[date, Line]]) -> list[DayFigures]:
-    found: defaultdict[tuple[date, str], Figures] = defaultdict(Figures)
+    found: defaultdict[tuple[date, str], list[Line]] = defaultdict(list)
     for day, row in rows:
-        found[day, row.currency] += row.figures
-    return [DayFigures(*key, sums) for key, sums in sorted(found.items())]
+        found[day, row.currency].append(row)
+    return [DayFigures(*key, Figures.of(lines)) for key, lines in sorted(found.items())]
 
 
 def _parts(rows: Sequence[Line], count: int) -> tuple[list[Figures], list[Line]]:
     """One currency's rows by step, and by category."""
-    steps = [Figures()] * count
-    categories: dict[str, Line] = {}
+    steps: list[list[Line]] = [[] for _ in range(count)]
+    categories: defaultdict[str, list[Line]] = defaultdict(list)
     for row in rows:
-        steps[row.step] += row.figures
-        sums = categories.get(row.category, Line(0, row.currency, row.category, 0, 0, 0))
-        categories[row.category] = Line(
+        steps[row.step].append(row)
+        categories[row.category].append(row)
+    lines = [
+        Line(
             0,
-            row.currency,
-            row.category,
-            sums.transactions + row.transactions,
-            sums.amount + row.amount,
-            sums.fee + row.fee,
+            same[0].currency,
+            category,
+            sum(row.transactions for row in same),
+            sum(row.amount for row in same),
+            sum(row.fee for row in same),
         )
-    return steps, sorted(categories.values(), key=lambda line: (-line.transactions, line.category))
+        for category, same in categories.items()
+    ]
+    lines.sort(key=lambda line: (-line.transactions, line.category))
+    return [Figures.of(step) for step in steps], lines
 
 
 def _ordered(now: dict[str, Figures], before: dict[str, Figures]) -> list[str]:

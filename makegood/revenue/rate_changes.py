@@ -130,7 +130,15 @@ def save(
     replaced = [standing[key].id for one in changes if (key := (one.rate.currency, one.rate.day)) in standing]
     session.execute(update(ExchangeRate).where(ExchangeRate.id.in_(replaced)).values(replaced_at=at))
     for one in changes:
-        session.add(ExchangeRate(**vars(one.rate), source=source, actor=actor))
+        session.add(
+            ExchangeRate(
+                currency=one.rate.currency,
+                day=one.rate.day,
+                usd_per_unit=one.rate.usd_per_unit,
+                source=source,
+                actor=actor,
+            )
+        )
     session.flush()
     audit.record(
         session,

@@ -10,13 +10,12 @@ from decimal import Decimal, InvalidOperation
 
 from makegood import money
 from makegood.errors import Invalid
-from makegood.revenue.rates import USD, Rate
+from makegood.revenue.rates import DECIMALS, USD, Rate
 
 HEADER = ("currency", "day", "usd_per_unit")
 MOST_ROWS = 5_000
 MOST_BYTES = 300_000
 MOST_PROBLEMS = 20
-DECIMALS = 12
 LARGEST = 1_000_000
 ISO_DAY = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}")
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from functools import cached_property
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -22,6 +23,8 @@ from makegood.models import ExchangeRate
 
 USD = "usd"
 MICROS = 1_000_000
+DECIMALS = 12
+"""So many a rate has at most."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,11 @@ class Rate:
     currency: str
     day: date
     usd_per_unit: Decimal
+
+    @cached_property
+    def scaled(self) -> int:
+        """It as a whole number of its last possible decimal."""
+        return int(self.usd_per_unit.scaleb(DECIMALS))
 
 
 @dataclass(frozen=True)
@@ -102,7 +110,7 @@ def in_usd(rates: Rates, amounts: Iterable[tuple[str, date, int | Fraction]]) ->
 
     An amount of zero needs no rate. If one of the others has none, there is no sum.
     """
-    total = Fraction(0)
+    totals: defaultdict[int, int | Fraction] = defaultdict(int)
     used: dict[tuple[str, date], Rate] = {}
     missing: set[str] = set()
     for currency, day, minor in amounts:
@@ -114,5 +122,6 @@ def in_usd(rates: Rates, amounts: Iterable[tuple[str, date, int | Fraction]]) ->
             continue
         if currency != USD:
             used[currency, rate.day] = rate
-        total += Fraction(minor) / 10 ** money.exponent(currency) * Fraction(rate.usd_per_unit)
+        totals[money.exponent(currency)] += minor * rate.scaled
+    total = sum((Fraction(sums) / 10 ** (places + DECIMALS) for places, sums in totals.items()), Fraction(0))
     return Converted(None if missing else total, tuple(used[key] for key in sorted(used)), tuple(sorted(missing)))

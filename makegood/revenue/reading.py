@@ -52,6 +52,11 @@ def unread(state: Reading, asked: Range) -> str | None:
     return f"Stripe's balance transactions are still being read, from the newest back.{reached}"
 
 
+def has_begun(session: Session) -> bool:
+    """Whether Stripe's balance transactions have been read at all."""
+    return of(session).read_at is not None
+
+
 def of(session: Session) -> Reading:
     """How far they have been read."""
     row = session.get(StripeResource, RESOURCE, populate_existing=True)

@@ -98,9 +98,12 @@ def listed(
     limit: int = pages.SIZE,
 ) -> Page[LoggedTransaction]:
     """One page of balance transactions, by when they were created."""
+    query = _selected(filters)
+    if filters.figure == categories.OTHER:  # mostly none: not looked for in every row
+        query = query.where(BalanceTransaction.reporting_category.in_(_unknown(session)))
     return pages.read(
         session,
-        _selected(filters),
+        query,
         BalanceTransaction.created_at.expression,
         BalanceTransaction.id.expression,
         lambda row: LoggedTransaction(*row),
@@ -114,6 +117,16 @@ def listed(
 def every(filters: TransactionFilters) -> Select[*tuple[Any, ...]]:
     """All of them, newest first."""
     return _selected(filters).order_by(BalanceTransaction.created_at.desc(), BalanceTransaction.id.desc())
+
+
+def _unknown(session: Session) -> list[str]:
+    """The reporting categories that are not known here, each category found with one look into the index."""
+    category = BalanceTransaction.reporting_category
+    found = select(func.min(category).label("name")).cte("categories", recursive=True)
+    following = select(func.min(category)).where(category > found.c.name).scalar_subquery()
+    found = found.union_all(select(following).where(found.c.name.is_not(None)))
+    names = session.scalars(select(found.c.name).where(found.c.name.is_not(None)))
+    return [name for name in names if categories.figure_of(name) == categories.OTHER]
 
 
 def _selected(filters: TransactionFilters) -> Select[*tuple[Any, ...]]:
