@@ -42,8 +42,8 @@ class Paid:
 
 
 def rebuild(session: Session, rules: MrrRules, timezone: ZoneInfo, *, at: datetime | None = None) -> bool:
-    """Estimate the days before the first snapshot, once all invoices have been read, and again when they have been
-    read anew or the rules changed. Returns whether there was anything to do."""
+    """Estimate the days before the first snapshot, once all invoices have been read, and again when the rules
+    changed. Returns whether there was anything to do."""
     at = at or datetime.now(UTC)
     first = session.scalar(select(func.min(MrrSnapshot.day)).where(~MrrSnapshot.estimated))
     if first is None or not _due(session, rules):
