@@ -127,14 +127,20 @@ def _fill(known: state.State, settings: Settings) -> None:
     if credentials.is_new(session()):
         if credentials.has_account(session()):
             raise run.DemoError("The database holds an account that no demo made; give the demo an empty one.")
-        from demo.seed import SeedError, seed, tidy  # here, because every web process imports this module
+        # Here, because every web process imports this module.
+        from demo.seed import SeedError, seed, tidy
+        from simulator.stripe import keeping
 
         with click.progressbar(length=1000, label="Making up 90 days of an account") as bar:
             try:
-                seed(session(), settings.terms, lambda done, total: bar.update(1000 * done // total - bar.pos))
+                made = seed(
+                    session(), settings.terms, lambda done, total: bar.update(1000 * done // total - bar.pos)
+                )
             except SeedError as error:
                 raise run.DemoError(str(error)) from None
         credentials.ensure(session(), known, settings.terms)
+        # Before the commit: an account in the database needs its Stripe.
+        state.write_private(state.DIRECTORY / state.STRIPE_FILE, keeping.dump(made.stripe))
         session.commit()
         tidy(db.engine, settings.terms)
     credentials.ensure(session(), known, settings.terms)
@@ -145,13 +151,17 @@ def _run(
     known: state.State, settings: Settings, address: str, port: int, traffic: bool, file: Path | None
 ) -> None:
     url = f"http://{run.HOST}:{port}"
-    known.ports = run.free_ports(known.ports)
+    ports = run.free_ports({**known.ports, "stripe": known.stripe_port})
+    known.stripe_port = ports.pop("stripe")
+    known.ports = ports
     state.save(known)
     logs = state.DIRECTORY / "logs"
     logs.mkdir(mode=0o700, exist_ok=True)
     environ = {**known.environ(), "DATABASE_URL": address, "MAKEGOOD_URL": url, "MAKEGOOD_API_KEY": known.api_key}
     environ["PUBLIC_URL"] = os.environ.get("PUBLIC_URL") or url
-    started = run.children(environ, logs, port=port, providers=known.ports, traffic=traffic)
+    account = str(state.DIRECTORY / state.STRIPE_FILE)
+    stripe = ["--port", str(known.stripe_port), "--account", account, "--webhooks", f"{url}/webhooks/stripe"]
+    started = run.children(environ, logs, port=port, providers=known.ports, stripe=stripe, traffic=traffic)
     family = Family(started, partial(click.echo, err=True))
     try:
         family.start()

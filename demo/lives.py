@@ -7,10 +7,12 @@ from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from demo import catalogue, fates, staff
+from demo.buying import Buyer
 from demo.catalogue import Offer
 from demo.chance import Chance
 from demo.people import Person
 from demo.rhythm import Rhythm
+from demo.shop import PLANS, Shop
 from demo.steps import Charge, Give, Look, Move, Step
 from demo.wallet import Wallet
 from makegood.calendars import local_day, month_of, next_month, start_of
@@ -40,6 +42,8 @@ class Life:
     chance: Chance
     rhythm: Rhythm
     rules: Rules
+    shop: Shop
+    buyer: Buyer = field(init=False)
     joined_at: datetime = field(init=False)
     tier: str = field(init=False)
     free_from: datetime = field(init=False)
@@ -49,6 +53,8 @@ class Life:
     def live(self) -> Life:
         """Live it, so that `steps` holds everything that happened, in the order of time."""
         self.tier = self.person.tier
+        chance = Chance(f"buyer {self.person.id}")
+        self.buyer = Buyer(self.person, chance, self.rhythm, self.shop, self.wallet, self.steps)
         joined_at = self.rhythm.at(self.person.joined) + self.chance.seconds(1, 40_000 if self._was_there else 60)
         self.joined_at = min(joined_at, self.rhythm.now - timedelta(seconds=10))
         self.free_from = self.joined_at + timedelta(minutes=2)
@@ -62,10 +68,12 @@ class Life:
             if upgrades_at and day > local_day(upgrades_at, self.rhythm.terms.timezone):
                 self._upgrade(upgrades_at)
                 upgrades_at = None
+            self._free_after(self.buyer.go_on(day, ends_at))
             if month_of(day) > month:
                 month = month_of(day)
                 self._allowance(month, start_of(month, self.rhythm.terms.timezone) + self.chance.seconds(20, 280))
             self._day(day, ends_at)
+        self.buyer.stay()
         self.steps.append(Look(self.rhythm.now))
         self.steps.sort(key=lambda step: step.at)
         return self
@@ -81,6 +89,9 @@ class Life:
 
     def _join(self) -> None:
         self._allowance(month_of(local_day(self.joined_at, self.rhythm.terms.timezone)), self.joined_at)
+        if self.tier in PLANS:
+            newcomer = not self._was_there
+            self._free_after(self.buyer.begin(self.tier, self.joined_at + timedelta(seconds=3), newcomer=newcomer))
         if self._was_there and self.tier != "free":
             credits = 5 * self.chance.randint(2, {"plus": 12, "pro": 50}[self.tier])
             at = self.joined_at + timedelta(seconds=1)
@@ -99,10 +110,16 @@ class Life:
             self._give(at, "allowance", credits, reason, actor="system", expires_at=expires_at, month=month)
             self.free_from = max(self.free_from, at + timedelta(seconds=20))
 
+    def _free_after(self, at: datetime | None) -> None:
+        """Nothing begins before credits that came at that instant."""
+        if at is not None:
+            self.free_from = max(self.free_from, at)
+
     def _upgrade(self, at: datetime) -> None:
-        if self.tier in UPGRADES and at > self.joined_at:
+        if self.tier in UPGRADES and at > self.joined_at + timedelta(minutes=1):
             self.tier = UPGRADES[self.tier]
             self.steps.append(Move(at, self.tier))
+            self._free_after(self.buyer.begin(self.tier, at + timedelta(seconds=3), newcomer=False))
 
     def _day(self, day: date, ends_at: datetime) -> None:
         rate = SESSIONS_A_DAY[self.tier] * self.person.appetite * self.rhythm.busy(day)
@@ -133,7 +150,7 @@ class Life:
 
     def _buy(self, at: datetime) -> datetime:
         credits = self.chance.weighted(PACKS[self.tier])
-        self._give(at + self.chance.seconds(30, 120), "purchase", credits, f"Pack of {credits} credits")
+        self.buyer.pack(at + self.chance.seconds(30, 120), credits)
         return at + self.chance.seconds(125, 200)
 
     def _give(

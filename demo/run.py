@@ -7,7 +7,7 @@ import http.client
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -63,15 +63,22 @@ def _bind(probe: socket.socket, preferred: int) -> int:
 
 
 def children(
-    environ: Mapping[str, str], logs: Path, *, port: int, providers: Mapping[str, int], traffic: bool
+    environ: Mapping[str, str],
+    logs: Path,
+    *,
+    port: int,
+    providers: Mapping[str, int],
+    stripe: Sequence[str],
+    traffic: bool,
 ) -> list[Child]:
-    """The processes of the demo in the order in which they start."""
+    """The processes of the demo in the order in which they start. `stripe` are the simulated Stripe's options."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("GRANIAN_", "FLASK_"))}
     variables = {**clean, **environ, "PYTHONUNBUFFERED": "1"}
     web = ["granian", "app:create_app", "--factory", "--interface", "wsgi", "--host", HOST, "--port", str(port)]
     web += ["--workers", str(WEB_PROCESSES), "--blocking-threads", "8", "--respawn-failed-workers"]
     commands = {
         "simulated providers": ["simulator", *[f"{name}:{at}" for name, at in providers.items()]],
+        "simulated Stripe": ["simulator.stripe", *stripe],
         "worker": ["flask", "--app", "app", "worker"],
         "web server": web,
     }

@@ -15,22 +15,25 @@ from sqlalchemy import Engine, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 from sqlalchemy.orm import Session
 
-from demo import billing, people, writing
+from demo import billing, mirrored, people, writing
 from demo.chance import Chance
 from demo.lives import Life, Rules
 from demo.people import Person
 from demo.rhythm import Rhythm
+from demo.shop import PLANS, Shop
 from demo.staff import OPERATORS
 from makegood import operators, refunds, rollups
 from makegood.models import Balance, CreditPrice, Customer, Event, Generation, Tier
 from makegood.models.generations import IN_FLIGHT
 from makegood.providers.protocol import ErrorClass
 from makegood.terms import Terms
+from simulator.stripe import billing as stripe
 
 GROUP = 60
 TABLES = (
     "customers, balances, grants, credit_transactions, movements, generations, refunds, callbacks, events, "
-    "idempotency_keys"
+    "idempotency_keys, purchases, stripe_balance_transactions, stripe_charges, stripe_checkout_sessions, "
+    "stripe_invoices, stripe_invoice_payments, stripe_subscriptions"
 )
 """What a large transaction leaves in need of a vacuum."""
 
@@ -43,10 +46,11 @@ class SeedError(Exception):
 
 @dataclass(frozen=True)
 class Account:
-    """What was made."""
+    """What was made, and what the simulated Stripe knows of it."""
 
     customers: int
     generations: int
+    stripe: stripe.Account
 
 
 def seed(
@@ -69,8 +73,12 @@ def seed(
     for email in OPERATORS:
         operators.create(session, email, "support", secrets.token_urlsafe(24), actor="demo")
     roster = people.roster(number, count)
+    shop = Shop(number, rhythm.start, {name: rules.allowances[name] for name in PLANS})
+    # The credits of a plan come with its bills, and not by themselves every month.
+    session.execute(update(Tier).where(Tier.name.in_(PLANS)).values(monthly_allowance=0))
+    rules.allowances.update(dict.fromkeys(PLANS, 0))
     generations = 0
-    with closing(_lives(roster, number, rhythm, rules)) as lives:
+    with closing(_lives(roster, number, rhythm, rules, shop)) as lives:
         for start in range(0, count, GROUP):
             group = list(islice(lives, GROUP))
             for written in _write(session, group, terms):
@@ -80,22 +88,27 @@ def seed(
     session.execute(update(Generation).where(Generation.status == "cancelled").values(check_at=None))
     _check(session, generations)
     billing.check(session, terms, now, number)
-    return Account(count, generations)
+    account = shop.close(now)
+    mirrored.write(session, account, rhythm.start, terms.timezone, now)
+    return Account(count, generations, account)
 
 
-def tidy(engine: Engine, terms: Terms) -> None:
-    """After the commit: fold the rollups, and let the planner know the tables."""
+def tidy(engine: Engine, terms: Terms, now: datetime | None = None) -> None:
+    """After the commit: fold the rollups, snapshot MRR, and let the planner know the tables."""
     with Session(engine) as session, session.begin():
         rollups.fold(session, terms.timezone)
+        mirrored.tidy(session, terms.timezone, now or datetime.now(UTC))
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text(f"VACUUM (ANALYZE) {TABLES}"))
 
 
-def _lives(roster: list[Person], number: int, rhythm: Rhythm, rules: Rules) -> Generator[Life, None, None]:
+def _lives(
+    roster: list[Person], number: int, rhythm: Rhythm, rules: Rules, shop: Shop
+) -> Generator[Life, None, None]:
     """The lives of all customers, imagined in another thread while the database writes those before them."""
 
     def live(person: Person) -> Life:
-        return Life(person, Chance(f"{number} life {person.id}"), rhythm, rules).live()
+        return Life(person, Chance(f"{number} life {person.id}"), rhythm, rules, shop).live()
 
     with ThreadPoolExecutor(1, thread_name_prefix="demo-lives") as pool:
         try:

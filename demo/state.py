@@ -19,6 +19,9 @@ DIRECTORY = Path(__file__).resolve().parents[1] / ".makegood"
 FILE = "demo.json"
 PORTS = {"simulated": 8900, "kling": 8901, "bfl": 8902, "luma": 8903, "elevenlabs": 8904, "replicate": 8905}
 """Where the simulated providers listen, when nobody else does."""
+STRIPE_PORT = 8910
+STRIPE_FILE = "stripe.json"
+"""The account at the simulated Stripe, beside the state."""
 FAILURES_PER_HOUR = "100"
 """The demo's traffic is that of a larger platform: some forty of its generations fail in an hour."""
 
@@ -34,6 +37,7 @@ class State:
     api_key: str = ""
     stats_key: str = ""
     ports: dict[str, int] = dataclasses.field(default_factory=dict)
+    stripe_port: int = STRIPE_PORT
 
     def __post_init__(self) -> None:
         self.ports = {name: self.ports.get(name, port) for name, port in PORTS.items()}
@@ -45,16 +49,22 @@ class State:
             "SECRET_KEY": self.secret_key,
             "FAILURES_PER_HOUR": FAILURES_PER_HOUR,
             **{name: value for provider in self.ports for name, value in self._provider(provider).items()},
+            "STRIPE_BASE_URL": f"http://127.0.0.1:{self.stripe_port}",
+            "STRIPE_API_KEY": f"rk_test_{self.provider_key}",
+            "STRIPE_WEBHOOK_SECRET": f"whsec_{self._secret}",
         }
 
+    @property
+    def _secret(self) -> str:
+        """Some read a secret as text and some as base64: it is both."""
+        return base64.b64encode(hashlib.sha256(self.provider_secret.encode()).digest()).decode()
+
     def _provider(self, name: str) -> dict[str, str]:
-        # Some read the secret as text and some as base64: it is both.
-        secret = base64.b64encode(hashlib.sha256(self.provider_secret.encode()).digest()).decode()
         values = {
             "BASE_URL": f"http://127.0.0.1:{self.ports[name]}",
             "API_KEY": self.provider_key,
-            "API_SECRET": secret,
-            "WEBHOOK_SECRET": f"whsec_{secret}",
+            "API_SECRET": self._secret,
+            "WEBHOOK_SECRET": f"whsec_{self._secret}",
         }
         return {f"{name.upper()}_{setting}": value for setting, value in values.items()}
 

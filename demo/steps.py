@@ -31,6 +31,20 @@ class Give(Step):
 
 
 @dataclass(frozen=True)
+class Buy(Step):
+    """Credits that were paid for are given, as `makegood.purchases.fulfilment` does."""
+
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Return(Step):
+    """What went back of a purchase's money changes its credits, as `makegood.purchases.returns` does."""
+
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Move(Step):
     """The customer's tier changes."""
 

@@ -1,6 +1,7 @@
 """`python -m demo.traffic`: steady traffic through the real API, as a platform's backend would send it.
 
-The address and the API key come from MAKEGOOD_URL and MAKEGOOD_API_KEY, which no process list shows. Runs until
+The address and the API key come from MAKEGOOD_URL and MAKEGOOD_API_KEY, which no process list shows, those of the
+simulated Stripe, where customers buy, from STRIPE_BASE_URL and STRIPE_API_KEY. Runs until
 SIGINT or SIGTERM, and survives that the server is away.
 """
 
@@ -11,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from types import FrameType
 from typing import Any, NoReturn
@@ -31,6 +32,10 @@ PACKS = {"free": 20, "plus": 100, "pro": 200}
 NEWCOMERS, CANCELLATIONS = 0.015, 0.01
 
 
+Checkout = Callable[[Person, int], None]
+"""Has a customer buy a pack of so many credits. Raises Away."""
+
+
 class Away(Exception):
     """The server cannot answer now; the message says why. The same request may be sent again."""
 
@@ -38,9 +43,10 @@ class Away(Exception):
 class Platform:
     """A platform's backend: its customers, and the requests that it sends for them."""
 
-    def __init__(self, client: httpx.Client, chance: Chance) -> None:
+    def __init__(self, client: httpx.Client, chance: Chance, checkout: Checkout) -> None:
         self._client = client
         self._chance = chance
+        self._checkout = checkout
         self._customers = people.roster(people.NUMBER)
 
     def generate(self) -> float:
@@ -56,8 +62,8 @@ class Platform:
             self._sign_up(customer)
             answer = self._start(customer)
         if answer.status_code == 402:
-            self._buy(customer)
-            answer = self._start(customer)
+            # They come back for it when the credits are there.
+            self._checkout(customer, PACKS[customer.tier])
         if answer.status_code == 202 and self._chance.happens(CANCELLATIONS):
             self._send("POST", f"generations/{answer.json()['id']}/cancel")
         return self._chance.uniform(0.4, 1.6)
@@ -83,11 +89,6 @@ class Platform:
         if answer.is_success and customer not in self._customers:
             self._customers.append(customer)
 
-    def _buy(self, customer: Person) -> None:
-        credits = PACKS[customer.tier]
-        body = {"credits": credits, "source": "purchase", "reason": f"Pack of {credits} credits"}
-        self._send("POST", f"customers/{quote(customer.id, safe='')}/grants", body, once=True)
-
     def _send(self, method: str, path: str, body: Any = None, *, once: bool = False) -> httpx.Response:
         """Send a request. With `once` it carries a key, so that a repeat takes effect once. Raises Away."""
         headers = {"Idempotency-Key": f"traffic-{self._chance.hex(24)}"} if once else {}
@@ -106,9 +107,9 @@ class Platform:
         return answer
 
 
-def run(client: httpx.Client, chance: Chance, generations_a_minute: float) -> NoReturn:
+def run(client: httpx.Client, chance: Chance, checkout: Checkout, generations_a_minute: float) -> NoReturn:
     """Send traffic for ever. While the server is away, wait longer and longer."""
-    platform, away = Platform(client, chance), 0
+    platform, away = Platform(client, chance, checkout), 0
     while True:
         try:
             wait = platform.generate() * 60 / generations_a_minute
@@ -125,18 +126,38 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m demo.traffic", description="Steady traffic through the API.")
     parser.add_argument("--url", default=os.environ.get("MAKEGOOD_URL"), help="else MAKEGOOD_URL")
     parser.add_argument("--api-key", help="else MAKEGOOD_API_KEY, which no process list shows")
+    parser.add_argument("--stripe", default=os.environ.get("STRIPE_BASE_URL"), help="else STRIPE_BASE_URL")
     parser.add_argument("--rate", type=float, default=GENERATIONS_A_MINUTE, help="generations a minute")
     options = parser.parse_args(arguments)
     api_key = options.api_key or os.environ.get("MAKEGOOD_API_KEY")
     if not options.url or not api_key:
         parser.error("an address and an API key are needed, as options or in the environment")
+    stripe_key = os.environ.get("STRIPE_API_KEY")
+    if not options.stripe or not stripe_key:
+        parser.error("the simulated Stripe is needed: STRIPE_BASE_URL and STRIPE_API_KEY")
     if not 0 < options.rate <= 6000:
         parser.error("--rate must be above 0 and at most 6000")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     headers = {"Authorization": f"Bearer {api_key}", "User-Agent": "makegood-demo-traffic"}
     with httpx.Client(base_url=options.url, headers=headers, timeout=TIMEOUT, trust_env=False) as client:
-        run(client, Chance(), options.rate)
+        run(client, Chance(), at_stripe(options.stripe, stripe_key), options.rate)
+
+
+def at_stripe(url: str, key: str) -> Checkout:
+    """The checkout of the simulated Stripe."""
+
+    def checkout(customer: Person, credits: int) -> None:
+        body = {"user_id": customer.id, "email": customer.email, "credits": credits}
+        try:
+            answer = httpx.post(
+                f"{url}/_buy", json=body, headers={"Authorization": f"Bearer {key}"}, trust_env=False
+            )
+        except httpx.TransportError as error:
+            raise Away(f"checkout: {type(error).__name__}") from None
+        _say(f"{customer.id} buys {credits} credits -> {answer.status_code}")
+
+    return checkout
 
 
 def _stop(number: int, frame: FrameType | None) -> NoReturn:

@@ -12,11 +12,26 @@ class Wallet:
 
     def __init__(self) -> None:
         self._grants: list[tuple[bool, datetime, int]] = []
+        self._owed = 0
 
     def add(self, credits: int, source: str, expires_at: datetime | None) -> None:
-        """Put credits in."""
+        """Put credits in. Purchased ones pay first what is owed."""
+        if source == "purchase":
+            paid = min(self._owed, credits)
+            self._owed -= paid
+            credits -= paid
         self._grants.append((source == "purchase", expires_at or FOR_EVER, credits))
         self._grants.sort()
+
+    def claw(self, credits: int) -> None:
+        """Take purchased credits back; those that are spent already are owed."""
+        left = []
+        for purchased, expires_at, held in self._grants:
+            taken = min(held, credits) if purchased else 0
+            credits -= taken
+            left.append((purchased, expires_at, held - taken))
+        self._owed += credits
+        self._grants = [grant for grant in left if grant[2]]
 
     def balance(self, at: datetime) -> int:
         """What can be spent at an instant."""

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from demo import bodies, fates
 from demo.fates import Delivery
 from demo.lives import PLATFORM, Life
-from demo.steps import Charge, Give, Look, Move, Refund, Step
+from demo.steps import Buy, Charge, Give, Look, Move, Refund, Return, Step
 from makegood import customers, generations, reports
 from makegood.callbacks import KEPT_HEADERS
 from makegood.generations import NewGeneration
@@ -21,6 +21,8 @@ from makegood.generations.ending import END
 from makegood.generations.reservation import RESERVE
 from makegood.ledger import GIVE, LOCK
 from makegood.models import Callback
+from makegood.purchases.fulfilment import SELL
+from makegood.purchases.returns import SET
 from makegood.refunds import REFUND
 from makegood.terms import Terms
 
@@ -73,9 +75,11 @@ def _leading(queues: list[tuple[Life, deque[Step]]], kind: type[S]) -> list[tupl
 
 
 def _look_and_give(session: Session, queues: list[tuple[Life, deque[Step]]]) -> None:
-    first = [(life, queue.popleft()) for life, queue in queues if queue and isinstance(queue[0], Look | Give)]
+    kinds = Look | Give | Buy | Return
+    first = [(life, queue.popleft()) for life, queue in queues if queue and isinstance(queue[0], kinds)]
     _many(session, LOCK, [{"customer": life.person.id, "at": step.at} for life, step in first])
-    _many(session, GIVE, [step.values for _, step in first if isinstance(step, Give)])
+    for statement, kind in ((GIVE, Give), (SELL, Buy), (SET, Return)):
+        _many(session, statement, [step.values for _, step in first if isinstance(step, kind)])
 
 
 def _move(session: Session, queues: list[tuple[Life, deque[Step]]], terms: Terms) -> None:

@@ -152,6 +152,14 @@ class Store:
         """Keep a customer's card."""
         return self.add(objects.payment_method(customer["id"], brand, last4, expires))
 
+    def private(self) -> dict[str, Any]:
+        """What the account knows and never shows, as JSON, so that `restore` makes another one go on."""
+        return {"seed": self._seed, "count": self._count}
+
+    def restore(self, private: dict[str, Any]) -> None:
+        """Go on where another account was."""
+        self._seed, self._count = private["seed"], private["count"]
+
     def deny(self, *resources: str) -> None:
         """Take the permission to read something from the key."""
         self.denied |= set(resources)

@@ -28,6 +28,15 @@ class Account(Invoices):
         super().__init__(**more)
         self._tax_percent: dict[str, int] = {}
 
+    def private(self) -> dict[str, Any]:
+        """Also the taxes of subscriptions."""
+        return {**super().private(), "tax_percent": self._tax_percent}
+
+    def restore(self, private: dict[str, Any]) -> None:
+        """As before."""
+        super().restore(private)
+        self._tax_percent = private["tax_percent"]
+
     def subscribe(
         self,
         customer: Object,

@@ -18,6 +18,17 @@ class Checkout(Payments):
         super().__init__(**more)
         self._payment_metadata: dict[str, dict[str, str]] = {}
 
+    def private(self) -> dict[str, Any]:
+        """Also what the payments of open checkouts will say."""
+        open_ = {one["id"] for one in self.all("checkout_sessions") if one["status"] == "open"}
+        meant = {key: value for key, value in self._payment_metadata.items() if key in open_}
+        return {**super().private(), "payment_metadata": meant}
+
+    def restore(self, private: dict[str, Any]) -> None:
+        """As before."""
+        super().restore(private)
+        self._payment_metadata = private["payment_metadata"]
+
     def checkout(
         self,
         lines: Sequence[tuple[Object, int]],

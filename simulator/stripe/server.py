@@ -9,8 +9,10 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
 
+from simulator.stripe import live
 from simulator.stripe.account import Store
 from simulator.stripe.answers import Refused, answer
+from simulator.stripe.billing import Account
 from simulator.stripe.deliveries import Delivery, Post, deliver
 from simulator.stripe.faults import Faults
 
@@ -108,10 +110,19 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(refused.status, {"error": refused.error})
 
     def do_POST(self) -> None:
-        """Refused: the key may only read."""
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        """Have somebody buy, who is not the key's owner; everything else is refused: the key may only read."""
+        server = cast("_Server", self.server)
+        raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        known = self.headers.get("Authorization") == f"Bearer {server.api_key}"
+        if self.path == "/_buy" and known and isinstance(server.account, Account):
+            asked = json.loads(raw)
+            try:
+                session = live.buy(server.account, asked["user_id"], asked["email"], str(asked["credits"]))
+            except LookupError as error:
+                return self._send(400, {"error": {"message": str(error), "type": "invalid_request_error"}})
+            return self._send(200, {"id": session["id"]})
         problem = "The provided key does not have the required permissions for this endpoint."
-        self._send(403, {"error": {"message": problem, "type": "invalid_request_error"}})
+        return self._send(403, {"error": {"message": problem, "type": "invalid_request_error"}})
 
     def _send(self, status: int, value: Any, headers: dict[str, str] | None = None, *, half: bool = False) -> None:
         content = value if isinstance(value, bytes) else json.dumps(value, indent=2).encode()
