@@ -101,6 +101,19 @@ def apply_stripe_event(event_id: str) -> Response:
     return redirect(url_for("admin.stripe_event", event_id=event_id), 303)
 
 
+@blueprint.post("/stripe/events/apply-failed")
+@access.requires("apply_callback")
+def apply_failed_stripe_events() -> Response:
+    """Let the worker apply every event that has failed."""
+    count = applying.apply_failed_again(db.session(), actor=access.actor(), address=access.client_address())
+    db.session.commit()
+    if count:
+        flash(f"The worker applies {formats.counted(count, 'event')} again now.", "info")
+    else:
+        flash("No event has failed. Nothing changed.", "ok")
+    return redirect(url_for("admin.stripe_events"), 303)
+
+
 def _soon(known: event_list.Known) -> bool:
     """Whether something may come of it while somebody looks at its page."""
     event = known.event

@@ -155,8 +155,7 @@ def apply_again(
     if event.state == "ignored":
         raise Conflict(f"It is ignored: {event.problem} So there is nothing to apply, and no credits moved.")
     before = {"state": event.state, "attempts": event.attempts, "problem": event.problem}
-    event.state, event.problem, event.attempts, event.done_at = "waiting", None, 0, None
-    event.next_try_at = at or datetime.now(UTC)
+    _begin_again(event, at or datetime.now(UTC))
     session.flush()
     audit.record(
         session,
@@ -166,6 +165,33 @@ def apply_again(
         details={"type": event.type, "object": event.object_id, "before": before, "after": {"state": "waiting"}},
         address=address,
     )
+
+
+def apply_failed_again(
+    session: Session, *, actor: str, address: str | None = None, at: datetime | None = None
+) -> int:
+    """Let the worker apply every event that has failed. Returns how many: after a long outage there are many."""
+    at = at or datetime.now(UTC)
+    failed = select(StripeEvent).where(StripeEvent.state == "failed").order_by(StripeEvent.id).with_for_update()
+    again = list(session.scalars(failed, execution_options={"populate_existing": True}))
+    for event in again:
+        _begin_again(event, at)
+    session.flush()
+    if again:
+        audit.record(
+            session,
+            actor=actor,
+            action="stripe_events.applied_again",
+            subject="stripe-events",
+            details={"events": len(again), "before": {"state": "failed"}, "after": {"state": "waiting"}},
+            address=address,
+        )
+    return len(again)
+
+
+def _begin_again(event: StripeEvent, at: datetime) -> None:
+    event.state, event.problem, event.attempts, event.done_at = "waiting", None, 0, None
+    event.next_try_at = at
 
 
 def _locked(session: Session, claimed: Claimed) -> list[StripeEvent]:

@@ -10,7 +10,8 @@ from sqlalchemy import Select, func, select, text
 from sqlalchemy.orm import Session
 
 from makegood import pages
-from makegood.models import StripeEvent
+from makegood.models import Charge, Purchase, StripeEvent
+from makegood.models.purchases import SOURCE_KINDS
 from makegood.pages import Cursor, Page
 from makegood.stripe import events
 from makegood.stripe.mirror import MODELS
@@ -63,13 +64,15 @@ class Counts:
 
 @dataclass(frozen=True)
 class Known:
-    """An event, and what is known here of its object: its resource, whether it was read, and our customer."""
+    """An event, and what is known here of its object: its resource, when it was read, whether it was deleted at
+    Stripe, our customer, and the purchase that was made of it."""
 
     event: StripeEvent
     resource: str | None
-    read_at: datetime | None
-    deleted: bool
-    customer_id: str | None
+    read_at: datetime | None = None
+    deleted: bool = False
+    customer_id: str | None = None
+    purchase: Purchase | None = None
 
 
 def listed(
@@ -121,10 +124,19 @@ def read(session: Session, event_id: str) -> Known:
     """One event and what is known of its object. Raises NotFound."""
     event = events.find(session, event_id)
     resource = RESOURCE_OF.get(event.object_type or "")
-    row = session.get(MODELS[resource], event.object_id) if resource and event.object_id else None
+    row: Any = session.get(MODELS[resource], event.object_id) if resource and event.object_id else None
     if row is None:
-        return Known(event, resource, None, False, None)
-    return Known(event, resource, row.read_at, row.deleted, getattr(row, "customer_id", None))
+        return Known(event, resource)
+    charge = session.get(Charge, row.charge_id) if getattr(row, "charge_id", None) else None
+    made = select(Purchase).where(Purchase.source_kind.in_(SOURCE_KINDS), Purchase.source_id == row.id)
+    return Known(
+        event,
+        resource,
+        row.read_at,
+        row.deleted,
+        charge.customer_id if charge is not None else getattr(row, "customer_id", None),
+        session.scalar(made),
+    )
 
 
 def _selected(filters: EventFilters) -> Select[*tuple[Any, ...]]:

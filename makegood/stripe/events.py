@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import structlog
 from sqlalchemy import func
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
@@ -32,6 +33,8 @@ _ID = re.compile(r"[A-Za-z0-9_]{1,200}")
 _TYPE = re.compile(r"[a-z0-9_.]{1,200}")
 _OBJECT_ID = re.compile(r"[\x21-\x7e]{1,200}")
 _LAST_INSTANT = 253_402_300_799
+
+log = structlog.get_logger()
 
 
 class NotAnEvent(MakegoodError):
@@ -69,7 +72,7 @@ def parse(body: bytes) -> Event:
 
 def read(document: Any) -> Event:
     """The event that this JSON value is. Raises NotAnEvent."""
-    if not isinstance(document, dict) or document.get("object") == "v2.core.event":
+    if not isinstance(document, Mapping) or document.get("object") == "v2.core.event":
         raise NotAnEvent("The body is no snapshot event. Set the endpoint's payload style to snapshot, not thin.")
     data = document.get("data")
     subject = data.get("object") if isinstance(data, dict) else None
@@ -102,10 +105,17 @@ def receive(session: Session, body: bytes, *, grants_since: datetime | None = No
 
 
 def note(session: Session, events: Sequence[Mapping[str, Any]]) -> int:
-    """Keep the events of Stripe's list that are not known yet. Returns how many were new. Raises NotAnEvent."""
+    """Keep the events of Stripe's list that are not known yet. Returns how many were new."""
+    told = []
+    for raw in events:
+        try:
+            told.append((read(raw), raw))
+        except NotAnEvent as problem:
+            # One that nobody can read must not keep the others from being noted.
+            log.warning("stripe_event_not_noted", event_id=raw.get("id"), problem=problem.message)
     # In one order for everybody: two that note the same events must not wait for each other.
-    known = sorted(((read(dict(event)), event) for event in events), key=lambda one: one[0].id)
-    return sum(_keep(session, event, json.dumps(raw).encode(), "list") for event, raw in known)
+    told.sort(key=lambda one: one[0].id)
+    return sum(_keep(session, event, json.dumps(raw).encode(), "list") for event, raw in told)
 
 
 def find(session: Session, event_id: str, *, lock: bool = False) -> StripeEvent:

@@ -149,6 +149,19 @@ def test_applying_again_lets_the_worker_do_it_now_and_is_audited(app: Flask, ope
     assert f'href="{PAGE}/{event_id}"' in operator.get("/admin/audit").text
 
 
+def test_after_an_outage_all_that_failed_can_be_applied_again(app: Flask, operator: FlaskClient) -> None:
+    found = [failed(app, number) for number in (1, 2)]
+    tell(app, 3, "balance.available", "balance")
+    assert "2 events could not be applied" in operator.get(PAGE).text
+    data = {"csrf_token": form_token(operator, PAGE)}
+    page = operator.post(f"{PAGE}/apply-failed", data=data, follow_redirects=True).text
+    assert "The worker applies 2 events again now." in page
+    assert [state(app, event_id) for event_id in found] == [("waiting", 0)] * 2
+    assert state(app, "evt_3")[0] == "ignored"
+    page = operator.post(f"{PAGE}/apply-failed", data=data, follow_redirects=True).text
+    assert "No event has failed. Nothing changed." in page
+
+
 def test_what_is_ignored_cannot_be_applied(app: Flask, operator: FlaskClient) -> None:
     event_id = tell(app, 1, "balance.available", "balance")
     page = operator.get(f"{PAGE}/{event_id}").text
@@ -164,6 +177,10 @@ def test_only_some_roles_may_apply(app: Flask, role: str, allowed: bool) -> None
     browser = app.test_client()
     log_in(browser)
     assert ("Apply again" in browser.get(f"{PAGE}/{event_id}").text) == allowed
+    assert ("Apply all of them again" in browser.get(PAGE).text) == allowed
+    data = {"csrf_token": form_token(browser, f"{PAGE}/{event_id}")}
+    if not allowed:
+        assert browser.post(f"{PAGE}/apply-failed", data=data).status_code == 403
     apply(browser, event_id, 303 if allowed else 403)
     assert state(app, event_id) == (("waiting", 0) if allowed else ("failed", 16))
 

@@ -188,7 +188,8 @@ def test_an_event_of_the_other_mode_is_ignored_and_says_so(worker: Worker, sold:
 def test_stripes_list_of_events_brings_what_was_never_delivered(worker: Worker, sold: dict[str, Any]) -> None:
     account.ensure(worker.session, BEGAN - timedelta(days=1))
     listing = worker.client.events(0)
-    assert events.note(worker.session, listing.objects) == len(listing.objects)
+    strange = {"id": "evt_strange", "object": "event"}
+    assert events.note(worker.session, [strange, *listing.objects]) == len(listing.objects)
     assert events.note(worker.session, listing.objects) == 0
     worker.receive()
     worker.work()
