@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Select, func, select, text
@@ -54,11 +54,13 @@ class Listed:
 
 @dataclass(frozen=True)
 class Counts:
-    """How many events wait and failed, since when the oldest waits, and when the last one came by webhook."""
+    """How many events wait and failed, since when the oldest waits; how many came in the last 24 hours, and when the
+    last one came by webhook."""
 
     waiting: int
     failed: int
     oldest_waiting: datetime | None
+    came_24h: int
     last_delivery: datetime | None
 
 
@@ -102,8 +104,9 @@ def every(filters: EventFilters) -> Select[*tuple[Any, ...]]:
     return _selected(filters).order_by(StripeEvent.received_at.desc(), StripeEvent.id.desc())
 
 
-def counts(session: Session) -> Counts:
+def counts(session: Session, *, at: datetime | None = None) -> Counts:
     """How the inbox does now."""
+    day = (at or datetime.now(UTC)) - timedelta(days=1)
     waiting = session.execute(
         select(
             func.count().filter(StripeEvent.state == "waiting"),
@@ -111,13 +114,10 @@ def counts(session: Session) -> Counts:
             func.min(StripeEvent.received_at).filter(StripeEvent.state == "waiting"),
         ).where(NOT_APPLIED, StripeEvent.state.in_(("waiting", "failed")))
     ).one()
-    return Counts(*waiting, last_delivery(session))
-
-
-def last_delivery(session: Session) -> datetime | None:
-    """When the last event came by webhook; None: never yet."""
-    came = select(StripeEvent.received_at).where(StripeEvent.source == "webhook")
-    return session.scalar(came.order_by(StripeEvent.received_at.desc(), StripeEvent.id.desc()).limit(1))
+    came = session.scalar(select(func.count()).where(StripeEvent.received_at >= day))
+    delivered = select(StripeEvent.received_at).where(StripeEvent.source == "webhook")
+    last = session.scalar(delivered.order_by(StripeEvent.received_at.desc(), StripeEvent.id.desc()).limit(1))
+    return Counts(*waiting, came or 0, last)
 
 
 def read(session: Session, event_id: str) -> Known:
