@@ -17,10 +17,10 @@ Amounts are exact fractions of the currency's minor unit. Only who shows them ro
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from fractions import Fraction
+from operator import attrgetter
 from typing import Any
 
 
@@ -55,6 +55,7 @@ class Value:
 
 
 MEASURES = tuple(field.name for field in fields(Value) if field.name != "returned")
+MEASURED = attrgetter(*MEASURES)
 
 
 def values(rows: Iterable[Any], *keys: str) -> dict[tuple[Any, ...], Value]:
@@ -62,18 +63,19 @@ def values(rows: Iterable[Any], *keys: str) -> dict[tuple[Any, ...], Value]:
 
     Sums are kept by the price's denominator until the end: adding fractions is slow, and there are few prices.
     """
-    sums: defaultdict[tuple[Any, ...], defaultdict[tuple[str, int], int]] = defaultdict(lambda: defaultdict(int))
+    sums: dict[tuple[Any, ...], dict[tuple[str, int], int]] = {}
     for row in rows:
-        parts = sums[tuple(getattr(row, key) for key in keys)]
-        for name in MEASURES:
-            credits = getattr(row, name)
+        parts = sums.setdefault(tuple([getattr(row, key) for key in keys]), {})
+        for name, credits in zip(MEASURES, MEASURED(row), strict=True):
             if credits:
-                parts[name, row.price_credits] += credits * row.price_amount
+                part = name, row.price_credits
+                parts[part] = parts.get(part, 0) + credits * row.price_amount
     return {key: Value(**_added(parts)) for key, parts in sums.items()}
 
 
 def _added(parts: Mapping[tuple[str, int], int]) -> dict[str, Fraction]:
-    sums: defaultdict[str, Fraction] = defaultdict(Fraction)
+    sums: dict[str, Fraction] = {}
     for (name, denominator), numerator in parts.items():
-        sums[name] += Fraction(numerator, denominator)
+        part = Fraction(numerator, denominator)
+        sums[name] = sums[name] + part if name in sums else part
     return sums

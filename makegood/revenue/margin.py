@@ -32,7 +32,7 @@ from makegood.revenue import margin_by_use, payments, rates, reading, recognised
 from makegood.revenue.liability import sold_since
 from makegood.revenue.margin_by_use import UseLine
 from makegood.revenue.period import by_day
-from makegood.revenue.rates import USD, Rate, Rates
+from makegood.revenue.rates import Rate, Rates
 from makegood.revenue.results import MEASURES, Dollars, Result
 from makegood.rollup_tables import USAGE
 from makegood.stats import pieces, sums
@@ -105,8 +105,7 @@ def report(session: Session, terms: Terms, asked: Range) -> Margin:
     ]
     total = _total([one for one in results if one.step.start <= asked.now], since)
     sold = since is not None and not any(one.result.generations for one in results if one.step.last < since)
-    in_dollars = {currency for _, currency in earned} <= {USD}
-    lines = margin_by_use.lines(session, terms, asked, table, known=sold, by_day=not in_dollars)
+    lines = margin_by_use.lines(session, terms, asked, table, known=sold)
     beside = [(day, currency, value.recognised - value.used) for (day, currency), value in earned.items()]
     return Margin(
         asked.now,

@@ -48,26 +48,28 @@ MICRO = 6
 
 REVENUE = f"""
     {recognised.BEGIN}, rate AS (
-        SELECT * FROM unnest(:currencies, :days, :rates) AS rate (currency, day, micros)
+        SELECT * FROM unnest(:currencies, :days, :rates) AS rate (currency, rated, micros)
     ), paid AS ({PAYMENTS}
-    ), amounts (customer_id, day, currency, cash, fees, recognised) AS (
-        SELECT customer_id, day, currency, sum(amount), sum(fee),
-               coalesce(sum(amount) FILTER (WHERE NOT for_credits), 0)
+    ), returned AS ({recognised.RETURNED.text}
+    ), amounts (customer_id, rated, currency, cash, fees, recognised) AS (
+        SELECT customer_id, CASE currency WHEN 'usd' THEN CAST(:first AS date) ELSE day END, currency, sum(amount),
+               sum(fee), coalesce(sum(amount) FILTER (WHERE NOT for_credits), 0)
           FROM paid GROUP BY 1, 2, 3
          UNION ALL
-        SELECT customer_id, day, currency, 0, 0,
+        SELECT customer_id, rated, currency, 0, 0,
                (used + expired + clawed + adjusted)::numeric * price_amount / price_credits
-          FROM ({recognised.counted(("day", "customer_id"))}) AS counted
+          FROM ({recognised.summed((recognised.RATED, "customer_id"))}) AS credits
          UNION ALL
-        SELECT customer_id, day, currency, 0, 0, -(amount * returned)::numeric / paid
-          FROM ({recognised.RETURNED.text}) AS returned
+        SELECT customer_id, CASE currency WHEN 'usd' THEN CAST(:first AS date) ELSE day END, currency, 0, 0,
+               -(amount * returned)::numeric / paid
+          FROM returned
     )
     SELECT customer_id,
            CASE WHEN bool_and(micros IS NOT NULL OR cash = 0) THEN coalesce(sum(cash * micros), 0) END AS cash,
            CASE WHEN bool_and(micros IS NOT NULL OR fees = 0) THEN coalesce(sum(fees * micros), 0) END AS fees,
            CASE WHEN bool_and(micros IS NOT NULL OR recognised = 0) THEN coalesce(sum(recognised * micros), 0) END
                AS recognised
-      FROM amounts LEFT JOIN rate USING (currency, day) GROUP BY customer_id
+      FROM amounts LEFT JOIN rate USING (currency, rated) GROUP BY customer_id
 """  # noqa: S608 (made of our own column names)
 
 

@@ -18,6 +18,7 @@ from makegood import rollups
 from makegood.ranges import Range
 from makegood.revenue import lots, rates, recognised
 from makegood.revenue.rates import Rates
+from makegood.revenue.recognised import RATED
 from makegood.revenue.results import MEASURES, Result
 from makegood.rollup_tables import USAGE
 from makegood.stats import sums
@@ -34,17 +35,14 @@ class UseLine:
     result: Result
 
 
-def lines(
-    session: Session, terms: Terms, asked: Range, table: Rates, *, known: bool, by_day: bool
-) -> list[UseLine]:
-    """The lines of USE. Revenue is None unless it is `known`. It is read `by_day` where rates matter."""
-    by = (*USE, "day") if by_day else USE
+def lines(session: Session, terms: Terms, asked: Range, table: Rates, *, known: bool) -> list[UseLine]:
+    """The lines of USE. Revenue is None unless it is `known`."""
+    by = (*USE, RATED)
     rows = recognised.read(session, terms.timezone, asked.first, asked.last, by)
     earned: defaultdict[tuple[str, ...], list[tuple[str, date, Fraction]]] = defaultdict(list)
-    for (currency, *keys), value in lots.values(rows, "currency", *by).items():
+    for (currency, provider, model, tier, day), value in lots.values(rows, "currency", *by).items():
         if value.used:
-            day = keys[3] if by_day else asked.first
-            earned[tuple(keys[:3])].append((currency, day, value.used))
+            earned[provider, model, tier].append((currency, day, value.used))
     parts = sums.cut(asked, terms.timezone, USE)
     query = sums.totals(USAGE, rollups.state(session, terms.timezone), parts, USE, measures=MEASURES)
     used = {(row.provider, row.model, row.tier): row for row in session.execute(query)}

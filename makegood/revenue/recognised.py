@@ -95,32 +95,36 @@ def read(
 ) -> Sequence[Row[Any]]:
     """Credits of the days from `first` to `last`, by these keys and the price: see CREDIT_MEASURES.
 
-    Keys are of `day`, `provider`, `model` and `tier`, or of `day` and `customer_id`. The caller has begun a
-    snapshot.
+    Keys are of `day`, `provider`, `model` and `tier`, or of `day` and `customer_id`. RATED instead of the day is
+    the day whose exchange rate counts. The caller has begun a snapshot.
     """
+    return session.execute(text(f"{BEGIN} {summed(keys)}"), parameters(session, timezone, first, last)).all()
+
+
+RATED = "rated"
+"""The day of an amount in another currency; the first day for US dollars, which need no rate."""
+BEGIN = f"WITH due AS MATERIALIZED ({_DUE})"
+"""How a statement begins that has `summed` in it."""
+
+
+def summed(keys: Sequence[str]) -> str:
+    """Credits by these keys and the price, folded and not folded yet, as SQL."""
+    table = "recognised_customer_days" if "customer_id" in keys else "recognised_days"
+    rated = f"CASE currency WHEN 'usd' THEN CAST(:first AS date) ELSE day END AS {RATED}"
+    listed = ", ".join((*(rated if key == RATED else key for key in keys), *PRICE, *CREDIT_MEASURES))
+    inside = "day BETWEEN CAST(:first AS date) AND CAST(:last AS date)"
     columns = ", ".join((*keys, *PRICE))
     sums = ", ".join(f"sum({name})::bigint AS {name}" for name in CREDIT_MEASURES)
-    statement = f"{BEGIN} SELECT {columns}, {sums} FROM ({counted(keys)}) AS counted GROUP BY {columns}"  # noqa: S608
-    return session.execute(text(statement), parameters(session, timezone, first, last)).all()
-
-
-BEGIN = f"WITH due AS MATERIALIZED ({_DUE})"
-"""How a statement begins that has `counted` in it."""
-
-
-def counted(keys: Sequence[str]) -> str:
-    """The rows to sum, as SQL: these keys, the price, and the credits, folded and not folded yet."""
-    table = "recognised_customer_days" if "customer_id" in keys else "recognised_days"
-    listed = ", ".join((*keys, *PRICE, *CREDIT_MEASURES))
-    inside = "day BETWEEN CAST(:first AS date) AND CAST(:last AS date)"
     return f"""
-        SELECT {listed} FROM {table} WHERE :valid AND {inside}
-         UNION ALL
-        SELECT {listed} FROM ({_FACTS}) AS facts WHERE {inside}"""  # noqa: S608 (made of our own column names)
+        SELECT {columns}, {sums}
+          FROM (SELECT {listed} FROM {table} WHERE :valid AND {inside}
+                 UNION ALL
+                SELECT {listed} FROM ({_FACTS}) AS facts WHERE {inside}) AS counted
+         GROUP BY {columns}"""  # noqa: S608 (made of our own column names)
 
 
 def parameters(session: Session, timezone: ZoneInfo, first: date, last: date) -> dict[str, object]:
-    """The parameters of `counted`."""
+    """The parameters of `summed`."""
     valid = session.scalar(ZONE) == timezone.key
     return {"zone": timezone.key, "valid": valid, "first": first, "last": last}
 
