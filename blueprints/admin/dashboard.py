@@ -13,7 +13,8 @@ from blueprints.access import poll
 from blueprints.admin import blueprint, dashboard_charts, filters
 from blueprints.admin.dashboard_charts import SUCCESS_TARGET
 from extensions import db
-from makegood import inbox, revenue, stats, switches
+from makegood import inbox, stats, switches
+from makegood.revenue import in_short
 
 DEFAULT_RANGE = "7d"
 PANELS = (
@@ -59,7 +60,8 @@ def _figures() -> dict[str, Any]:
     asked = filters.read((), default_range=DEFAULT_RANGE)
     assert asked.range is not None
     stats.begin_snapshot(db.session())
-    view = stats.period(db.session(), current_app.config["SETTINGS"].terms, asked.range)
+    terms = current_app.config["SETTINGS"].terms
+    view = stats.period(db.session(), terms, asked.range)
     return {
         "view": view,
         "filters": asked,
@@ -71,7 +73,7 @@ def _figures() -> dict[str, Any]:
         "success_target": SUCCESS_TARGET,
         "long_waits": inbox.long_waits(db.session(), at=view.as_of),
         "switched_off": switches.listed(db.session()),
-        "money": revenue.period(db.session(), asked.range) if revenue.has_begun(db.session()) else None,
+        "short": in_short.of(db.session(), terms.timezone, asked.range, view.now.known_cost_micros),
     }
 
 

@@ -2,6 +2,6 @@
 
 from makegood.revenue.figures import Figures, Line
 from makegood.revenue.period import CurrencyPeriod, DayFigures, Revenue, by_day, period
-from makegood.revenue.reading import has_begun, unread
+from makegood.revenue.reading import unread
 
-__all__ = ["CurrencyPeriod", "DayFigures", "Figures", "Line", "Revenue", "by_day", "has_begun", "period", "unread"]
+__all__ = ["CurrencyPeriod", "DayFigures", "Figures", "Line", "Revenue", "by_day", "period", "unread"]
