@@ -45,7 +45,11 @@ TASKS = (
     "start_bills",
     "read_bills",
     "read_stripe",
+    "apply_stripe_events",
     "snapshot_mrr",
+    "check_purchases",
+    "catch_up_purchases",
+    "recognise_revenue",
 )
 
 

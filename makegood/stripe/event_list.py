@@ -54,8 +54,8 @@ class Listed:
 
 @dataclass(frozen=True)
 class Counts:
-    """How many events wait and failed, since when the oldest waits; how many came in the last 24 hours, and when the
-    last one came by webhook."""
+    """How many events wait and failed, and since when the oldest waits; how many came in the last 24 hours, and when
+    the last one came by webhook."""
 
     waiting: int
     failed: int
