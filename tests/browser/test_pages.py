@@ -37,6 +37,7 @@ PAGES = (
     "/admin/subscriptions?range=90d",
     "/admin/subscriptions/all",
     "/admin/subscriptions/movements?kind=churn",
+    f"/admin/payment-methods/{RICH}",
     "/admin/stripe/events",
     "/admin/stripe/events?type=charge.&state=waiting",
     "/admin/stripe/events/{stripe_event}",
