@@ -16,7 +16,7 @@ from blueprints.admin.charts import Chart, Series
 from blueprints.admin.filters import Filters
 from makegood import throttles
 from makegood.calendars import month_of
-from makegood.revenue import margin, margin_by_customer
+from makegood.revenue import margin, margin_by_customer, payments
 from makegood.revenue.margin import Margin, MarginStep
 from makegood.revenue.margin_rules import MARGIN
 from makegood.revenue.results import Result, micros
@@ -75,7 +75,7 @@ def _show(template: str) -> str:
         [_chart(view)],
         choices={},
         customers=margin_by_customer.report(session, terms, span, basis=basis(asked)),
-        unlinked=margin_by_customer.unlinked(session, terms, span),
+        unlinked=payments.unlinked(session, span).micros,
         months=_months(view),
         sort=basis(asked),
         sorted_by=SORTED_BY,

@@ -158,15 +158,8 @@ def every(session: Session, terms: Terms, asked: Range, *, basis: str = BASES[0]
     return select(rows).order_by(rows.c[PROFITS[basis]].desc().nulls_last(), rows.c.customer_id)
 
 
-def unlinked(session: Session, terms: Terms, asked: Range) -> int | None:
-    """Cash of payments that belong to no customer of ours, in micro-dollars; None without a rate."""
-    paid = _revenue(session, terms, asked).subquery("paid")
-    row = session.execute(select(paid.c.cash).where(paid.c.customer_id.is_(None))).one_or_none()
-    return 0 if row is None else None if row.cash is None else money.rounded(row.cash)
-
-
 def _revenue(session: Session, terms: Terms, asked: Range) -> Select[*tuple[Any, ...]]:
-    """`cash`, `fees` and `recognised` of each customer and, without one, of unlinked payments: micro-dollars."""
+    """`cash`, `fees` and `recognised` of each customer, in micro-dollars. Unlinked payments have no customer."""
     table = rates.between(session, asked.first, asked.last)
     currencies = [USD, *session.scalars(select(ExchangeRate.currency).distinct())]
     found = [(currency, day, table.of(currency, day)) for currency in currencies for day in asked.days()]

@@ -9,19 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
 
 from makegood.ranges import Range
+from makegood.revenue import rates
+from makegood.revenue.rates import Converted
 
+# With a limit each payment is looked up by itself: without, all purchases there are would be read first.
 PAYMENTS = """
     SELECT CAST(b.created_at AT TIME ZONE :zone AS date) AS day, b.currency, b.amount, b.fee, c.customer_id,
-           EXISTS (SELECT FROM stripe_checkout_sessions s
-                     JOIN purchases p ON p.source_kind = 'checkout_session' AND p.source_id = s.id
-                    WHERE s.payment_intent = c.payment_intent)
-           OR EXISTS (SELECT FROM stripe_invoice_payments i
-                        JOIN purchases p ON p.source_kind = 'invoice' AND p.source_id = i.invoice_id
-                       WHERE i.payment_intent = c.payment_intent) AS for_credits
+           coalesce((SELECT true FROM stripe_checkout_sessions s
+                       JOIN purchases p ON p.source_kind = 'checkout_session' AND p.source_id = s.id
+                      WHERE s.payment_intent = c.payment_intent LIMIT 1),
+                    (SELECT true FROM stripe_invoice_payments i
+                       JOIN purchases p ON p.source_kind = 'invoice' AND p.source_id = i.invoice_id
+                      WHERE i.payment_intent = c.payment_intent LIMIT 1), false) AS for_credits
       FROM stripe_balance_transactions b
       LEFT JOIN stripe_refunds r ON r.id = b.source
       LEFT JOIN stripe_disputes d ON d.id = b.source
@@ -32,14 +35,25 @@ PAYMENTS = """
 """
 """The balance transactions of a range as rows: day, currency, amount, fee, customer_id, for_credits."""
 
-FOR_CREDITS = text(
-    f"""
-    SELECT day, currency, sum(amount)::bigint FROM ({PAYMENTS}) AS payments WHERE for_credits GROUP BY 1, 2
-    """  # noqa: S608 (made of our own statement)
-)
+SUMS = """
+    SELECT day, currency, sum(amount)::bigint FROM ({payments}) AS payments WHERE {which} GROUP BY 1, 2
+"""
+FOR_CREDITS = text(SUMS.format(payments=PAYMENTS, which="for_credits"))
+UNLINKED = text(SUMS.format(payments=PAYMENTS, which="customer_id IS NULL"))
 
 
 def for_credits(session: Session, asked: Range) -> Iterator[tuple[date, str, int]]:
     """What moved of payments for credits, less refunds and disputes: by day and currency, in minor units."""
+    return _sums(session, FOR_CREDITS, asked)
+
+
+def unlinked(session: Session, asked: Range) -> Converted:
+    """What moved of payments that belong to no customer of ours."""
+    table = rates.between(session, asked.first, asked.last)
+    found = _sums(session, UNLINKED, asked)
+    return rates.in_usd(table, ((currency, day, amount) for day, currency, amount in found))
+
+
+def _sums(session: Session, statement: TextClause, asked: Range) -> Iterator[tuple[date, str, int]]:
     values = {"zone": asked.zone.key, "start": asked.start, "end": asked.end}
-    return (tuple(row) for row in session.execute(FOR_CREDITS, values))
+    return ((row[0], row[1], row[2]) for row in session.execute(statement, values))
