@@ -327,6 +327,8 @@ class StripeEvent(Base):
         CheckConstraint("state <> 'failed' OR problem IS NOT NULL", name="problem"),
         Index("ix_stripe_events_due", "next_try_at", postgresql_where=text("state = 'waiting'")),
         Index("ix_stripe_events_received", "received_at", "id"),
+        Index("ix_stripe_events_delivered", "received_at", postgresql_where=text("source = 'webhook'")),
+        Index("ix_stripe_events_type", "type", "received_at", "id"),
         Index("ix_stripe_events_state", "state", "received_at", "id", postgresql_where=text("state <> 'applied'")),
         Index("ix_stripe_events_object", "object_id"),
     )

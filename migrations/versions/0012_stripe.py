@@ -121,6 +121,14 @@ def upgrade() -> None:
     op.create_index("ix_stripe_events_object", "stripe_events", ["object_id"], unique=False)
     op.create_index("ix_stripe_events_received", "stripe_events", ["received_at", "id"], unique=False)
     op.create_index(
+        "ix_stripe_events_delivered",
+        "stripe_events",
+        ["received_at"],
+        unique=False,
+        postgresql_where=sa.text("source = 'webhook'"),
+    )
+    op.create_index("ix_stripe_events_type", "stripe_events", ["type", "received_at", "id"], unique=False)
+    op.create_index(
         "ix_stripe_events_state",
         "stripe_events",
         ["state", "received_at", "id"],
