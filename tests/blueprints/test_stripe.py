@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from prometheus_client import REGISTRY
 from sqlalchemy import text
 from werkzeug.test import TestResponse
 
@@ -170,6 +171,17 @@ def test_while_a_secret_is_replaced_both_count(make_app: MakeApp) -> None:
         headers = deliveries.headers(raw, [secret])
         assert app.test_client().post("/webhooks/stripe", data=raw, headers=headers).status_code == 200
     assert kept(app) == 2
+
+
+def test_deliveries_are_counted_by_what_became_of_them(send: Callable[..., TestResponse]) -> None:
+    def counts() -> list[float]:
+        name, results = "makegood_stripe_deliveries_total", ("new", "repeated", "refused")
+        return [REGISTRY.get_sample_value(name, {"result": result}) or 0 for result in results]
+
+    before = counts()
+    for body, headers in ((EVENT, None), (EVENT, None), (EVENT, {}), ({}, None), (EVENT, None)):
+        send(body, headers)
+    assert [after - was for after, was in zip(counts(), before, strict=True)] == [1, 2, 2]
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
