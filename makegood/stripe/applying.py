@@ -22,7 +22,7 @@ from makegood.stripe.client import Client, Rejected, StripeProblem
 from makegood.stripe.related import Found, Known
 
 LEASE = timedelta(minutes=10)
-ATTEMPTS = 16
+ATTEMPTS = 20
 FIRST_WAIT = timedelta(seconds=10)
 LONGEST_WAIT = timedelta(hours=1)
 """The tries of an event take about eleven hours in all; Stripe itself delivers for three days."""
