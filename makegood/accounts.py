@@ -13,6 +13,8 @@ from makegood import customers, generation_log, grants, ledger, notes, refund_hi
 from makegood.calendars import local_day, month_of
 from makegood.generation_log import GenerationFilters, LoggedGeneration
 from makegood.models import Balance, CreditAdjustment, CreditTransaction, Customer, CustomerNote, Grant
+from makegood.purchases import of_customer
+from makegood.purchases.of_customer import AtStripe
 from makegood.refund_history import LoggedRefund, RefundFilters
 from makegood.stats import customers as used
 from makegood.stats.figures import Usage
@@ -45,6 +47,7 @@ class Account:
     refunds: list[LoggedRefund]
     notes: list[CustomerNote]
     older_notes: UUID | None
+    at_stripe: AtStripe
 
 
 def read(
@@ -78,6 +81,7 @@ def read(
         refund_history.history(session, RefundFilters(customer_id=customer_id), limit=REFUNDS).rows,
         written[: notes.SHOWN],
         written[notes.SHOWN - 1].id if len(written) > notes.SHOWN else None,
+        of_customer.read(session, customer_id),
     )
 
 

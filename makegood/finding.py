@@ -13,6 +13,7 @@ from makegood import hits
 from makegood.customer_list import begins_with
 from makegood.hits import Hit
 from makegood.models import Customer, Generation, IdempotencyKey
+from makegood.purchases import finding as at_stripe
 
 LONGEST = 200
 LISTED = 20
@@ -39,7 +40,7 @@ def suggest(session: Session, typed: str, *, limit: int) -> list[Hit]:
 def _exact(session: Session, wanted: str, limit: int) -> list[Hit]:
     if not _searchable(wanted):
         return []
-    found = _by_uuid(session, wanted) + _by_foreign_id(session, wanted, limit)
+    found = _by_uuid(session, wanted) + _by_foreign_id(session, wanted, limit) + at_stripe.find(session, wanted)
     same = func.lower(Customer.email) == wanted.lower()
     for condition in (Customer.id == wanted, same):
         found += [hits.customer(row) for row in session.scalars(select(Customer).where(condition).limit(limit))]

@@ -15,6 +15,7 @@ from makegood.models import (
     BillLine,
     BulkRefund,
     Callback,
+    Clawback,
     CreditAdjustment,
     CreditTransaction,
     Customer,
@@ -23,6 +24,7 @@ from makegood.models import (
     Grant,
     Notification,
     Price,
+    Purchase,
     Recompute,
     Refund,
     Reversal,
@@ -125,6 +127,15 @@ def _approval(_: Session, row: Approval) -> Hit:
     return Hit("approval", {"approval_id": row.id}, title, f"asked by {row.requested_by}", row.created_at)
 
 
+def _purchase(_: Session, row: Purchase) -> Hit:
+    title = f"{row.credits} credits"
+    return Hit("purchase", {"purchase_id": row.id}, title, f"of {row.customer_id}", row.paid_at)
+
+
+def _clawback(session: Session, row: Clawback) -> Hit:
+    return _purchase(session, session.get_one(Purchase, row.purchase_id))
+
+
 BY_ID: Mapping[Any, Callable[[Session, Any], Hit]] = {
     Generation: generation,
     Refund: _refund,
@@ -141,5 +152,7 @@ BY_ID: Mapping[Any, Callable[[Session, Any], Hit]] = {
     Recompute: _recompute,
     BulkRefund: _bulk,
     Approval: _approval,
+    Purchase: _purchase,
+    Clawback: _clawback,
 }
 """By the table whose id it is."""

@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import Select, select
 
 from blueprints import access
-from blueprints.admin import blueprint, exports, filters, newer
+from blueprints.admin import blueprint, exports, filters, newer, purchases
 from extensions import db
 from makegood import accounts, adjustments, customer_list, grants, ids, notes
 from makegood import customers as customer_rules
@@ -96,6 +96,7 @@ def page(customer_id: str, *, note: str = "", problem: str = "") -> str:
         note=note,
         problem=problem,
         note_key=str(ids.uuid7()),
+        **purchases.account(),
     )
 
 

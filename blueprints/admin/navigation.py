@@ -66,6 +66,7 @@ GROUPS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         "Money",
         (
             Entry("admin.revenue", "Revenue", "revenue", "m"),
+            Entry("admin.purchases", "Purchases", "charge"),
             Entry("admin.margin", "Margin", "cost", "x"),
             Entry("admin.liability", "Credit liability", "late"),
             Entry("admin.subscriptions", "Subscriptions", "repeat"),

@@ -29,6 +29,13 @@ ENDPOINTS = {
     "recompute": "admin.recompute_costs",
     "bulk refund": "admin.bulk_refund",
     "approval": "admin.approval",
+    "purchase": "admin.purchase",
+    "Stripe event": "admin.stripe_event",
+    **dict.fromkeys(("Stripe customer", "payment", "subscription", "invoice", "checkout"), "admin.customer"),
+    **dict.fromkeys(
+        [f"{kind} to link" for kind in ("Stripe customer", "payment", "subscription", "invoice", "checkout")],
+        "admin.unlinked",
+    ),
 }
 """The pages whose arguments are the hit's place as it is."""
 

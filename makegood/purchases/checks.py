@@ -32,6 +32,8 @@ NOT_PAID = text(
            'its payment has not been read'
       FROM purchases p
      WHERE p.paid > 0 AND p.granted_at < :patient
+       AND (EXISTS (SELECT FROM stripe_checkout_sessions WHERE id = p.source_id)
+            OR EXISTS (SELECT FROM stripe_invoices WHERE id = p.source_id))
        AND NOT EXISTS (
             SELECT FROM stripe_checkout_sessions s JOIN stripe_charges c ON c.payment_intent = s.payment_intent
              WHERE s.id = p.source_id AND c.amount_captured > 0)

@@ -52,17 +52,13 @@ def listed(
     limit: int = 50,
 ) -> Page[Unlinked]:
     """One page of them, newest first. Customers of Stripe's who never bought anything are not listed."""
-    rows = _selected().subquery()
-    query = select(rows)
-    if kind is not None:
-        query = query.where(rows.c.kind == kind)
-    if email is not None:
-        query = query.where(func.lower(rows.c.email) == email.lower())
+    query = _narrowed(kind, email)
+    rows = query.selected_columns
     return read(
         session,
         query,
-        rows.c.created_at,
-        rows.c.id,
+        rows.created_at,
+        rows.id,
         lambda row: Unlinked(*row),
         lambda one: Cursor(one.created_at, one.id),
         before=before,
@@ -76,10 +72,18 @@ def count(session: Session) -> int:
     return session.scalar(select(func.count()).select_from(_selected().subquery())) or 0
 
 
-def every() -> Select[*tuple[Any, ...]]:
+def every(kind: str | None = None, email: str | None = None) -> Select[*tuple[Any, ...]]:
     """All of them, newest first."""
+    query = _narrowed(kind, email)
+    return query.order_by(query.selected_columns.created_at.desc(), query.selected_columns.id.desc())
+
+
+def _narrowed(kind: str | None, email: str | None) -> Select[*tuple[Any, ...]]:
     rows = _selected().subquery()
-    return select(rows).order_by(rows.c.created_at.desc(), rows.c.id.desc())
+    query = select(rows)
+    if kind is not None:
+        query = query.where(rows.c.kind == kind)
+    return query if email is None else query.where(func.lower(rows.c.email) == email.lower())
 
 
 def get(session: Session, kind: str, object_id: str) -> Unlinked:

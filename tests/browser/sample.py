@@ -21,6 +21,7 @@ from simulator.stripe import deliveries
 from simulator.stripe.billing import Account
 from tests.money import a_month
 from tests.selling import a_season
+from tests.sold import sell
 from tests.stripe import pack
 from tests.subscribing import a_quarter
 
@@ -37,12 +38,13 @@ RICH = "user_1001"
 
 @dataclass(frozen=True)
 class Sample:
-    """Generations and a Stripe event that the tests open."""
+    """Generations, a Stripe event and a purchase that the tests open."""
 
     succeeded: UUID
     failed: UUID
     in_flight: UUID
     stripe_event: str
+    purchase: UUID
 
 
 class Maker:
@@ -216,5 +218,8 @@ def make(session: Session, provider: Provider, *, per_day: int = 4, now: datetim
     a_month(session, now)
     stripe_lists(session, now)
     a_quarter(session, now)
+    purchase = sell(session, RICH, now)
     session.commit()
-    return Sample(succeeded=succeeded, failed=failed, in_flight=in_flight, stripe_event=stripe_event)
+    return Sample(
+        succeeded=succeeded, failed=failed, in_flight=in_flight, stripe_event=stripe_event, purchase=purchase
+    )

@@ -1,0 +1,22 @@
+"""The payment check: is everything that was paid for credited, and was everything that is credited paid for?"""
+
+from __future__ import annotations
+
+from flask import render_template
+
+from blueprints.admin import blueprint
+from blueprints.admin.purchases import about
+from extensions import db
+from makegood.purchases import checks
+from makegood.purchases.history import KINDS
+from makegood.stats import begin_snapshot
+
+SHOWN = 200
+
+
+@blueprint.get("/purchases/check")
+def purchase_check() -> str:
+    """Looks now, at everything."""
+    begin_snapshot(db.session())
+    found = checks.run(db.session())
+    return render_template("admin/purchase_check.html", found=found, kinds=KINDS, shown=SHOWN, **about())

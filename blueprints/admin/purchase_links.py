@@ -1,0 +1,115 @@
+"""To link: Stripe's customers and guests of whom nobody could tell who they are here, and linking one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from flask import flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from blueprints import access, formats
+from blueprints.admin import blueprint, exports, filters
+from blueprints.admin.purchases import about
+from extensions import db
+from makegood.errors import Conflict, Invalid
+from makegood.purchases import waiting_room
+from makegood.stats import begin_snapshot
+
+NAMES = ("kind", "email")
+LABELS = {"kind": "Kind", "email": "E-mail address"}
+KINDS = {
+    "customer": "Stripe customer",
+    "payment": "Payment of a guest",
+    "checkout": "Checkout of a guest, nothing to pay",
+}
+
+
+@dataclass(frozen=True)
+class LinkForm:
+    """The form as it is shown: what was typed, and what is wrong with it."""
+
+    customer_id: str = ""
+    problems: dict[str, str] = field(default_factory=dict)
+    summary: str = ""
+
+
+@blueprint.get("/purchases/unlinked")
+def unlinked() -> str:
+    """What nobody could link, newest first."""
+    asked = filters.read(NAMES)
+    begin_snapshot(db.session())
+    page = waiting_room.listed(
+        db.session(),
+        asked["kind"],
+        asked["email"],
+        before=asked.before,
+        after=asked.after,
+        limit=filters.page_size(),
+    )
+    return render_template(
+        "admin/purchase_unlinked.html",
+        filters=asked,
+        page=page,
+        chips=filters.chips(asked, LABELS, {"kind": KINDS}),
+        kinds=KINDS,
+        **about(),
+    )
+
+
+@blueprint.get("/purchases/unlinked/<kind>/<object_id>")
+@access.requires("link_stripe")
+def link_form(kind: str, object_id: str) -> str:
+    """The form that asks whose it is."""
+    return _show(kind, object_id, LinkForm())
+
+
+@blueprint.post("/purchases/unlinked/<kind>/<object_id>")
+@access.requires("link_stripe")
+def link(kind: str, object_id: str) -> ResponseReturnValue:
+    """Link it: back to the list, or the form again with what is wrong."""
+    customer_id = request.form.get("customer_id", "").strip()
+    try:
+        credited = waiting_room.link(
+            db.session(),
+            kind,
+            object_id,
+            customer_id,
+            actor=access.actor(),
+            address=access.client_address(),
+        )
+    except Invalid as invalid:
+        db.session.rollback()
+        return _show(kind, object_id, LinkForm(customer_id, invalid.details["fields"], invalid.message)), 422
+    except Conflict as conflict:
+        db.session.rollback()
+        flash(conflict.message, "error")
+        return redirect(url_for("admin.unlinked"), 303)
+    db.session.commit()
+    what = f"credited {formats.counted(credited, 'purchase')}" if credited else "no purchase waited for it"
+    flash(f"Linked to {customer_id}: {what}.", "ok")
+    return redirect(url_for("admin.customer", customer_id=customer_id, _anchor="purchases-title"), 303)
+
+
+def _show(kind: str, object_id: str, form: LinkForm) -> str:
+    found = waiting_room.get(db.session(), kind, object_id)
+    return render_template("admin/purchase_link.html", found=found, form=form, kinds=KINDS, **about())
+
+
+exports.add(
+    exports.Table(
+        "unlinked",
+        "To link",
+        "admin.unlinked",
+        lambda: waiting_room.every(*(filters.read(NAMES)[name] for name in NAMES)),
+        (
+            exports.column("created_at"),
+            exports.column("kind"),
+            exports.column("stripe_id", "id"),
+            exports.column("email"),
+            exports.column("names_user", "user_id"),
+            exports.column("payments"),
+            exports.column("amount_minor", "amount"),
+            exports.column("currency"),
+        ),
+    )
+)

@@ -1,0 +1,130 @@
+"""Purchases: what was paid for at Stripe and credited, and what was taken back of it."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from flask import current_app, render_template
+
+from blueprints.admin import blueprint, exports, filters, newer
+from extensions import db
+from makegood import money
+from makegood.models import StripeAccount
+from makegood.pages import Page
+from makegood.purchases import history, waiting_room
+from makegood.purchases.history import KINDS, LoggedPurchase, PurchaseFilters
+from makegood.purchases.linking import LINKED_BY
+from makegood.stats import begin_snapshot
+
+NAMES = ("kind", "state", "customer", "source")
+LABELS = {
+    "kind": "Paid by",
+    "state": "Money",
+    "customer": "Customer",
+    "source": "Stripe's object",
+    "from": "From",
+    "to": "Until",
+}
+STATES = {
+    "kept": "all kept",
+    "returned_in_part": "a part went back",
+    "returned": "all went back",
+    "owed": "credits are owed",
+}
+CHOICES = {"kind": KINDS, "state": STATES}
+CAUSES = {
+    "refund": "Payment refunded",
+    "dispute": "Payment disputed",
+    "refund_failed": "Refund failed: the money came back",
+    "dispute_won": "Dispute won: the money came back",
+    "debt": "Debt settled",
+}
+
+
+@blueprint.get("/purchases")
+def purchases() -> str:
+    """Purchases, newest first, as the filters in the URL say."""
+    asked = filters.read(NAMES)
+    begin_snapshot(db.session())
+    return render_template(
+        "admin/purchases.html",
+        filters=asked,
+        page=_read(asked, filters.page_size()),
+        chips=filters.chips(asked, LABELS, CHOICES),
+        choices=CHOICES,
+        **about(),
+    )
+
+
+@blueprint.get("/purchases/<uuid:purchase_id>")
+def purchase(purchase_id: UUID) -> str:
+    """One purchase, and what was taken back of it."""
+    begin_snapshot(db.session())
+    return render_template(
+        "admin/purchase.html",
+        detail=history.read(db.session(), purchase_id),
+        kinds=KINDS,
+        linked_by=LINKED_BY,
+        causes=CAUSES,
+        **about(),
+    )
+
+
+def about() -> dict[str, object]:
+    """What every page of purchases says: `account`'s, and how many wait to be linked."""
+    return {**account(), "to_link": waiting_room.count(db.session())}
+
+
+def account() -> dict[str, object]:
+    """Whether Stripe is set up, since when payments are credited, and whether they are of real money."""
+    kept = db.session.get(StripeAccount, 1)
+    return {
+        "set_up": kept is not None or current_app.config["SETTINGS"].stripe.api_key is not None,
+        "grants_since": kept.grants_since if kept else None,
+        "livemode": bool(kept and kept.livemode),
+    }
+
+
+def _read(asked: filters.Filters, limit: int) -> Page[LoggedPurchase]:
+    return history.listed(db.session(), _wanted(asked), before=asked.before, after=asked.after, limit=limit)
+
+
+def _wanted(asked: filters.Filters) -> PurchaseFilters:
+    return PurchaseFilters(
+        asked["kind"], asked["state"], asked["customer"], asked["source"], None, asked.start, asked.end
+    )
+
+
+def _major(name: str) -> exports.Column:
+    """An amount in its currency's own unit, exactly."""
+    return exports.Column(name, lambda row: money.major(getattr(row, name), row.currency))
+
+
+newer.add("admin.purchases", lambda most: _read(filters.read(NAMES), most))
+exports.add(
+    exports.Table(
+        "purchases",
+        "Purchases",
+        "admin.purchases",
+        lambda: history.every(_wanted(filters.read(NAMES))),
+        (
+            exports.column("paid_at"),
+            exports.column("purchase_id", "id"),
+            exports.column("customer_id"),
+            exports.column("linked_by"),
+            exports.column("paid_by", "source_kind"),
+            exports.column("stripe_id", "source_id"),
+            exports.column("credits"),
+            exports.column("currency"),
+            _major("amount"),
+            _major("paid"),
+            _major("returned"),
+            exports.column("credits_taken_back", "clawed"),
+            exports.column("credits_owed", "owed"),
+            exports.column("credits_expired_before", "gone"),
+            exports.column("credits_left", "left"),
+            exports.column("expires_at"),
+            exports.column("granted_at"),
+        ),
+    )
+)

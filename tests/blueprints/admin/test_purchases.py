@@ -1,0 +1,118 @@
+"""The pages of what was sold: purchases, what waits to be linked, and the payment check."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import select
+
+from extensions import db
+from makegood import ledger
+from makegood.models import AuditEntry, Purchase, StripeAccount
+from tests.making import make_customer
+from tests.people import add_operator, form_token, log_in
+from tests.sold import sell
+
+NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
+
+
+@pytest.fixture
+def purchase_id(app: Flask) -> UUID:
+    """Of a customer some of whose money went back; beside guests whom nobody knows."""
+    with app.app_context():
+        db.session.add(StripeAccount(id=1, livemode=False, grants_since=datetime(2026, 10, 1, tzinfo=UTC)))
+        make_customer(db.session(), 0, customer_id="ada", at=NOW)
+        made = sell(db.session(), "ada", NOW)
+        db.session.commit()
+    return made
+
+
+def page(browser: FlaskClient, address: str) -> str:
+    answer = browser.get(address)
+    assert answer.status_code == 200, address
+    return answer.text
+
+
+def test_where_stripe_is_not_set_up_the_pages_say_so(operator: FlaskClient) -> None:
+    for place in ("", "/unlinked", "/check"):
+        assert "Stripe is not set up" in page(operator, f"/admin/purchases{place}")
+    assert "Nothing matches" in page(operator, "/admin/purchases?customer=nobody")
+
+
+def test_where_nothing_was_sold_yet_they_say_that(app: Flask, operator: FlaskClient) -> None:
+    with app.app_context():
+        db.session.add(StripeAccount(id=1, livemode=False, grants_since=NOW))
+        db.session.commit()
+    assert "No purchase yet" in page(operator, "/admin/purchases")
+    assert "Everybody who paid is known here" in page(operator, "/admin/purchases/unlinked")
+    assert "All is well" in page(operator, "/admin/purchases/check")
+
+
+def test_purchases_are_listed_and_lead_to_what_was_taken_back(operator: FlaskClient, purchase_id: UUID) -> None:
+    everything = page(operator, "/admin/purchases")
+    assert everything.count('id="purchase-') == 4
+    assert "All went back" in everything
+    assert page(operator, "/admin/purchases?state=returned").count('id="purchase-') == 1
+    one = page(operator, f"/admin/purchases/{purchase_id}")
+    assert "Payment disputed" in one or "Payment refunded" in one
+    assert operator.get(f"/admin/purchases/{UUID(int=1)}").status_code == 404
+    customer = page(operator, "/admin/customers/ada")
+    assert f"/admin/purchases/{purchase_id}" in customer
+    assert "Payment methods" in customer
+
+
+def test_a_guest_is_linked_by_whoever_may_and_credited_at_once(
+    app: Flask, operator: FlaskClient, purchase_id: UUID
+) -> None:
+    listed = page(operator, "/admin/purchases/unlinked?kind=payment")
+    assert "guest@example.com" in listed
+    address = listed.partition('href="/admin/purchases/unlinked/payment/')[2].partition('"')[0]
+    address = f"/admin/purchases/unlinked/payment/{address}"
+    assert "guest@example.com" in page(operator, address)
+    token = {"csrf_token": form_token(operator, address)}
+    wrong = operator.post(address, data={"customer_id": "nobody", **token})
+    assert (wrong.status_code, "There is no customer with this id" in wrong.text) == (422, True)
+    with app.app_context():
+        before = ledger.balance(db.session(), "ada")
+    done = operator.post(address, data={"customer_id": "ada", **token})
+    assert (done.status_code, "/admin/customers/ada" in done.location) == (303, True)
+    with app.app_context():
+        assert ledger.balance(db.session(), "ada") == before + 50
+        entry = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "stripe.linked")).one()
+        assert (entry.details["customer_id"], entry.details["credited"]) == ("ada", 1)
+    assert operator.post(address, data={"customer_id": "ada", **token}).status_code == 303
+    with app.app_context():
+        assert ledger.balance(db.session(), "ada") == before + 50
+
+
+def test_a_viewer_sees_what_waits_and_cannot_link_it(app: Flask, purchase_id: UUID) -> None:
+    add_operator(app, "viewer@example.com", role="viewer")
+    browser = app.test_client()
+    log_in(browser, "viewer@example.com")
+    listed = page(browser, "/admin/purchases/unlinked")
+    assert "guest@example.com" in listed
+    assert "Link…" not in listed
+    assert browser.get("/admin/purchases/unlinked/payment/ch_1").status_code == 403
+    sent = {"customer_id": "ada", "csrf_token": form_token(browser, "/admin/purchases")}
+    assert browser.post("/admin/purchases/unlinked/payment/ch_1", data=sent).status_code == 403
+
+
+def test_the_check_names_what_is_paid_and_not_credited_and_what_does_not_say_its_credits(
+    operator: FlaskClient, purchase_id: UUID
+) -> None:
+    found = page(operator, "/admin/purchases/check")
+    assert found.count("Nobody knows whose it is") == 2
+    assert "Sticker sheet" in found
+    assert "All is well" not in found
+
+
+def test_ids_of_stripe_are_found(app: Flask, operator: FlaskClient, purchase_id: UUID) -> None:
+    with app.app_context():
+        bought = db.session.get_one(Purchase, purchase_id)
+        source = bought.source_id
+    assert f"/admin/purchases/{purchase_id}" in page(operator, f"/admin/search?q={source}")
+    assert operator.get(f"/admin/search?q={purchase_id}").location == f"/admin/purchases/{purchase_id}"
