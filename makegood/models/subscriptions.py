@@ -22,6 +22,12 @@ than on the day before: the first day that was read and not estimated, or other 
 WHOLE = "'^-?[0-9]+(/[1-9][0-9]*)?$'"
 
 
+def fraction(text: str) -> Fraction:
+    """A fraction from its text: some times as fast as Fraction's own reading of any text."""
+    numerator, _, denominator = text.partition("/")
+    return Fraction(int(numerator), int(denominator or 1))
+
+
 class Exact(TypeDecorator[Fraction]):
     """A fraction as text, such as 1999/12."""
 
@@ -34,7 +40,7 @@ class Exact(TypeDecorator[Fraction]):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Fraction | None:
         """As it is read."""
-        return None if value is None else Fraction(value)
+        return None if value is None else fraction(value)
 
 
 class MrrSnapshot(Base):

@@ -122,13 +122,15 @@ def report(session: Session, timezone: ZoneInfo, asked: Range) -> Report:
         )
         for currency in now.keys() | earlier.keys() | moved.keys() | paid.keys()
     ]
+    left = churn.between(session, first, last)
+    month = last - MONTH + DAY
     return Report(
         asked.now,
         snapshot,
         before,
         sorted(currencies, key=lambda one: (-one.now.subscribers, -one.payers, one.currency)),
-        churn.between(session, first, last),
-        churn.between(session, last - MONTH + DAY, last),
+        left,
+        left if first == month else churn.between(session, month, last),
         churn.trials(session, asked) if is_read(session, "invoices") else None,
     )
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from fractions import Fraction
 from typing import Any
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import ARRAY, ColumnElement, Row, Text, cast, exists, func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
@@ -66,11 +66,11 @@ def keep(session: Session, worths: Mapping[str, Worth]) -> None:
 
 def known(session: Session, found: Found) -> Known:
     """What the subscriptions name and do not bring along."""
-    customers = [row.stripe_customer_id for row in found]
     discount = StripeCustomer.body["discount"]
     own = session.execute(
         select(StripeCustomer.id, discount.label("discount")).where(
-            StripeCustomer.id.in_(customers), func.jsonb_typeof(discount) == "object"
+            func.jsonb_typeof(discount) == "object",
+            exists().where(Subscription.stripe_customer_id == StripeCustomer.id, Subscription.status.in_(COUNTED)),
         )
     )
     given = {row.id: row.discount for row in own}
@@ -93,8 +93,13 @@ def _items(body: Object) -> list[Object]:
 
 
 def _bodies(session: Session, model: type[StripePrice | Coupon], names: set[str]) -> dict[str, Object]:
-    rows = session.execute(select(model.id, model.body).where(model.id.in_(names)))
+    rows = session.execute(select(model.id, model.body).where(model.id == _any(names)))
     return {row.id: row.body for row in rows}
+
+
+def _any(names: Collection[str]) -> ColumnElement[str]:
+    """One of these, as one parameter: a statement has no room for one of each of very many."""
+    return func.any(cast(list(names), ARRAY(Text)))
 
 
 def _elsewhere(price: Object, currency: str) -> bool:
@@ -111,7 +116,7 @@ def _untaxed(session: Session, names: list[str]) -> dict[str, Fraction]:
     newest = (
         select(Invoice.subscription_id, Invoice.body)
         .ext(distinct_on(Invoice.subscription_id))
-        .where(Invoice.subscription_id.in_(names), Invoice.total > 0, Invoice.status != "draft")
+        .where(Invoice.subscription_id == _any(names), Invoice.total > 0, Invoice.status != "draft")
         .order_by(Invoice.subscription_id, Invoice.created_at.desc())
     )
     shares = {row.subscription_id: mrr.untaxed_share(row.body) for row in session.execute(newest)}
