@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from itertools import groupby
+from typing import Any
 
 from flask import current_app, url_for
+from sqlalchemy.orm import Session
 
 from blueprints import access
 from blueprints.access import poll
@@ -16,12 +18,16 @@ from blueprints.admin.charts import Chart, Series
 from blueprints.admin.filters import Filters
 from makegood import throttles
 from makegood.calendars import month_of
+from makegood.ranges import Range
 from makegood.revenue import margin, margin_by_customer, payments
 from makegood.revenue.margin import Margin, MarginStep
 from makegood.revenue.margin_rules import MARGIN
 from makegood.revenue.results import Result, micros
+from makegood.terms import Terms
 
 SORTED_BY = {"recognised": "profit on recognised revenue", "cash": "profit on cash"}
+BY_CUSTOMER = ("margin_best", "margin_worst")
+"""The panels that stay as they were loaded: every customer of the range is counted for them."""
 PAGE = monitoring.Page(
     "admin.margin",
     "Margin",
@@ -35,8 +41,7 @@ PAGE = monitoring.Page(
         "margin_providers",
         "margin_models",
         "margin_tiers",
-        "margin_best",
-        "margin_worst",
+        *BY_CUSTOMER,
         "margin_rules",
     ),
     ("sort",),
@@ -58,30 +63,38 @@ def margin_page() -> str:
 @poll
 def margin_pulse() -> str:
     """Its panels as fragments."""
-    return _show("admin/pulse.html")
+    return _show("admin/pulse.html", without=BY_CUSTOMER)
 
 
-def _show(template: str) -> str:
+def _show(template: str, *, without: Sequence[str] = ()) -> str:
     asked = PAGE.read()
     session, terms, span = monitoring.begin(asked)
     span = margin.whole_days(span, terms)
     view = margin.report(session, terms, span)
     connected = current_app.config["SETTINGS"].stripe.api_key is not None
-    page = PAGE if connected or view.since else replace(PAGE, panels=("margin_setup",))
+    page = replace(PAGE, panels=[panel for panel in PAGE.panels if panel not in without])
+    if not (connected or view.since):
+        page = replace(PAGE, panels=("margin_setup",))
     return page.show(
         template,
         asked,
         view,
         [_chart(view)],
         choices={},
-        customers=margin_by_customer.report(session, terms, span, basis=basis(asked)),
-        unlinked=payments.unlinked(session, span).micros,
+        **_customers(session, terms, span, asked) if BY_CUSTOMER[0] in page.panels else {},
         months=_months(view),
         sort=basis(asked),
         sorted_by=SORTED_BY,
         rules=MARGIN,
         micros=micros,
     )
+
+
+def _customers(session: Session, terms: Terms, span: Range, asked: Filters) -> dict[str, Any]:
+    return {
+        "customers": margin_by_customer.report(session, terms, span, basis=basis(asked)),
+        "unlinked": payments.unlinked(session, span).micros,
+    }
 
 
 def basis(asked: Filters) -> str:

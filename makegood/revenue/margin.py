@@ -16,10 +16,9 @@ where Stripe has not been read, there is no sum. Sums are exact and rounded wher
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from fractions import Fraction
 from typing import Any
 
 from sqlalchemy import Row
@@ -29,10 +28,11 @@ from makegood import rollups
 from makegood.calendars import month_of, next_month, start_of
 from makegood.ranges import DAILY_UP_TO, DAY, Range, Step, within
 from makegood.revenue import margin_by_use, payments, rates, reading, recognised
+from makegood.revenue.dollars import Days
 from makegood.revenue.liability import sold_since
 from makegood.revenue.margin_by_use import UseLine
 from makegood.revenue.period import by_day
-from makegood.revenue.rates import Rate, Rates
+from makegood.revenue.rates import Rate
 from makegood.revenue.results import MEASURES, Dollars, Result
 from makegood.rollup_tables import USAGE
 from makegood.stats import pieces, sums
@@ -77,56 +77,76 @@ def whole_days(asked: Range, terms: Terms) -> Range:
     return Range(asked.first, asked.last, terms.timezone, asked.now, asked.preset)
 
 
+def total(session: Session, terms: Terms, asked: Range) -> Result:
+    """The result of the whole range alone."""
+    return _Counted(session, terms, asked).total
+
+
 def report(session: Session, terms: Terms, asked: Range) -> Margin:
     """The page. The range is made of whole days; the caller has begun a snapshot."""
-    steps = _steps(asked)
-    state = reading.of(session)
-    table = rates.between(session, asked.first, asked.last)
-    earned = recognised.values(session, terms.timezone, asked.first, asked.last, "day", "currency")
-    costs = _costs(session, terms, steps)
-    since = sold_since(session, terms)
-    converted = _Days(table)
-    direct: defaultdict[tuple[date, str], int] = defaultdict(int)
-    for one in by_day(session, asked):
-        figures = one.figures
-        cash = figures.gross - figures.refunds - figures.disputes
-        converted.add("cash", one.day, one.currency, cash)
-        direct[one.day, one.currency] += cash
-        converted.add("fees", one.day, one.currency, figures.fees + figures.account_fees + figures.tax_on_fees)
-    for day, currency, amount in payments.for_credits(session, asked):
-        direct[day, currency] -= amount
-    for (day, currency), amount in direct.items():
-        converted.add("recognised", day, currency, amount)
-    for (day, currency), value in earned.items():
-        converted.add("recognised", day, currency, value.recognised)
-    results = [
-        MarginStep(step, _result(step, converted, costs.get(n), since, state.covers(_span(step, asked))))
-        for n, step in enumerate(steps)
-    ]
-    total = _total([one for one in results if one.step.start <= asked.now], since)
-    sold = since is not None and not any(one.result.generations for one in results if one.step.last < since)
-    lines = margin_by_use.lines(session, terms, asked, table, known=sold)
-    beside = [(day, currency, value.recognised - value.used) for (day, currency), value in earned.items()]
+    counted = _Counted(session, terms, asked)
+    days, since = counted.days, counted.since
+    sold = since is not None and not any(
+        one.result.generations for one in counted.results if one.step.last < since
+    )
+    lines = margin_by_use.lines(session, terms, asked, counted.table, known=sold)
+    beside = [(*key, value.recognised - value.used) for key, value in counted.earned.items()]
+    direct = [(*key, amount) for key, amount in counted.direct.items()]
     return Margin(
         asked.now,
         asked,
-        total,
-        results,
+        counted.total,
+        counted.results,
         margin_by_use.grouped(lines, 0),
         margin_by_use.grouped(lines, 0, 1),
         margin_by_use.grouped(lines, 2),
-        converted.sum_of(beside) if total.recognised is not None else None,
-        converted.sum_of((*key, amount) for key, amount in direct.items())
-        if total.recognised is not None
-        else None,
-        reading.unread(state, asked),
+        days.sum_of(beside) if sold else None,
+        days.sum_of(direct) if counted.state.covers(asked) else None,
+        reading.unread(counted.state, asked),
         since,
-        sorted(converted.used, key=lambda rate: (rate.currency, rate.day)),
-        sorted(converted.missing),
+        sorted(days.used, key=lambda rate: (rate.currency, rate.day)),
+        sorted(days.missing),
     )
 
 
-def _result(step: Step, days: _Days, used: Row[Any] | None, since: date | None, read: bool) -> Result:
+class _Counted:
+    """What is read of a range: `earned` and `direct` by day and currency, and the results of its steps."""
+
+    def __init__(self, session: Session, terms: Terms, asked: Range) -> None:
+        self.state = reading.of(session)
+        self.since = sold_since(session, terms)
+        self.table = rates.between(session, asked.first, asked.last)
+        self.days = Days(self.table)
+        self.earned = recognised.values(session, terms.timezone, asked.first, asked.last, "day", "currency")
+        self.direct: defaultdict[tuple[date, str], int] = defaultdict(int)
+        self._add(session, asked)
+        steps = _steps(asked)
+        costs = _costs(session, terms, steps)
+        read = [self.state.covers(within(step.start, step.end, asked.zone, asked.now)) for step in steps]
+        self.results = [
+            MarginStep(step, _result(step, self.days, costs.get(n), self.since, read[n]))
+            for n, step in enumerate(steps)
+        ]
+        self.total = _total([one for one in self.results if one.step.start <= asked.now], self.since)
+
+    def _add(self, session: Session, asked: Range) -> None:
+        """Add up the days."""
+        for one in by_day(session, asked):
+            figures = one.figures
+            cash = figures.gross - figures.refunds - figures.disputes
+            fees = figures.fees + figures.account_fees + figures.tax_on_fees
+            self.days.add("cash", one.day, one.currency, cash)
+            self.days.add("fees", one.day, one.currency, fees)
+            self.direct[one.day, one.currency] += cash
+        for day, currency, amount in payments.for_credits(session, asked):
+            self.direct[day, currency] -= amount
+        for (day, currency), amount in self.direct.items():
+            self.days.add("recognised", day, currency, amount)
+        for (day, currency), value in self.earned.items():
+            self.days.add("recognised", day, currency, value.recognised)
+
+
+def _result(step: Step, days: Days, used: Row[Any] | None, since: date | None, read: bool) -> Result:
     sold = since is not None and step.last >= since
     return Result.of(
         used,
@@ -134,43 +154,6 @@ def _result(step: Step, days: _Days, used: Row[Any] | None, since: date | None, 
         recognised=days.sum("recognised", step) if read and sold else None,
         fees=days.sum("fees", step) if read else None,
     )
-
-
-def _span(step: Step, asked: Range) -> Range:
-    return within(step.start, step.end, asked.zone, asked.now)
-
-
-class _Days:
-    """Amounts of days in US dollars, and with which rates. A day with an amount that has no rate has no sum."""
-
-    def __init__(self, table: Rates) -> None:
-        self._table = table
-        self._sums: defaultdict[tuple[str, date], Fraction] = defaultdict(Fraction)
-        self._unknown: set[tuple[str, date]] = set()
-        self.used: set[Rate] = set()
-        self.missing: set[str] = set()
-
-    def add(self, name: str, day: date, currency: str, minor: int | Fraction) -> None:
-        """Add an amount in minor units to a day's sum of that name."""
-        dollars = self.sum_of([(day, currency, minor)])
-        if dollars is None:
-            self._unknown.add((name, day))
-        else:
-            self._sums[name, day] += dollars
-
-    def sum(self, name: str, step: Step) -> Dollars:
-        """The sum of a step's days."""
-        days = [step.first + n * DAY for n in range((step.last - step.first).days + 1)]
-        if any((name, day) in self._unknown for day in days):
-            return None
-        return sum((self._sums.get((name, day), Fraction(0)) for day in days), Fraction(0))
-
-    def sum_of(self, amounts: Iterable[tuple[date, str, int | Fraction]]) -> Dollars:
-        """The sum of amounts in minor units, each at its day's rate."""
-        found = rates.in_usd(self._table, ((currency, day, minor) for day, currency, minor in amounts))
-        self.used.update(found.used)
-        self.missing.update(found.missing)
-        return found.usd
 
 
 def _steps(asked: Range) -> list[Step]:
@@ -197,9 +180,9 @@ def _costs(session: Session, terms: Terms, steps: Sequence[Step]) -> dict[int, A
 def _total(results: Sequence[MarginStep], since: date | None) -> Result:
     """All steps together. Recognised revenue is not known where something was used before credits were sold here:
     what it earned is not known."""
-    total = Result.total([one.result for one in results])
+    all_ = Result.total([one.result for one in results])
     before = [one.result for one in results if since is None or one.step.last < since]
-    if total.recognised is not None or any(result.generations for result in before):
-        return total
+    if all_.recognised is not None or any(result.generations for result in before):
+        return all_
     sold = [one.result for one in results if since is not None and one.step.last >= since]
-    return replace(total, recognised=Result.total(sold).recognised) if sold else total
+    return replace(all_, recognised=Result.total(sold).recognised) if sold else all_

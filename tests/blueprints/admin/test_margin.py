@@ -61,7 +61,10 @@ def test_margin_shows_both_bases_and_who_costs_more_than_they_pay(operator: Flas
     assert "cus_bob" in page[page.index("cost more than they pay") :]
     assert "$23.80 of cash is of payments that belong to no customer here" in page
     assert "Every amount of this range is in US dollars" in page
-    assert "cus_ada" in text(operator.get("/admin/pulse/margin?sort=cash").text)
+    assert "leave most in US dollars, by profit on cash" in text(operator.get("/admin/margin?sort=cash").text)
+    pulse = operator.get("/admin/pulse/margin").text
+    assert "panel-margin_cards" in pulse
+    assert "panel-margin_best" not in pulse
 
 
 @pytest.mark.usefixtures("sold")
