@@ -151,7 +151,7 @@ class Life:
     def _buy(self, at: datetime) -> datetime:
         credits = self.chance.weighted(PACKS[self.tier])
         self.buyer.pack(at + self.chance.seconds(30, 120), credits)
-        return at + self.chance.seconds(125, 200)
+        return at + self.chance.seconds(140, 215)
 
     def _give(
         self,
