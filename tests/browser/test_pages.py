@@ -33,6 +33,8 @@ PAGES = (
     "/admin/revenue",
     "/admin/revenue?currency=eur&range=90d",
     "/admin/revenue/transactions",
+    "/admin/margin",
+    "/admin/liability?range=90d",
     "/admin/revenue/rates",
     "/admin/subscriptions?range=90d",
     "/admin/subscriptions/all",
