@@ -223,9 +223,10 @@ BEGIN
         SELECT least(v_due, coalesce(sum(remaining), 0)) INTO v_own
           FROM grants WHERE customer_id = v_purchase.customer_id AND purchase_id = p_purchase AND remaining > 0;
         SELECT least(v_due - v_own, coalesce(-sum(m.credits), 0) - v_purchase.gone) INTO v_gone
-          FROM grants g JOIN movements m ON m.grant_id = g.id
-          JOIN credit_transactions t ON t.id = m.transaction_id AND t.kind = 'expiry'
-         WHERE g.purchase_id = p_purchase;
+          FROM credit_transactions t  -- from the customer's: movements have no index by grant
+          JOIN movements m ON m.transaction_id = t.id
+          JOIN grants g ON g.id = m.grant_id
+         WHERE t.customer_id = v_purchase.customer_id AND t.kind = 'expiry' AND g.purchase_id = p_purchase;
         SELECT least(v_due - v_own - v_gone, coalesce(sum(remaining), 0)) INTO v_others
           FROM grants WHERE customer_id = v_purchase.customer_id AND source = 'purchase' AND remaining > 0
            AND purchase_id IS DISTINCT FROM p_purchase;
