@@ -103,6 +103,15 @@ def _groups(settings: Settings) -> list[tuple[str, list[Row]]]:
             ],
         ),
         (
+            "Monthly recurring revenue",
+            [
+                Row("Coupons that reduce it", "MRR_COUPONS", settings.mrr.coupons),
+                Row("Scheduled cancellation leaves it", "MRR_CANCELLATION", settings.mrr.cancellation),
+                Row("Past due", "MRR_PAST_DUE", settings.mrr.past_due),
+                Row("Paused collection", "MRR_PAUSED", settings.mrr.paused),
+            ],
+        ),
+        (
             "Log-in",
             [
                 Row("Session without activity", "SESSION_IDLE_MINUTES", _span(settings.session_idle)),

@@ -138,6 +138,7 @@ def test_every_table_with_an_id_of_ours_can_be_found_or_has_a_reason_not_to() ->
         "error_mappings",
         "invitations",
         "login_challenges",
+        "mrr_changes",
         "operator_sessions",
         "operators",
         "provider_balances",
