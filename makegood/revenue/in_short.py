@@ -20,8 +20,9 @@ from makegood.revenue.results import Result, micros
 
 @dataclass(frozen=True)
 class InShort:
-    """`result` is the cash result in US dollars. `mrr` is by currency, in minor units, and with its `subscribers`
-    as the snapshot of the day `mrr_of` says; without one, `mrr_of` is None."""
+    """`result` is the cash result in US dollars. `mrr` is by currency, in minor units, the one with the most
+    subscribers first, and with all its `subscribers` as the snapshot of the day `mrr_of` says; without one, that
+    is None."""
 
     revenue: Revenue
     result: Result
@@ -46,8 +47,10 @@ def of(session: Session, timezone: ZoneInfo, asked: Range, cost_micros: int | No
     result = _result(view, cost_micros)
     if snapshot is None:
         return InShort(view, result, {}, 0, None)
-    by_currency = movements.standing(session, snapshot.day)
-    mrr = {currency: money.rounded(one.mrr) for currency, one in sorted(by_currency.items())}
+    standing = sorted(
+        movements.standing(session, snapshot.day).items(), key=lambda one: (-one[1].subscribers, one[0])
+    )
+    mrr = {currency: money.rounded(one.mrr) for currency, one in standing}
     return InShort(view, result, mrr, snapshot.subscribers, snapshot.day)
 
 
