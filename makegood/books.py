@@ -312,6 +312,18 @@ CHECKS = {
                  WHERE t.customer_id = p.customer_id AND t.entry <= p.entries AND g.purchase_id IS NOT NULL) AS l
             ON true
          WHERE (coalesce(d.credits, 0), coalesce(d.sold, 0)) <> (coalesce(l.credits, 0), coalesce(l.sold, 0))""",
+    "the sums of balance transactions are those of the transactions": """
+        SELECT format('%s %s', currency, category), format('at %s transactions %s/%s/%s, sums %s/%s/%s', bucket,
+                      t.transactions, t.amount, t.fee, s.transactions, s.amount, s.fee)
+          FROM (SELECT date_bin('15 minutes', created_at, timestamptz '2000-01-01T00:00:00Z') AS bucket, currency,
+                       reporting_category AS category, count(*) AS transactions, sum(amount) AS amount,
+                       sum(fee) AS fee
+                  FROM stripe_balance_transactions GROUP BY 1, 2, 3) AS t
+          FULL JOIN (SELECT bucket, currency, reporting_category AS category, sum(transactions) AS transactions,
+                            sum(amount) AS amount, sum(fee) AS fee
+                       FROM balance_sums GROUP BY 1, 2, 3) AS s USING (bucket, currency, category)
+         WHERE (coalesce(t.transactions, 0), coalesce(t.amount, 0), coalesce(t.fee, 0))
+               <> (coalesce(s.transactions, 0), coalesce(s.amount, 0), coalesce(s.fee, 0))""",
 }
 """What must hold, as a sentence, and the query that finds what does not: subject, and what was found."""
 

@@ -16,7 +16,7 @@ class BalanceSum(Base):
 
     Append-only, in minor units of `currency`: a trigger adds a row for whatever changes a balance transaction
     (migrations/sql/0014_revenue.sql), so the sum over a bucket's rows is always that of its transactions, and
-    writers share no row. The worker puts several rows of a bucket together into one.
+    writers share no row.
     """
 
     __tablename__ = "balance_sums"

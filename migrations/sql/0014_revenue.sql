@@ -33,6 +33,10 @@ CREATE TRIGGER sum_deleted AFTER DELETE ON stripe_balance_transactions
     REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION sum_balance_changes();
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON stripe_balance_transactions EXECUTE FUNCTION refuse_change();
 
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON balance_sums
+    FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON balance_sums EXECUTE FUNCTION refuse_change();
+
 -- What has been read before the sums existed.
 INSERT INTO balance_sums (bucket, currency, reporting_category, transactions, amount, fee)
 SELECT date_bin('15 minutes', created_at, timestamptz '2000-01-01T00:00:00Z'), currency, reporting_category,

@@ -72,6 +72,8 @@ TAMPERING = [
     "UPDATE recomputes SET done = 1",
     "UPDATE events SET at = now() WHERE refunds = 1",
     "UPDATE recognised_progress SET entries = 99",
+    "INSERT INTO balance_sums (bucket, currency, reporting_category, transactions, amount, fee)"
+    " VALUES ('2026-11-10T12:00:00Z', 'usd', 'charge', 1, 1000, 59)",
 ]
 """For each check of the books, in their order, what breaks it."""
 
