@@ -112,7 +112,7 @@ def _months(view: Margin) -> list[MarginStep]:
     return [
         MarginStep(
             replace(days[-1].step, start=days[0].step.start, first=days[0].step.first, unit="month"),
-            Result.total([one.result for one in days]),
+            margin.together(days, view.since),
         )
         for days in reversed(months)
     ]

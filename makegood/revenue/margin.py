@@ -127,7 +127,7 @@ class _Counted:
             MarginStep(step, _result(step, self.days, costs.get(n), self.since, read[n]))
             for n, step in enumerate(steps)
         ]
-        self.total = _total([one for one in self.results if one.step.start <= asked.now], self.since)
+        self.total = together([one for one in self.results if one.step.start <= asked.now], self.since)
 
     def _add(self, session: Session, asked: Range) -> None:
         """Add up the days."""
@@ -177,8 +177,8 @@ def _costs(session: Session, terms: Terms, steps: Sequence[Step]) -> dict[int, A
     return {row.step: row for row in session.execute(query)}
 
 
-def _total(results: Sequence[MarginStep], since: date | None) -> Result:
-    """All steps together. Recognised revenue is not known where something was used before credits were sold here:
+def together(results: Sequence[MarginStep], since: date | None) -> Result:
+    """Steps together. Recognised revenue is not known where something was used before credits were sold here:
     what it earned is not known."""
     all_ = Result.total([one.result for one in results])
     before = [one.result for one in results if since is None or one.step.last < since]

@@ -63,13 +63,16 @@ REVENUE = f"""
         SELECT customer_id, CASE currency WHEN 'usd' THEN CAST(:first AS date) ELSE day END, currency, 0, 0,
                -(amount * returned)::numeric / paid
           FROM returned
+    ), net AS (
+        SELECT customer_id, rated, currency, sum(cash) AS cash, sum(fees) AS fees, sum(recognised) AS recognised
+          FROM amounts GROUP BY 1, 2, 3
     )
     SELECT customer_id,
            CASE WHEN bool_and(micros IS NOT NULL OR cash = 0) THEN coalesce(sum(cash * micros), 0) END AS cash,
            CASE WHEN bool_and(micros IS NOT NULL OR fees = 0) THEN coalesce(sum(fees * micros), 0) END AS fees,
            CASE WHEN bool_and(micros IS NOT NULL OR recognised = 0) THEN coalesce(sum(recognised * micros), 0) END
                AS recognised
-      FROM amounts LEFT JOIN rate USING (currency, rated) GROUP BY customer_id
+      FROM net LEFT JOIN rate USING (currency, rated) GROUP BY customer_id
 """  # noqa: S608 (made of our own column names)
 
 

@@ -98,6 +98,8 @@ def test_other_currencies_count_at_the_rate_of_each_day_and_without_one_there_is
     reserve(session, ada, credits=10, at=NOON + DAY)
     pay(session, ada, 15000, currency="jpy", at=NOON, purchase_id=pack)
 
+    give_back(session, buy(session, ada, 20, 400, currency="krw", at=NOON), 400, at=NOON)
+
     view = report(session)
     assert (view.total.cash, view.total.recognised, view.total.profit) == (None, None, None)
     assert view.missing == ["jpy"]
