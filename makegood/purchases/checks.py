@@ -21,7 +21,7 @@ KINDS = {"purchase_not_credited": "paid but not credited", "purchase_not_paid": 
 NOT_PAID = text(
     """
     SELECT p.source_kind, p.source_id, p.customer_id, p.credits, p.amount, p.currency, p.paid_at,
-           CASE WHEN coalesce(s.id, i.id) IS NULL THEN 'Stripe has no such payment any more'
+           CASE WHEN coalesce(s.id, i.id) IS NULL THEN 'nothing is known of it from Stripe'
                 ELSE 'Stripe says: ' || coalesce(s.payment_status, i.status) END AS problem
       FROM purchases p
       LEFT JOIN stripe_checkout_sessions s ON p.source_kind = 'checkout_session' AND s.id = p.source_id

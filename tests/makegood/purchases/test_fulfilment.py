@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from makegood import customers, ledger, purchases
 from makegood.errors import Conflict, Invalid, NotFound
-from makegood.models import Charge, Customer, Grant, Invoice, Purchase, StripeCustomer, Subscription
+from makegood.models import Alert, Charge, Customer, Grant, Invoice, Purchase, StripeCustomer, Subscription
 from makegood.purchases import checks, waiting_room
 from simulator.stripe.billing import Account
 from tests.makegood.purchases.conftest import BEGAN, ORDER, Tell
@@ -236,3 +236,17 @@ def test_an_operator_cannot_link_what_is_linked_nor_to_somebody_who_is_not_there
         waiting_room.link(session, "customer", buyer["id"], make_customer(session), actor="ops")
     with pytest.raises(NotFound):
         waiting_room.link(session, "customer", "cus_none", ada, actor="ops")
+
+
+def test_the_daily_check_opens_an_alert_that_ends_when_all_is_well(
+    session: Session, account: Account, tell: Tell, ada: str
+) -> None:
+    account.buy(pack(account), email="eve@example.com")
+    tell()
+    open_ = select(Alert.kind).where(Alert.resolved_at.is_(None))
+    checks.run_and_alert(session, at=SOON)
+    assert session.scalars(open_).all() == ["purchase_not_credited"]
+    (guest,) = waiting_room.listed(session).rows
+    waiting_room.link(session, guest.kind, guest.id, ada, actor="ops")
+    checks.run_and_alert(session, at=SOON)
+    assert session.scalars(open_).all() == []
