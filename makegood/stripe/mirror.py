@@ -58,7 +58,8 @@ def store(session: Session, resource: str, objects: Sequence[Mapping[str, Any]],
 
     What was asked for earlier never overwrites what was asked for later. Whose an object is stays as it is.
     """
-    table: Any = MODELS[resource]
+    model: Any = MODELS[resource]
+    table = model.__table__
     by_id = {one["id"]: plain(one) for one in objects}
     if not by_id:
         return []
@@ -72,32 +73,28 @@ def store(session: Session, resource: str, objects: Sequence[Mapping[str, Any]],
         }
         for one in sorted(by_id)
     ]
+    wanted = insert(table)
     # New ones are written and known ones locked in one go, in the order of their ids like every writer's, so that
     # two pages never wait for each other.
-    wanted = insert(table)
-    locked = wanted.on_conflict_do_update(
+    locking = wanted.on_conflict_do_update(
         index_elements=["id"], set_={"id": wanted.excluded.id}, where=text("false")
     )
-    new = set(session.scalars(locked.values(rows).returning(table.id)))
+    new = set(session.scalars(locking.returning(table.c.id), rows))
+    known = [row for row in rows if row["id"] not in new]
+    if not known:
+        return sorted(new)
     before = {
         row.id: row
         for row in session.execute(
-            select(table.id, table.deleted, table.body).where(table.id.in_(by_id.keys() - new))
+            select(table.c.id, table.c.deleted, table.c.body).where(table.c.id.in_(by_id.keys() - new))
         )
     }
-    wanted = wanted.on_conflict_do_update(
+    replacing = wanted.on_conflict_do_update(
         index_elements=["id"],
         set_={name: wanted.excluded[name] for name in rows[0] if name != "id"},
-        where=table.read_at <= wanted.excluded.read_at,
+        where=table.c.read_at <= wanted.excluded.read_at,
     )
-    known = [row for row in rows if row["id"] not in new]
-    written: set[str] = set()
-    if known:
-        written = set(
-            session.scalars(
-                wanted.values(known).returning(table.id), execution_options={"populate_existing": True}
-            )
-        )
+    written = session.scalars(replacing.returning(table.c.id), known)
     changed = {one for one in written if before[one].deleted or before[one].body != by_id[one]}
     return sorted(new | changed)
 
