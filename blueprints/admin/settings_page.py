@@ -47,6 +47,7 @@ IN_THE_CONSOLE = (
         ("price.added", "price.changed", "price.corrected", "price.ended", "price.withdrawn", "prices.imported"),
     ),
     ("Credit prices", "admin.credit_prices", ("credit_price.added",)),
+    ("Exchange rates", "admin.exchange_rates", ("exchange_rates.saved",)),
     ("Providers switched on and off", "admin.providers", ("provider.switched_off", "provider.switched_on")),
     (
         "Operators and their roles",

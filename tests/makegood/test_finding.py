@@ -136,6 +136,7 @@ def test_every_table_with_an_id_of_ours_can_be_found_or_has_a_reason_not_to() ->
         "cost_adjustments",
         "customers",
         "error_mappings",
+        "exchange_rates",
         "invitations",
         "login_challenges",
         "mrr_changes",
