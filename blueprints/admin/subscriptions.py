@@ -98,7 +98,7 @@ def _show(template: str) -> str:
     rules = MrrRules.of(view.report.snapshot.rules) if view.report.snapshot else settings.mrr
     figures = []
     if view.shown and view.report.snapshot:
-        result = margin.report(session, terms, margin.whole_days(span, terms)).total
+        result = margin.total(session, terms, margin.whole_days(span, terms))
         figures = subscription_rules.figures(view.report, view.shown, rules, result)
     return page.show(
         template,

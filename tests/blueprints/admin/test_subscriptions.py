@@ -113,6 +113,13 @@ def test_a_viewer_sees_them_and_a_stranger_does_not(app: Flask, client: FlaskCli
     assert client.get("/admin/subscriptions/all").status_code == 200
 
 
+def test_a_range_of_hours_has_days_and_a_long_one_months(quarter: FlaskClient) -> None:
+    today = quarter.get("/admin/subscriptions?range=today&zone=Asia/Kathmandu").text
+    assert "At the end of each day" in today
+    year = quarter.get(f"/admin/subscriptions?from={NOW.year - 1}-01-01&to={NOW.date()}").text
+    assert "At the end of each month" in year
+
+
 def test_the_panels_come_again_by_themselves(quarter: FlaskClient) -> None:
     fragments = quarter.get("/admin/pulse/subscriptions?range=7d").text
     assert "panel-subscriptions_cards" in fragments
