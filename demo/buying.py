@@ -47,6 +47,12 @@ class Buyer:
             elif self.chance.happens(DISPUTED):
                 self._dispute(sale, purchase)
 
+    def have_begun(self, plan: str, before: datetime) -> None:
+        """Have a plan that began within the month before an instant: its credits of then are another story's."""
+        at = before - self.chance.seconds(3600, 27 * 86_400)
+        coupon = self.chance.happens(COUPON)
+        self.subscription = self.shop.subscribe(self.person, self.currency, plan, at, coupon=coupon, trial=False)
+
     def begin(self, plan: str, at: datetime, *, newcomer: bool) -> datetime:
         """Begin a plan in the place of another. Returns when its credits, if any, are there."""
         if self.subscription is not None:

@@ -89,9 +89,10 @@ class Life:
 
     def _join(self) -> None:
         self._allowance(month_of(local_day(self.joined_at, self.rhythm.terms.timezone)), self.joined_at)
-        if self.tier in PLANS:
-            newcomer = not self._was_there
-            self._free_after(self.buyer.begin(self.tier, self.joined_at + timedelta(seconds=3), newcomer=newcomer))
+        if self.tier in PLANS and self._was_there:
+            self.buyer.have_begun(self.tier, self.rhythm.start)
+        elif self.tier in PLANS:
+            self._free_after(self.buyer.begin(self.tier, self.joined_at + timedelta(seconds=3), newcomer=True))
         if self._was_there and self.tier != "free":
             credits = 5 * self.chance.randint(2, {"plus": 12, "pro": 50}[self.tier])
             at = self.joined_at + timedelta(seconds=1)

@@ -40,7 +40,7 @@ class Shop:
     def __init__(self, number: int, opened: datetime, plans: Mapping[str, int]) -> None:
         self.account = Account(seed=number)
         self.account.events_since = NEVER
-        self.account.at(opened - timedelta(days=1))
+        self.account.at(opened - timedelta(days=60))
         self._plan_credits = plans
         self._customers: dict[str, Object] = {}
         currencies = [currency for _, currency in CURRENCIES]
