@@ -74,7 +74,8 @@ def _show(template: str) -> str:
     session, _, span = monitoring.begin(asked)
     view = revenue.period(session, span)
     shown = view.of(_currency(asked))
-    if not view.currencies and view.reading.read_at is None:
+    currencies = [one.currency for one in view.currencies]
+    if not currencies and view.reading.read_at is None:
         page = replace(PAGE, panels=("revenue_setup",))
     else:
         page = PAGE
@@ -83,7 +84,7 @@ def _show(template: str) -> str:
         asked,
         view,
         [_chart(view, shown, asked)] if shown else [],
-        choices=page.choices({"currency": [one.currency for one in view.currencies]}, asked),
+        choices=page.choices({"currency": currencies}, asked) if len(currencies) > 1 or asked["currency"] else {},
         shown=shown,
         names=FIGURES,
         taken=TAKEN,
