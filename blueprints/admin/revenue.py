@@ -75,10 +75,8 @@ def _show(template: str) -> str:
     view = revenue.period(session, span)
     shown = view.of(_currency(asked))
     currencies = [one.currency for one in view.currencies]
-    if not currencies and view.reading.read_at is None:
-        page = replace(PAGE, panels=("revenue_setup",))
-    else:
-        page = PAGE
+    unknown = not currencies and view.reading.read_at is None
+    page = replace(PAGE, panels=("revenue_setup",)) if unknown else PAGE
     return page.show(
         template,
         asked,
