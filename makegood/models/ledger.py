@@ -95,6 +95,11 @@ class CreditTransaction(Base):
             "generation_id",
             postgresql_where=text("kind = 'refund'"),
         ),
+        Index(
+            "ix_credit_transactions_expiry",
+            "customer_id",
+            postgresql_where=text("kind = 'expiry'"),
+        ),
     )
 
     id: Mapped[UUIDKey]

@@ -31,6 +31,12 @@ def upgrade() -> None:
     op.create_index(
         "ix_grants_purchase", "grants", ["purchase_id"], postgresql_where=sa.text("purchase_id IS NOT NULL")
     )
+    op.create_index(
+        "ix_credit_transactions_expiry",
+        "credit_transactions",
+        ["customer_id"],
+        postgresql_where=sa.text("kind = 'expiry'"),
+    )
     op.get_bind().connection.driver_connection.execute((SQL / "0013_purchases.sql").read_text())
 
 

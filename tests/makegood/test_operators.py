@@ -245,7 +245,10 @@ def test_an_unknown_operator_cannot_be_changed(session: Session) -> None:
     ("role", "allowed"),
     [
         ("viewer", {"view"}),
-        ("support", {"view", "refund", "reverse_refund", "acknowledge", "apply_callback", "write_note"}),
+        (
+            "support",
+            {"view", "refund", "reverse_refund", "acknowledge", "apply_callback", "write_note", "link_stripe"},
+        ),
         ("admin", operators.ACTIONS),
     ],
 )
