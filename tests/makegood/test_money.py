@@ -31,7 +31,13 @@ def test_an_amount_is_written_with_the_decimals_that_stripe_counts_in(
 
 @pytest.mark.parametrize(
     ("typed", "currency", "minor"),
-    [("19.99", "usd", 1999), ("1,000", "usd", 100000), (" 7 ", "jpy", 7), ("0.5", "kwd", 500), ("-3", "usd", -300)],
+    [
+        ("19.99", "usd", 1999),
+        ("1,000", "usd", 100000),
+        (" 7 ", "jpy", 7),
+        ("0.5", "kwd", 500),
+        ("-3", "usd", -300),
+    ],
 )
 def test_what_is_typed_becomes_minor_units(typed: str, currency: str, minor: int) -> None:
     assert money.parse(typed, currency) == minor
