@@ -17,6 +17,7 @@ from simulator.stripe.objects import Object
 
 COUPON, TRIAL, TRIAL_LOST, UNPAID, CANCELS = 0.12, 0.3, 0.25, 0.03, 0.05
 REFUNDED, DISPUTED = 0.05, 0.04
+BEGUN_DAYS = 29
 RECOVERS_AFTER = timedelta(days=2)
 NOTICED = timedelta(seconds=20)
 
@@ -49,7 +50,7 @@ class Buyer:
 
     def have_begun(self, plan: str, before: datetime) -> None:
         """Have a plan that began within the month before an instant: its credits of then are another story's."""
-        at = before - self.chance.seconds(3600, 27 * 86_400)
+        at = before - self.chance.seconds(3600, BEGUN_DAYS * 86_400)
         coupon = self.chance.happens(COUPON)
         self.subscription = self.shop.subscribe(self.person, self.currency, plan, at, coupon=coupon, trial=False)
 

@@ -321,7 +321,7 @@ def test_what_would_still_be_under_way_did_not_happen(session: Session, monkeypa
 def test_the_whole_account_looks_like_a_healthy_small_platform(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The plan alone, for a third of the customers: what is written is what was planned."""
+    """The plan alone, for half of the customers: what is written is what was planned."""
     take = Wallet.take
 
     def take_what_is_there(wallet: Wallet, credits: int, at: datetime) -> None:
@@ -329,9 +329,9 @@ def test_the_whole_account_looks_like_a_healthy_small_platform(
         take(wallet, credits, at)
 
     monkeypatch.setattr(Wallet, "take", take_what_is_there)
-    planned = lives(session, 100)
+    planned = lives(session, 150)
     made = [charge for life in planned for charge in charges(life.steps)]
-    assert 4_000 <= len(made) <= 6_700
+    assert 5_500 <= len(made) <= 8_000
     assert max(step.at for life in planned for step in life.steps) <= NOW
     assert max(charge.fate.last_at for charge in made) < NOW
 
@@ -350,7 +350,7 @@ def test_the_whole_account_looks_like_a_healthy_small_platform(
     unknown = [
         charge for charge in made if charge.offer.model == "nano-banana-pro" and charge.input["resolution"] == "4K"
     ]
-    assert 1 <= len(unknown) <= 20
+    assert 1 <= len(unknown) <= 30
 
     first, last = NOW - timedelta(days=60), NOW - timedelta(days=30)
     months = [sum(low <= charge.at < high for charge in made) for low, high in ((first, last), (last, NOW))]
