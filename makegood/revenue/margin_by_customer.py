@@ -31,9 +31,11 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from makegood import money
-from makegood.models import Customer, ExchangeRate
+from makegood.calendars import start_of
+from makegood.models import Customer, ExchangeRate, Generation
 from makegood.ranges import Range
-from makegood.revenue import rates, recognised
+from makegood.revenue import rates, reading, recognised
+from makegood.revenue.liability import sold_since
 from makegood.revenue.payments import PAYMENTS
 from makegood.revenue.rates import USD
 from makegood.stats import customers
@@ -96,12 +98,14 @@ class CustomerMargin:
 
 @dataclass(frozen=True)
 class Customers:
-    """The customers with the highest profit, and those with the highest loss: `losing` cost more than they pay."""
+    """The customers with the highest profit, and those with the highest loss: `losing` cost more than they pay.
+    Nobody is among them where no profit is `known`."""
 
     best: Sequence[CustomerMargin]
     worst: Sequence[CustomerMargin]
     count: int
     losing: int
+    known: bool
 
 
 def report(session: Session, terms: Terms, asked: Range, *, basis: str = BASES[0]) -> Customers:
@@ -124,6 +128,7 @@ def report(session: Session, terms: Terms, asked: Range, *, basis: str = BASES[0
         [_customer(row) for row, profit in reversed(ranks) if row.from_bottom <= LISTED and profit < 0],
         found[0].customers if found else 0,
         found[0].losing if found else 0,
+        not found or any(getattr(row, PROFITS[basis]) is not None for row in found),
     )
 
 
@@ -131,8 +136,11 @@ def every(session: Session, terms: Terms, asked: Range, *, basis: str = BASES[0]
     """Every customer who paid, used or cost anything in the range, the highest profit on that basis first."""
     used = customers.every(session, terms, asked).order_by(None).subquery("used")
     paid = _revenue(session, terms, asked).subquery("paid")
+    read = reading.of(session).covers(asked)
+    known = {"cash": read, "fees": read, "recognised": read and _sold(session, terms, asked)}
     cash, fees, recognised_ = (
-        case((paid.c.customer_id.is_(None), 0), else_=paid.c[name]) for name in ("cash", "fees", "recognised")
+        case((paid.c.customer_id.is_(None), 0), else_=paid.c[name]) if known[name] else cast(null(), Numeric)
+        for name in ("cash", "fees", "recognised")
     )
     unknown = (used.c.generations > 0) & (used.c.unknown_costs == used.c.generations)
     cost = case((unknown, null()), else_=func.coalesce(used.c.cost_micros, 0))
@@ -180,6 +188,18 @@ def _revenue(session: Session, terms: Terms, asked: Range) -> Select[*tuple[Any,
     )
     amounts = (column(name, Numeric) for name in ("cash", "fees", "recognised"))
     return select(bound.columns(column("customer_id", Text), *amounts).subquery("revenue"))
+
+
+def _sold(session: Session, terms: Terms, asked: Range) -> bool:
+    """Whether credits were sold here for all that was used in the range."""
+    since = sold_since(session, terms)
+    if since is None:
+        return False
+    end = min(start_of(since, terms.timezone), asked.end)
+    before = (
+        select(Generation.id).where(Generation.charged_at >= asked.start, Generation.charged_at < end).limit(1)
+    )
+    return session.scalar(before) is None
 
 
 def _customer(row: Any) -> CustomerMargin:

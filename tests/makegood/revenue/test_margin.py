@@ -142,6 +142,8 @@ def test_without_stripe_there_is_no_revenue_to_speak_of(session: Session) -> Non
     assert (view.total.cash, view.total.recognised, view.total.fees) == (None, None, None)
     assert micros(view.total.cost) == COST
     assert view.unread == "Stripe's balance transactions have not been read yet."
+    [line] = session.execute(margin_by_customer.every(session, TERMS, SPAN))
+    assert (line.cash, line.recognised, line.profit, line.cost) == (None, None, None, COST)
 
 
 def test_customers_are_ranked_by_what_they_leave_and_the_losing_ones_from_the_other_end(
