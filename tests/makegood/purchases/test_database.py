@@ -13,8 +13,8 @@ from tests.makegood.purchases.conftest import BEGAN
 from tests.making import TERMS, make_customer
 
 ROW = """
-    INSERT INTO clawbacks (id, purchase_id, number, customer_id, cause, amount, refunded, disputed, taken, owed, gone,
-                           occurred_at)
+    INSERT INTO clawbacks (id, purchase_id, number, customer_id, cause, amount, refunded, disputed, taken, owed,
+                           gone, occurred_at)
     SELECT gen_random_uuid(), id, {number}, customer_id, 'refund', {amount}, {refunded}, 0, 0, {owed}, 0, now()
       FROM purchases
 """
