@@ -11,25 +11,16 @@ from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from makegood.calendars import start_of
+from makegood.rollup_tables import USAGE
 from makegood.rollups import State
-from makegood.stats import pieces
+from makegood.stats import pieces, sums
 from makegood.stats.figures import MEASURE_NAMES, Usage
-from makegood.stats.pieces import Interval, Pieces, next_bucket
-from makegood.stats.sums import edge_values, edges
+from makegood.stats.pieces import Interval, next_bucket
 
-_COLUMNS = ", ".join(MEASURE_NAMES)
-_SIGNED = ", ".join(f"sign * {name}" for name in MEASURE_NAMES)
+KEYS = (sums.STEP, "provider", "tier")
+MEASURES = (*MEASURE_NAMES, sums.LAST)
 _SUMS = ", ".join(f"coalesce(sum({name}), 0)::bigint AS {name}" for name in MEASURE_NAMES)
 
-_MOVED = f"""
-        SELECT CASE WHEN sign > 0 THEN "to" ELSE of END, provider, tier, {_SIGNED}, NULL
-          FROM (SELECT of, "to", provider, tier, {_SUMS}
-                  FROM unnest(CAST(:moved_since AS timestamptz[]), CAST(:moved_until AS timestamptz[]),
-                              CAST(:moved_of AS int[]), CAST(:moved_to AS int[])) AS moved (since, until, of, "to")
-                  JOIN rollup_buckets ON bucket >= since AND bucket < until WHERE :valid
-                 GROUP BY of, "to", provider, tier) AS sums CROSS JOIN (VALUES (1), (-1)) AS signs (sign)
-"""  # noqa: S608 (made of our own column names)
-ALMOST_A_DAY = timedelta(hours=20)
 RECENT = text(
     """
     SELECT coalesce(sum(generations), 0)::bigint AS generations, coalesce(sum(failed), 0)::bigint AS failed,
@@ -94,12 +85,16 @@ class Recent:
 def by_step(session: Session, state: State, steps: Sequence[Interval], timezone: ZoneInfo) -> list[Fact]:
     """Usage by step, provider and tier, for half-open steps that follow on each other without a gap, in whatever
     time zone they were cut; `timezone` is the reporting one."""
-    daily = all(end - start >= ALMOST_A_DAY for start, end in steps[:-1])
-    parts = (pieces.cut_by_days if daily else pieces.cut)(steps, timezone)
-    values = {"valid": state.valid, "watermark": state.watermark, **parts.parameters(), **edge_values(parts.edges)}
+    parts = pieces.of_steps(steps, timezone)
+    rows = sums.facts(USAGE, parts, KEYS, None, dated=True)
+    listed = ", ".join(KEYS)
+    statement = (
+        f"SELECT {listed}, {_SUMS}, max({sums.LAST}) AS {sums.LAST} FROM ({rows}) AS facts GROUP BY {listed}"  # noqa: S608
+    )
+    query = sums.selected(statement, KEYS, MEASURES, state, parts)
     return [
         Fact(step, provider, tier, Usage(*figures), last_charged_at)
-        for step, provider, tier, *figures, last_charged_at in session.execute(text(_statement(parts)), values)
+        for step, provider, tier, *figures, last_charged_at in session.execute(query)
     ]
 
 
@@ -132,29 +127,3 @@ def tier_totals(session: Session, state: State) -> list[Row[tuple[str, int, int,
     """Customers, holders and credits of every tier now, in the tiers' order."""
     values = {"valid": state.valid, "watermark": state.watermark}
     return list(session.execute(TIERS, values))
-
-
-def _statement(parts: Pieces) -> str:
-    """The sums by step, provider and tier. Only tables that hold a part of the range are in it, each interval by
-    itself: of a join with arrays the planner knows neither that one is empty nor how little two intervals are."""
-    of_events = f"""
-        SELECT width_bucket(at, CAST(:starts AS timestamptz[])) AS step, provider, tier, {_COLUMNS},
-               CASE WHEN generations > 0 THEN at END AS last_charged_at"""
-    tail = "events WHERE xid >= CAST(:watermark AS xid8) AND at >= :start AND at < :end"
-    rows = [f"{of_events} FROM {some} AND provider <> ''" for some in (tail, *edges(len(parts.edges)))]
-    for held, period, starts, kind in (
-        (parts.whole_days, "day", "days", "date"),
-        (parts.whole_buckets, "bucket", "starts", "timestamptz"),
-    ):
-        rows += [
-            f"""
-        SELECT width_bucket({period}, CAST(:{starts} AS {kind}[])), provider, tier, {_COLUMNS}, last_charged_at
-          FROM rollup_{period}s WHERE :valid AND {period} >= (CAST(:{period}s_since AS {kind}[]))[{number + 1}]
-           AND {period} < (CAST(:{period}s_until AS {kind}[]))[{number + 1}]"""  # noqa: S608
-            for number in range(len(held))
-        ]
-    if parts.moved:
-        rows.append(_MOVED)
-    return f"""
-        SELECT step - 1 AS step, provider, tier, {_SUMS}, max(last_charged_at) AS last_charged_at
-          FROM ({" UNION ALL ".join(rows)}) AS facts GROUP BY step, provider, tier"""  # noqa: S608

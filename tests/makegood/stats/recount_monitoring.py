@@ -52,7 +52,7 @@ def assert_monitoring_equals_rows(session: Session, terms: Terms, now: datetime,
     """All reports of one range, another for each number, equal the rows: both are in one snapshot."""
     begin_snapshot(session)
     facts = read_facts(session)
-    asked = asked_ranges(now, terms.timezone)[number % 8]
+    asked = asked_ranges(now, terms.timezone)[number % 11]
     if number % 3 == 2:
         asked = asked.previous()
     within = [fact for fact in facts if asked.start <= fact.at < asked.end]
@@ -77,6 +77,9 @@ def asked_ranges(now: datetime, zone: ZoneInfo) -> list[Range]:
         ranges.preset("30d", other, now),
         ranges.preset("yesterday", other, now + timedelta(hours=20)),
         ranges.within(now - timedelta(days=40, minutes=7), now - timedelta(minutes=3), zone, now),
+        ranges.within(now - timedelta(days=5, hours=3), now - timedelta(hours=7), ZoneInfo("Asia/Tokyo"), now),
+        ranges.preset("90d", ZoneInfo("America/New_York"), now),
+        ranges.preset("month", ZoneInfo("Pacific/Kiritimati"), now),
     ]
 
 
