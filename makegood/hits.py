@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from makegood.models import (
+    ApiKey,
     Approval,
     Bill,
     BillLine,
@@ -22,11 +23,14 @@ from makegood.models import (
     Generation,
     Grant,
     Notification,
+    Operator,
     Price,
     Recompute,
     Refund,
     Reversal,
 )
+
+OPERATOR, API_KEY = "operator", "API key"
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,15 @@ class Hit:
 
 def customer(row: Customer) -> Hit:
     return Hit("customer", {"customer_id": row.id}, row.id, row.email or "no e-mail address", row.created_at)
+
+
+def operator(_: Session, row: Operator) -> Hit:
+    return Hit(OPERATOR, {"operator_id": row.id}, row.email, row.role, row.created_at)
+
+
+def api_key(_: Session, row: ApiKey) -> Hit:
+    note = f"begins with {row.hint}" + (", revoked" if row.revoked_at else "")
+    return Hit(API_KEY, {"key_id": row.id}, row.name, note, row.created_at)
 
 
 def generation(_: Session, row: Generation) -> Hit:
@@ -141,5 +154,7 @@ BY_ID: Mapping[Any, Callable[[Session, Any], Hit]] = {
     Recompute: _recompute,
     BulkRefund: _bulk,
     Approval: _approval,
+    Operator: operator,
+    ApiKey: api_key,
 }
 """By the table whose id it is."""
