@@ -20,7 +20,7 @@ import demo.state
 import logs
 import settings as settings_module
 from blueprints import access, admin, api, assets, auth, callbacks, errors, formats, health, security
-from blueprints.admin import audit, navigation, subjects
+from blueprints.admin import audit, codes, navigation, subjects
 from blueprints.api import range_stats
 from blueprints.api.unrecorded import Unrecorded
 from extensions import csrf, db, login, migrate
@@ -88,6 +88,7 @@ def _register_blueprints(app: Flask) -> None:
     formats.init_app(app)
     subjects.init_app(app)
     audit.init_app(app)
+    codes.init_app(app)
     navigation.init_app(app)
     app.register_blueprint(auth.blueprint)
     app.register_blueprint(api.blueprint)  # before the console, whose paths hold identifiers as well

@@ -134,7 +134,8 @@ def test_a_chip_takes_away_one_end_and_keeps_the_other(app: Flask) -> None:
         (5, 0, "count", "from 0", 1),
         (0, 0, "count", "±0%", 0),
         (0, 4, "count", "−100%", -1),
-        (250, 1, "count", "+24,900%", 1),
+        (99, 10, "count", "+890%", 1),
+        (250, 1, "count", "×250", 1),
     ],
 )
 def test_a_change_is_told_with_its_sign(now: int, before: int, kind: str, text: str, direction: int) -> None:
