@@ -24,7 +24,7 @@ from blueprints.admin import audit, codes, navigation, subjects
 from blueprints.api import range_stats
 from blueprints.api.unrecorded import Unrecorded
 from extensions import csrf, db, login, migrate
-from makegood.database import UnsafeDatabase, check_server
+from makegood.database import UnsafeDatabase, alone, check_server
 from makegood.providers import registry
 from makegood.secrets_at_rest import Vault
 
@@ -37,7 +37,11 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
         SETTINGS=settings,
         SECRET_KEY=settings.secret_key,
         SQLALCHEMY_DATABASE_URI=settings.database_url or demo.database.ADDRESS,
-        SQLALCHEMY_ENGINE_OPTIONS={"pool_pre_ping": True, "hide_parameters": True},
+        SQLALCHEMY_ENGINE_OPTIONS={
+            "pool_pre_ping": True,
+            "hide_parameters": True,
+            "pool_events": [(alone, "connect")],
+        },
         WTF_CSRF_TIME_LIMIT=None,
         MAX_CONTENT_LENGTH=1_000_000,
     )

@@ -21,8 +21,8 @@ class Rollup:
     """Sums of events by period and keys.
 
     `tables` are named by their period: bucket, hour, day or month. `keys` and `only` are SQL over a row of
-    `events`: each key's value, and which events count. `dated` rollups keep when they were last charged. `hours`
-    has the same measures by fewer keys: a chart of many days in another zone than the days' reads few rows of it.
+    `events`: each key's value, and which events count. `dated` rollups keep when they were last charged.
+    `coarse` has the same measures by fewer keys: what needs no other ones reads few rows of it.
     """
 
     tables: dict[str, str]
@@ -30,7 +30,7 @@ class Rollup:
     measures: tuple[str, ...]
     only: str
     dated: bool = False
-    hours: Rollup | None = None
+    coarse: Rollup | None = None
 
     def of_events(self, *columns: str) -> str:
         """These columns as SQL over a row of `events`, with their names."""
@@ -62,14 +62,14 @@ def _same(*names: str) -> dict[str, str]:
     return {name: name for name in names}
 
 
-USAGE_HOURS = Rollup({"hour": "rollup_hours"}, _same("provider", "tier"), MEASURES, "provider <> ''")
+COARSE_USAGE = Rollup({"hour": "rollup_hours"}, _same("provider", "tier"), MEASURES, "provider <> ''")
 USAGE = Rollup(
     {"bucket": "rollup_buckets", "day": "rollup_days"},
     _same("provider", "model", "kind", "tier"),
     MEASURES,
     "provider <> ''",
     dated=True,
-    hours=USAGE_HOURS,
+    coarse=COARSE_USAGE,
 )
 REASONS = Rollup(
     {"bucket": "rollup_reason_buckets", "day": "rollup_reason_days"},
@@ -78,13 +78,15 @@ REASONS = Rollup(
     "reason <> ''",
 )
 BIN = {"bin": "latency_bin(latency_ms)"}
-LATENCY_HOURS = Rollup({"hour": "rollup_latency_hours"}, BIN, ("succeeded",), "succeeded <> 0")
+COARSE_LATENCIES = Rollup(
+    {"hour": "rollup_latency_hours", "day": "rollup_latency_totals"}, BIN, ("succeeded",), "succeeded <> 0"
+)
 LATENCIES = Rollup(
     {"bucket": "rollup_latency_buckets", "day": "rollup_latency_days"},
     _same("provider", "model", "kind") | BIN,
     ("succeeded",),
     "succeeded <> 0",
-    hours=LATENCY_HOURS,
+    coarse=COARSE_LATENCIES,
 )
 CUSTOMERS = Rollup(
     {"day": "rollup_customer_days", "month": "rollup_customer_months"},
@@ -92,6 +94,6 @@ CUSTOMERS = Rollup(
     CUSTOMER_MEASURES,
     "provider <> ''",
 )
-ROLLUPS = (USAGE, USAGE_HOURS, REASONS, LATENCIES, LATENCY_HOURS, CUSTOMERS)
+ROLLUPS = (USAGE, COARSE_USAGE, REASONS, LATENCIES, COARSE_LATENCIES, CUSTOMERS)
 FOLDS = {table: fold for rollup in ROLLUPS for table, fold in rollup.folds().items()}
 """The tables that are folded by period, and how."""

@@ -71,12 +71,12 @@ class Chart:
         """What the values are of."""
         return self.pieces or self.range.steps()
 
-    @property
+    @cached_property
     def reached(self) -> list[int]:
         """The positions of the steps that have begun."""
         return [n for n, step in enumerate(self.steps) if step.start <= self.range.now]
 
-    @property
+    @cached_property
     def partial(self) -> int | None:
         """The position of the step that is not over yet."""
         return next((n for n, step in enumerate(self.steps) if step.start <= self.range.now < step.end), None)

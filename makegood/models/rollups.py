@@ -187,6 +187,16 @@ class LatencyHour(Base):
     succeeded: Mapped[Count]
 
 
+class LatencyTotal(Base):
+    """Latencies of one day of the reporting time zone, of all providers."""
+
+    __tablename__ = "rollup_latency_totals"
+
+    day: Mapped[date] = mapped_column(primary_key=True)
+    bin: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    succeeded: Mapped[Count]
+
+
 class LatencyDay(LatencyMeasures, Base):
     """Latencies of one day of the reporting time zone."""
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Row, text
@@ -20,6 +21,7 @@ from makegood.stats.pieces import Interval, next_bucket
 KEYS = (sums.STEP, "provider", "tier")
 MEASURES = (*MEASURE_NAMES, sums.LAST)
 _SUMS = ", ".join(f"coalesce(sum({name}), 0)::bigint AS {name}" for name in MEASURE_NAMES)
+_LISTED = f"{', '.join(KEYS)}, {_SUMS}, max({sums.LAST}) AS {sums.LAST}"
 
 RECENT = text(
     """
@@ -63,6 +65,17 @@ class Fact:
 
 
 @dataclass(frozen=True)
+class Part:
+    """The usage of one step, provider or tier, or of one of these in one step. None: of all of them."""
+
+    step: int | None
+    provider: str | None
+    tier: str | None
+    usage: Usage
+    last_charged_at: datetime | None
+
+
+@dataclass(frozen=True)
 class DayFact:
     """The usage of one day, provider and tier."""
 
@@ -85,17 +98,26 @@ class Recent:
 def by_step(session: Session, state: State, steps: Sequence[Interval], timezone: ZoneInfo) -> list[Fact]:
     """Usage by step, provider and tier, for half-open steps that follow on each other without a gap, in whatever
     time zone they were cut; `timezone` is the reporting one."""
+    return [Fact(*key, usage, at) for key, usage, at in _read(session, state, steps, timezone, "{}")]
+
+
+def by_parts(session: Session, state: State, steps: Sequence[Interval], timezone: ZoneInfo) -> list[Part]:
+    """The usage of all steps together and of each, by provider, by tier, and in all."""
+    sets = ("()", "(provider)", "(tier)", "(step)", "(step, provider)", "(step, tier)")
+    parts = f"SELECT {_LISTED} FROM ({{}}) AS parts GROUP BY GROUPING SETS ({', '.join(sets)})"  # noqa: S608
+    return [Part(*key, usage, at) for key, usage, at in _read(session, state, steps, timezone, parts)]
+
+
+def _read(
+    session: Session, state: State, steps: Sequence[Interval], timezone: ZoneInfo, statement: str
+) -> Iterator[tuple[tuple[Any, Any, Any], Usage, datetime | None]]:
+    """Step, provider and tier, the usage, and when it was last charged: a statement over the sums of these."""
     parts = pieces.of_steps(steps, timezone)
     rows = sums.facts(USAGE, parts, KEYS, None, dated=True)
-    listed = ", ".join(KEYS)
-    statement = (
-        f"SELECT {listed}, {_SUMS}, max({sums.LAST}) AS {sums.LAST} FROM ({rows}) AS facts GROUP BY {listed}"  # noqa: S608
-    )
-    query = sums.selected(statement, KEYS, MEASURES, state, parts)
-    return [
-        Fact(step, provider, tier, Usage(*figures), last_charged_at)
-        for step, provider, tier, *figures, last_charged_at in session.execute(query)
-    ]
+    summed = f"SELECT {_LISTED} FROM ({rows}) AS facts GROUP BY {', '.join(KEYS)}"  # noqa: S608
+    query = sums.selected(statement.format(summed), KEYS, MEASURES, state, parts)
+    for step, provider, tier, *figures, at in session.execute(query):
+        yield (step, provider, tier), Usage(*figures), at
 
 
 def by_day(session: Session, state: State, first: date, last: date, timezone: ZoneInfo) -> list[DayFact]:

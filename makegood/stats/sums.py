@@ -98,27 +98,30 @@ def facts(
     tail = "events WHERE xid >= CAST(:watermark AS xid8) AND at >= :start AND at < :end"
     folded = edges(len(parts.edges))
     rows = [f"SELECT {counted}{of_event} FROM {one} AND {rollup.only}{given}" for one in (tail, *folded)]  # noqa: S608
+    coarse = rollup.coarse if rollup.coarse and {*keys, *only} <= rollup.coarse.keys.keys() else None
+    tables = rollup.tables | (coarse.tables if coarse else {})
     for held, period, step in ((parts.whole_days, "day", of_day), (parts.whole_buckets, "bucket", of_bucket)):
         for number in range(1, len(held) + 1):
             since, until = (f"(:{period}s_{end})[{number}]" for end in ("since", "until"))
             inside = f":valid AND {period} >= {since} AND {period} < {until}"
-            rows.append(f"SELECT {stored}{step} FROM {rollup.tables[period]} WHERE {inside}{given}")  # noqa: S608
+            rows.append(f"SELECT {stored}{step} FROM {tables[period]} WHERE {inside}{given}")  # noqa: S608
     if STEP in by and parts.moved:
-        rows += _moved(rollup, parts, keys, only, given, ", NULL" if dated else "")
+        rows += _moved(rollup, tables, parts, keys, given, ", NULL" if dated else "")
     return " UNION ALL ".join(rows)
 
 
 def _moved(
-    rollup: Rollup, parts: Pieces, keys: Sequence[str], only: Sequence[str], given: str, last: str
+    rollup: Rollup, tables: Mapping[str, str], parts: Pieces, keys: Sequence[str], given: str, last: str
 ) -> list[str]:
-    """What whole days count in the wrong step, taken from it and added to the right one: by hours where those have
-    the keys, since there are few of them."""
-    sources = [(rollup.tables["bucket"], "bucket", "moved")]
-    if rollup.hours is not None and {*keys, *only} <= rollup.hours.keys.keys():
-        sources = [(rollup.hours.tables["hour"], "hour", "moved_hours")] if parts.moved_hours else []
-        sources += [(rollup.tables["bucket"], "bucket", "moved_rest")] if parts.moved_rest else []
+    """What whole days count in the wrong step, taken from it and added to the right one: by hours where there are
+    some with these keys, since they are few."""
+    sources = [("bucket", "moved")]
+    if "hour" in tables:
+        sources = [("hour", "moved_hours")] if parts.moved_hours else []
+        sources += [("bucket", "moved_rest")] if parts.moved_rest else []
     listed = "".join(f"{name}, " for name in keys)
-    summed = ", ".join(f"sum({name}) AS {name}" for name in rollup.measures)
+    # As in the tables: were it numeric, so would be every other row of the union, and slow to add.
+    summed = ", ".join(f"sum({name})::bigint AS {name}" for name in rollup.measures)
     signed = ", ".join(f"sign * {name}" for name in rollup.measures)
     return [
         f"""
@@ -126,9 +129,9 @@ def _moved(
           FROM (SELECT of, "to", {listed}{summed}
                   FROM unnest(:{name}_since, :{name}_until, :{name}_of, :{name}_to)
                        AS moved (since, until, of, "to")
-                  JOIN {table} ON {period} >= since AND {period} < until WHERE :valid{given}
+                  JOIN {tables[period]} ON {period} >= since AND {period} < until WHERE :valid{given}
                  GROUP BY {listed}of, "to") AS moves CROSS JOIN (VALUES (1), (-1)) AS signs (sign)"""  # noqa: S608
-        for table, period, name in sources
+        for period, name in sources
     ]
 
 

@@ -1,4 +1,4 @@
--- The hours are sums of the buckets, which are up to the watermark.
+-- They are sums of the other rollups, which are up to the watermark.
 
 INSERT INTO rollup_hours
 SELECT date_bin('1 hour', bucket, '2000-01-01T00:00:00Z'), provider, tier, sum(generations), sum(succeeded), sum(failed),
@@ -8,3 +8,5 @@ SELECT date_bin('1 hour', bucket, '2000-01-01T00:00:00Z'), provider, tier, sum(g
 INSERT INTO rollup_latency_hours
 SELECT date_bin('1 hour', bucket, '2000-01-01T00:00:00Z'), bin, sum(succeeded)
   FROM rollup_latency_buckets GROUP BY 1, 2 ORDER BY 1;
+INSERT INTO rollup_latency_totals
+SELECT day, bin, sum(succeeded) FROM rollup_latency_days GROUP BY 1, 2 ORDER BY 1;

@@ -1,4 +1,4 @@
-"""Rollups by hour, for charts in other time zones than the reporting one."""
+"""Rollups by fewer keys: by hour, for charts in other time zones than the reporting one, and latencies of all."""
 
 from __future__ import annotations
 
@@ -40,14 +40,19 @@ def upgrade() -> None:
         *(_count(name) for name in MEASURES),
         sa.PrimaryKeyConstraint("hour", "provider", "tier", name=op.f("pk_rollup_hours")),
     )
+    _latencies("rollup_latency_hours", "hour", sa.DateTime(timezone=True))
+    _latencies("rollup_latency_totals", "day", sa.Date())
+    op.get_bind().connection.driver_connection.execute((SQL / "0016_hours.sql").read_text())
+
+
+def _latencies(table: str, period: str, type_: sa.types.TypeEngine[object]) -> None:
     op.create_table(
-        "rollup_latency_hours",
-        sa.Column("hour", sa.DateTime(timezone=True), nullable=False),
+        table,
+        sa.Column(period, type_, nullable=False),
         sa.Column("bin", sa.BigInteger(), autoincrement=False, nullable=False),
         _count("succeeded"),
-        sa.PrimaryKeyConstraint("hour", "bin", name=op.f("pk_rollup_latency_hours")),
+        sa.PrimaryKeyConstraint(period, "bin", name=op.f(f"pk_{table}")),
     )
-    op.get_bind().connection.driver_connection.execute((SQL / "0016_hours.sql").read_text())
 
 
 def _count(name: str) -> sa.Column[int]:
