@@ -116,7 +116,7 @@ def _read(
     rows = sums.facts(USAGE, parts, KEYS, None, dated=True)
     summed = f"SELECT {_LISTED} FROM ({rows}) AS facts GROUP BY {', '.join(KEYS)}"  # noqa: S608
     query = sums.selected(statement.format(summed), KEYS, MEASURES, state, parts)
-    for step, provider, tier, *figures, at in session.execute(query):
+    for step, provider, tier, *figures, at in session.execute(query).all():
         yield (step, provider, tier), Usage(*figures), at
 
 
