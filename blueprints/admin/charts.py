@@ -121,13 +121,13 @@ class Chart:
         label = escape(self.label(self.steps[n], long=True) + (", so far" if n == self.partial else ""))
         figures = [(series.values[n], series, address) for series, address in columns]
         cells = "".join(
-            f'<td class="n">{self._linked(escape(self.written(value, series)), value and address, n)}</td>'
+            f'<td class="n">{self._linked(escape(self.written(value, series)), address if value else None, n)}</td>'
             for value, series, address in figures
         )
         head = f'<th scope="row" class="nowrap">{self._linked(label, link, n)}</th>'
         return Markup(f"<tr>{head}{cells}</tr>")  # noqa: S704 (of escaped parts)
 
-    def _linked(self, text: str, link: Value | str, n: int) -> str:
+    def _linked(self, text: str, link: str | None, n: int) -> str:
         """The text as a link to the rows behind a step; both are escaped."""
         if link is None:
             return text
