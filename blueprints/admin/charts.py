@@ -119,11 +119,12 @@ class Chart:
 
     def _row(self, n: int, link: str | None, columns: Sequence[tuple[Series, str | None]]) -> Markup:
         label = escape(self.label(self.steps[n], long=True) + (", so far" if n == self.partial else ""))
-        figures = [(series.values[n], series, address) for series, address in columns]
-        cells = "".join(
-            f'<td class="n">{self._linked(escape(self.written(value, series)), address if value else None, n)}</td>'
-            for value, series, address in figures
-        )
+        figures = [
+            (escape(self.written(value, series)), address if value else None)
+            for series, address in columns
+            for value in (series.values[n],)
+        ]
+        cells = "".join(f'<td class="n">{self._linked(figure, address, n)}</td>' for figure, address in figures)
         head = f'<th scope="row" class="nowrap">{self._linked(label, link, n)}</th>'
         return Markup(f"<tr>{head}{cells}</tr>")  # noqa: S704 (of escaped parts)
 

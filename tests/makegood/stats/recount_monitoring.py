@@ -225,6 +225,17 @@ def _compare_customers(session: Session, terms: Terms, asked: Range, facts: list
     assert shown({(): report.total}) == sum_facts(facts)
     amounts = [_amount(row.usage, sort) for row in report.rows]
     assert amounts == sorted(amounts, reverse=True)
+    earlier = customers.top(session, terms, asked.previous(), sort=sort)
+    assert shown({(): report.before}) == shown({(): earlier.total})
+    was = {row.customer_id: row.usage for row in earlier.rows}
+    assert all(row.before == was.get(row.customer_id, row.before) for row in report.rows)
+    # Two tiers at most have customers here: what each lists, and all of it, is what all list.
+    tiers = {row.tier for row in report.rows}
+    of_tiers = [customers.top(session, terms, asked, sort=sort, tier=tier) for tier in ("free", "plus", "pro")]
+    assert {row.tier for one in of_tiers for row in one.rows} == tiers
+    assert sorted(row.customer_id for one in of_tiers for row in one.rows) == sorted(name for (name,) in listed)
+    assert sum(one.active for one in of_tiers) == report.active
+    assert sum(one.total.net_credits for one in of_tiers) == report.total.net_credits
 
 
 def _compare_one_customer(session: Session, terms: Terms, facts: list[Fact], month: date) -> None:
