@@ -23,7 +23,10 @@ PAGE = monitoring.Page(
     ("provider", "model", "error", "sort"),
     "No generation failed in this range.",
     "failures-days",
-    words={"error": {code.value: formats.words(code) for code in ErrorClass}},
+    words={
+        "error": {code.value: formats.words(code) for code in ErrorClass},
+        "sort": {failures.BY_RATE: "highest rate first"},
+    },
 )
 FAILED = exports.column("failed")
 
