@@ -21,11 +21,11 @@ import demo.state
 import logs
 import settings as settings_module
 from blueprints import access, admin, api, assets, auth, callbacks, errors, formats, health, security, stripe
-from blueprints.admin import audit, navigation, subjects
+from blueprints.admin import audit, codes, navigation, subjects
 from blueprints.api import admin_stats
 from blueprints.api.unrecorded import Unrecorded
 from extensions import csrf, db, login, migrate
-from makegood.database import UnsafeDatabase, check_server
+from makegood.database import UnsafeDatabase, alone, check_server
 from makegood.providers import registry
 from makegood.secrets_at_rest import Vault
 from makegood.stripe.client import Client
@@ -39,7 +39,11 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
         SETTINGS=settings,
         SECRET_KEY=settings.secret_key,
         SQLALCHEMY_DATABASE_URI=settings.database_url or demo.database.ADDRESS,
-        SQLALCHEMY_ENGINE_OPTIONS={"pool_pre_ping": True, "hide_parameters": True},
+        SQLALCHEMY_ENGINE_OPTIONS={
+            "pool_pre_ping": True,
+            "hide_parameters": True,
+            "pool_events": [(alone, "connect")],
+        },
         WTF_CSRF_TIME_LIMIT=None,
         MAX_CONTENT_LENGTH=1_000_000,
     )
@@ -95,6 +99,7 @@ def _register_blueprints(app: Flask) -> None:
     formats.init_app(app)
     subjects.init_app(app)
     audit.init_app(app)
+    codes.init_app(app)
     navigation.init_app(app)
     app.register_blueprint(auth.blueprint)
     app.register_blueprint(api.blueprint)  # before the console, whose paths hold identifiers as well

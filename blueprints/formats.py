@@ -21,6 +21,7 @@ from flask import Flask, current_app, g
 from markupsafe import Markup
 
 from makegood import money, refunds
+from makegood.stats.figures import FEW
 
 LOCALE = "en"
 MINUS = "−"
@@ -309,8 +310,9 @@ FILTERS = (
 
 
 def init_app(app: Flask) -> None:
-    """Give the templates these filters, `share` and `now`."""
+    """Give the templates these filters, `share`, `now`, and of how many a rate is one of `few`."""
     for function in FILTERS:
         app.add_template_filter(function)
     app.add_template_global(share)
+    app.add_template_global(FEW, "few")
     app.add_template_global(now)

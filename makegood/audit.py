@@ -1,13 +1,17 @@
-"""The audit log: who changed what, in the same transaction as the change."""
+"""The audit log: who changed what, in the same transaction as the change, and who looked at whom."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from makegood.models import AuditEntry
+
+DAY = timedelta(days=1)
 
 
 def record(
@@ -24,3 +28,19 @@ def record(
     session.add(entry)
     session.flush()
     return entry
+
+
+def viewed(session: Session, *, actor: str, subject: str, address: str | None, at: datetime) -> bool:
+    """Write that somebody looked at a subject, once a day for each; False if that is written already. More would
+    hide what was changed among what was looked at."""
+    action = f"{subject.partition(':')[0]}.viewed"
+    seen = exists().where(
+        AuditEntry.actor == actor,
+        AuditEntry.action == action,
+        AuditEntry.subject == subject,
+        AuditEntry.created_at > at - DAY,
+    )
+    if session.scalar(select(seen)):
+        return False
+    record(session, actor=actor, action=action, subject=subject, address=address)
+    return True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import structlog
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
@@ -50,3 +52,10 @@ def check_durability(session: Session) -> None:
             "credits that were already confirmed. Switch it on in the settings of PostgreSQL.",
             settings=off,
         )
+
+
+def alone(connection: Any, _: Any) -> None:
+    """Let a new connection answer each query in one process. A page asks many small questions: to start further
+    processes for one of them, beside other requests, takes longer than they save."""
+    connection.execute("SET max_parallel_workers_per_gather = 0")
+    connection.commit()

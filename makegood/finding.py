@@ -1,18 +1,23 @@
-"""Finding things by an id that an operator has at hand; customers and generations by how their id begins, too."""
+"""Finding things by an id that an operator has at hand; customers and generations by how their id begins, too.
+
+Operators are found by their e-mail address, API keys by their name or by how they begin; `staff` says which of
+these whoever asks may see.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from makegood import hits
+from makegood.api_keys import HINT_LENGTH
 from makegood.customer_list import begins_with
-from makegood.hits import Hit
-from makegood.models import Customer, Generation, IdempotencyKey
+from makegood.hits import API_KEY, OPERATOR, Hit
+from makegood.models import ApiKey, Customer, Generation, IdempotencyKey, Operator
 from makegood.purchases import finding as at_stripe
 
 LONGEST = 200
@@ -20,31 +25,51 @@ LISTED = 20
 BEGINNING = re.compile(r"[0-9a-f]{6,31}")
 
 
-def find(session: Session, wanted: str, *, limit: int = LISTED) -> list[Hit]:
+def find(session: Session, wanted: str, *, staff: Collection[str] = (), limit: int = LISTED) -> list[Hit]:
     """What has exactly this id, whatever it is of; without any, what begins so. None twice, at most `limit`."""
-    exact = _exact(session, wanted, limit)
-    return exact or suggest(session, wanted, limit=limit)
+    exact = _exact(session, wanted, staff, limit)
+    return exact or suggest(session, wanted, staff=staff, limit=limit)
 
 
-def suggest(session: Session, typed: str, *, limit: int) -> list[Hit]:
-    """What has this id, then customers whose id or e-mail address begins so, then generations whose id does."""
+def suggest(session: Session, typed: str, *, staff: Collection[str] = (), limit: int) -> list[Hit]:
+    """What has this id, then customers whose id or e-mail address begins so, operators and keys, then generations
+    whose id does."""
     if not _searchable(typed):
         return []
-    found = _exact(session, typed, limit)
-    for query in (_customers, _generations):
-        if len(found) < limit:
-            found += query(session, typed, limit)
+    found = _exact(session, typed, staff, limit)
+    if len(found) < limit:
+        found += _customers(session, typed, limit)
+    found += _staff(session, typed, staff, limit)
+    if len(found) < limit:
+        found += _generations(session, typed, limit)
     return _once(found)[:limit]
 
 
-def _exact(session: Session, wanted: str, limit: int) -> list[Hit]:
+def _exact(session: Session, wanted: str, staff: Collection[str], limit: int) -> list[Hit]:
     if not _searchable(wanted):
         return []
     found = _by_uuid(session, wanted) + _by_foreign_id(session, wanted, limit) + at_stripe.find(session, wanted)
     same = func.lower(Customer.email) == wanted.lower()
     for condition in (Customer.id == wanted, same):
         found += [hits.customer(row) for row in session.scalars(select(Customer).where(condition).limit(limit))]
-    return _once(found)[:limit]
+    found += [hit for hit in _staff(session, wanted, staff, limit) if hit.title.lower() == wanted.lower()]
+    return _once(hit for hit in found if hit.kind not in (OPERATOR, API_KEY) or hit.kind in staff)[:limit]
+
+
+def _staff(session: Session, typed: str, staff: Collection[str], limit: int) -> list[Hit]:
+    """Operators whose address begins so, and keys whose name does, or that begin so themselves."""
+    found: list[Hit] = []
+    lower = typed.lower()
+    if OPERATOR in staff:
+        address = Operator.email.startswith(lower, autoescape=True)
+        query = select(Operator).where(address).order_by(Operator.email).limit(limit)
+        found += [hits.operator(session, row) for row in session.scalars(query)]
+    if API_KEY in staff:
+        named = func.lower(ApiKey.name).startswith(lower, autoescape=True)
+        begins = ApiKey.hint.startswith(typed[:HINT_LENGTH], autoescape=True)
+        keys = select(ApiKey).where(named | begins).order_by(ApiKey.name, ApiKey.id).limit(limit)
+        found += [hits.api_key(session, row) for row in session.scalars(keys)]
+    return found
 
 
 def _by_uuid(session: Session, wanted: str) -> list[Hit]:

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from makegood.models import (
+    ApiKey,
     Approval,
     Bill,
     BillLine,
@@ -23,12 +24,15 @@ from makegood.models import (
     Generation,
     Grant,
     Notification,
+    Operator,
     Price,
     Purchase,
     Recompute,
     Refund,
     Reversal,
 )
+
+OPERATOR, API_KEY = "operator", "API key"
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,15 @@ class Hit:
 
 def customer(row: Customer) -> Hit:
     return Hit("customer", {"customer_id": row.id}, row.id, row.email or "no e-mail address", row.created_at)
+
+
+def operator(_: Session, row: Operator) -> Hit:
+    return Hit(OPERATOR, {"operator_id": row.id}, row.email, row.role, row.created_at)
+
+
+def api_key(_: Session, row: ApiKey) -> Hit:
+    note = f"begins with {row.hint}" + (", revoked" if row.revoked_at else "")
+    return Hit(API_KEY, {"key_id": row.id}, row.name, note, row.created_at)
 
 
 def generation(_: Session, row: Generation) -> Hit:
@@ -154,5 +167,7 @@ BY_ID: Mapping[Any, Callable[[Session, Any], Hit]] = {
     Approval: _approval,
     Purchase: _purchase,
     Clawback: _clawback,
+    Operator: operator,
+    ApiKey: api_key,
 }
 """By the table whose id it is."""

@@ -122,6 +122,12 @@ def transactions(
     return list(session.scalars(query.order_by(CreditTransaction.entry.desc()).limit(limit)))
 
 
+def entry(session: Session, transaction_id: UUID) -> int:
+    """The number of a ledger row in its customer's ledger."""
+    found = select(CreditTransaction.entry).where(CreditTransaction.id == transaction_id)
+    return session.scalars(found).one()
+
+
 def movements(session: Session, transaction_ids: Sequence[UUID]) -> dict[UUID, list[tuple[Movement, str]]]:
     """Which grants each of these transactions moved, in the order of the grants, with their sources."""
     query = (

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from makegood.calendars import local_day, month_of, next_month, start_of
 
+NOT_EVERYWHERE = ("localtime", "posixrules", "Factory")
 PRESETS = {
     "today": "Today",
     "yesterday": "Yesterday",
@@ -159,7 +160,10 @@ def within(start: datetime, end: datetime, zone: ZoneInfo, now: datetime) -> Ran
 
 
 def zone_named(name: str) -> ZoneInfo | None:
-    """The time zone of an IANA name; None for what is none."""
+    """The time zone of an IANA name; None for what is none. Names that only some machines know are none: they are
+    other clocks (`right/` counts leap seconds), or another zone on each."""
+    if name in NOT_EVERYWHERE or name.startswith(("right/", "posix/")):
+        return None
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):

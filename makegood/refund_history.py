@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from makegood import pages
 from makegood.models import Generation, Refund, Reversal
 from makegood.pages import Cursor, Page
+from makegood.ranges import within
+from makegood.stats import refunds as figures
+from makegood.terms import Terms
+
+BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,38 @@ def history(
         after=after,
         limit=limit,
     )
+
+
+@dataclass(frozen=True)
+class Total:
+    """So many refunds, and the credits that they returned. Reversed ones are counted only where they were asked
+    for."""
+
+    refunds: int
+    credits: int
+
+
+def total(session: Session, filters: RefundFilters, terms: Terms) -> Total:
+    """The sum of what the filters name: of one customer and of what was reversed from the rows, else from the
+    rollups, so that it costs the same however many there are."""
+    if filters.customer_id is None and filters.standing is not False:
+        return _of_rollups(session, filters, terms)
+    wanted = replace(filters, standing=filters.standing is not False)
+    rows = _selected(wanted).subquery()
+    counted = select(func.count(), func.coalesce(func.sum(rows.c.credits), 0)).select_from(rows)
+    refunds, credits = session.execute(counted).one()
+    return Total(refunds, int(credits))
+
+
+def _of_rollups(session: Session, filters: RefundFilters, terms: Terms) -> Total:
+    now = datetime.now(UTC)
+    start, end = filters.start or BEGINNING, filters.end or now + timedelta(days=1)
+    if start >= end:
+        return Total(0, 0)
+    asked = within(start, end, terms.timezone, now)
+    of = figures.RefundFilters(filters.provider, filters.model, filters.reason, filters.origin)
+    row = session.execute(figures.by(session, terms, asked, of, ())).one_or_none()
+    return Total(row.refunds, row.credits_refunded) if row else Total(0, 0)
 
 
 def every(filters: RefundFilters) -> Select[*tuple[Any, ...]]:

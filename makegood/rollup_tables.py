@@ -12,15 +12,17 @@ from makegood.models.rollups import CUSTOMER_MEASURES, MEASURES, REASON_MEASURES
 BUCKET = "date_bin('15 minutes', at, '2000-01-01T00:00:00Z')"
 DAY = "CAST(at AT TIME ZONE :zone AS date)"
 MONTH = f"CAST(date_trunc('month', {DAY}) AS date)"
-PERIODS = {"bucket": BUCKET, "day": DAY, "month": MONTH}
+HOUR = "date_bin('1 hour', at, '2000-01-01T00:00:00Z')"
+PERIODS = {"bucket": BUCKET, "hour": HOUR, "day": DAY, "month": MONTH}
 
 
 @dataclass(frozen=True)
 class Rollup:
     """Sums of events by period and keys.
 
-    `tables` are named by their period: bucket, day or month. `keys` and `only` are SQL over a row of `events`:
-    each key's value, and which events count. `dated` rollups keep when they were last charged.
+    `tables` are named by their period: bucket, hour, day or month. `keys` and `only` are SQL over a row of
+    `events`: each key's value, and which events count. `dated` rollups keep when they were last charged.
+    `coarse` has the same measures by fewer keys: what needs no other ones reads few rows of it.
     """
 
     tables: dict[str, str]
@@ -28,6 +30,7 @@ class Rollup:
     measures: tuple[str, ...]
     only: str
     dated: bool = False
+    coarse: Rollup | None = None
 
     def of_events(self, *columns: str) -> str:
         """These columns as SQL over a row of `events`, with their names."""
@@ -59,12 +62,14 @@ def _same(*names: str) -> dict[str, str]:
     return {name: name for name in names}
 
 
+COARSE_USAGE = Rollup({"hour": "rollup_hours"}, _same("provider", "tier"), MEASURES, "provider <> ''")
 USAGE = Rollup(
     {"bucket": "rollup_buckets", "day": "rollup_days"},
     _same("provider", "model", "kind", "tier"),
     MEASURES,
     "provider <> ''",
     dated=True,
+    coarse=COARSE_USAGE,
 )
 REASONS = Rollup(
     {"bucket": "rollup_reason_buckets", "day": "rollup_reason_days"},
@@ -72,11 +77,16 @@ REASONS = Rollup(
     REASON_MEASURES,
     "reason <> ''",
 )
+BIN = {"bin": "latency_bin(latency_ms)"}
+COARSE_LATENCIES = Rollup(
+    {"hour": "rollup_latency_hours", "day": "rollup_latency_totals"}, BIN, ("succeeded",), "succeeded <> 0"
+)
 LATENCIES = Rollup(
     {"bucket": "rollup_latency_buckets", "day": "rollup_latency_days"},
-    _same("provider", "model", "kind") | {"bin": "latency_bin(latency_ms)"},
+    _same("provider", "model", "kind") | BIN,
     ("succeeded",),
     "succeeded <> 0",
+    coarse=COARSE_LATENCIES,
 )
 CUSTOMERS = Rollup(
     {"day": "rollup_customer_days", "month": "rollup_customer_months"},
@@ -84,5 +94,6 @@ CUSTOMERS = Rollup(
     CUSTOMER_MEASURES,
     "provider <> ''",
 )
-FOLDS = USAGE.folds() | REASONS.folds() | LATENCIES.folds() | CUSTOMERS.folds()
+ROLLUPS = (USAGE, COARSE_USAGE, REASONS, LATENCIES, COARSE_LATENCIES, CUSTOMERS)
+FOLDS = {table: fold for rollup in ROLLUPS for table, fold in rollup.folds().items()}
 """The tables that are folded by period, and how."""

@@ -1,4 +1,4 @@
-/* The adjustment form: the balance after, and what the button will do, as the form changes. The server computes it
+/* The adjustment form: its title, the balance after, and what the button will do, as the form changes. The server computes it
    again. */
 "use strict";
 (() => {
@@ -12,8 +12,10 @@
     const valid = whole && after >= 0;
     form.querySelector("[data-after]").textContent =
       valid ? written.format(after) : whole ? `only ${written.format(form.dataset.balance)} to take` : "–";
-    form.querySelector("[data-submit]").textContent =
-      valid ? `${sign < 0 ? "Take" : "Give"} ${written.format(amount)} ${amount === 1 ? "credit" : "credits"}` : "Adjust";
+    const what = `${sign < 0 ? "Take" : "Give"} ${written.format(amount)} ${amount === 1 ? "credit" : "credits"}`;
+    form.querySelector("[data-submit]").textContent = valid ? what : "Adjust";
+    form.querySelector("[data-title]").textContent =
+      valid ? `${what} ${sign < 0 ? "from" : "to"} ${form.dataset.customer}` : `Adjust the credits of ${form.dataset.customer}`;
   }
   document.addEventListener("input", (event) => {
     const form = event.target.closest("form[data-adjust]");

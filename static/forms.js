@@ -140,7 +140,7 @@
     note.scrollIntoView({ block: "nearest" });
   }
 
-  // --- The refund form: the balance after, as the amount changes. The server computes it again ----------------
+  // --- The refund form: its title, button and the balance after, as the amount changes. The server computes it again ----------------
   const written = new Intl.NumberFormat("en");
   function previewRefund(form) {
     const amount = form.elements.credits;
@@ -155,7 +155,9 @@
     button.toggleAttribute("name", beyond);
     if (beyond) Object.assign(button, { name: "ask", value: "1" });
     const verb = beyond ? "Ask for approval of" : "Refund";
-    button.textContent = valid ? `${verb} ${written.format(credits)} ${credits === 1 ? "credit" : "credits"}` : "Refund";
+    const sum = `${written.format(credits)} ${credits === 1 ? "credit" : "credits"}`;
+    button.textContent = valid ? `${verb} ${sum}` : "Refund";
+    form.querySelector("[data-title]").textContent = valid ? `${verb} ${sum} to ${form.dataset.customer}` : `Refund ${form.dataset.customer}`;
   }
 
   // --- A draft outlives the session: after the log-in the same operator finds it where it was -----------------

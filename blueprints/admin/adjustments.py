@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
-from flask import flash, render_template, request, url_for
+from flask import render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from blueprints import access, formats
 from blueprints.admin import blueprint
-from blueprints.admin.dialogs import in_place, leave
+from blueprints.admin.dialogs import in_place, leave, tell
 from extensions import db
 from makegood import adjustments, customers, ids, ledger, limits, throttles
 from makegood.errors import Conflict, IdempotencyConflict, Invalid
@@ -90,9 +90,11 @@ def adjust(customer_id: str) -> ResponseReturnValue:
         return _show(customer_id, replace(form, summary=conflict.message), again), 409
     credits = formats.counted(abs(adjusted.credits), "credit")
     done = f"Gave {credits} to" if adjusted.credits > 0 else f"Took {credits} from"
+    entry = ledger.entry(db.session(), adjusted.transaction_id)
     db.session.commit()
-    flash(f"{done} {customer_id}.", "ok")
-    return leave(url_for("admin.customer", customer_id=customer_id))
+    page = url_for("admin.customer", customer_id=customer_id)
+    tell(f"{done} {customer_id}.", f"{page}#entry-{entry}", "See it in the ledger")
+    return leave(page)
 
 
 def _sent() -> AdjustmentForm | None:

@@ -12,7 +12,7 @@ from flask_login import current_user
 
 from blueprints import access, formats
 from blueprints.admin import blueprint, exports, filters, navigation, newer
-from blueprints.admin.dialogs import leave
+from blueprints.admin.dialogs import leave, tell
 from extensions import db
 from makegood import approval_list, approvals, limits, throttles
 from makegood.approval_list import ApprovalFilters
@@ -93,8 +93,14 @@ def _decide(approval_id: UUID, decide: Any, message: str, **more: Any) -> Respon
     except (Invalid, Conflict, Forbidden, NeedsApproval) as refusal:
         db.session.rollback()
         return _shown(approval_id, problem=refusal.message, status=refusal.status)
+    done = approvals.get(db.session(), approval_id)
+    refund, generation = done.result_id, _generation(done)
     db.session.commit()
-    flash(message, "ok")
+    if refund is not None and generation is not None:
+        address = url_for("admin.generation", generation_id=generation.id, _anchor=f"refund-{refund}")
+        tell(message, address, "See the refund")
+    else:
+        flash(message, "ok")
     return leave(url_for("admin.approval", approval_id=approval_id))
 
 

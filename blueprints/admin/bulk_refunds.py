@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -45,8 +45,22 @@ def bulk_refunds_list() -> str:
 @blueprint.get("/bulk-refunds/<uuid:bulk_refund_id>")
 def bulk_refund(bulk_refund_id: UUID) -> str:
     """What was confirmed, how far it is, and its generations."""
+    return render_template("admin/bulk_refund.html", **_one(bulk_refund_id))
+
+
+@blueprint.get("/bulk-refunds/<uuid:bulk_refund_id>/progress")
+@poll
+def bulk_refund_progress(bulk_refund_id: UUID) -> str:
+    """How far it is; when it is over, its generations too."""
+    found = bulk_refunds.get(db.session(), bulk_refund_id)
+    if found.state == "running":
+        return render_template("admin/bulk_progress.html", bulk=found, approval=None, carried=_carried())
+    return render_template("admin/bulk_progress.html", **_one(bulk_refund_id))
+
+
+def _one(bulk_refund_id: UUID) -> dict[str, Any]:
     begin_snapshot(db.session())
-    asked = filters.read(("outcome",))
+    asked = replace(filters.read(("outcome",)), endpoint="admin.bulk_refund")
     outcome = _outcome(asked)
     page = bulk_refunds.items(
         db.session(),
@@ -57,24 +71,21 @@ def bulk_refund(bulk_refund_id: UUID) -> str:
         limit=filters.page_size(),
     )
     found = bulk_refunds.get(db.session(), bulk_refund_id)
-    return render_template(
-        "admin/bulk_refund.html",
-        bulk=found,
-        approval=_waiting(found),
-        filters=asked,
-        page=page,
-        outcomes=OUTCOMES,
-        chosen=outcome,
-        export=Export({"bulk_refund_id": str(bulk_refund_id), **({"outcome": outcome} if outcome else {})}),
-    )
+    return {
+        "bulk": found,
+        "approval": _waiting(found),
+        "filters": asked,
+        "page": page,
+        "carried": _carried(),
+        "outcomes": OUTCOMES,
+        "chosen": outcome,
+        "export": Export({"bulk_refund_id": str(bulk_refund_id), **({"outcome": outcome} if outcome else {})}),
+    }
 
 
-@blueprint.get("/bulk-refunds/<uuid:bulk_refund_id>/progress")
-@poll
-def bulk_refund_progress(bulk_refund_id: UUID) -> str:
-    """How far it is."""
-    found = bulk_refunds.get(db.session(), bulk_refund_id)
-    return render_template("admin/_bulk_progress.html", bulk=found, approval=_waiting(found), polled=True)
+def _carried() -> dict[str, str]:
+    """What of the page's address the poll brings with it: the list below is the one that is shown."""
+    return {name: value for name, value in request.args.items() if name in ("outcome", "older", "newer")}
 
 
 @blueprint.post("/bulk-refunds/<uuid:bulk_refund_id>/stop")

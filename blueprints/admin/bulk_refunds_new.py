@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -15,8 +15,9 @@ from blueprints import access, formats
 from blueprints.admin import blueprint, filters
 from blueprints.admin.dialogs import leave
 from extensions import db
-from makegood import bulk_refunds, ids, limits, throttles
+from makegood import bulk_refunds, generation_log, ids, limits, throttles
 from makegood.bulk_refunds import Preview, Scope
+from makegood.calendars import start_of
 from makegood.errors import Conflict, Invalid
 from makegood.providers.protocol import ErrorClass
 from makegood.refunds import REASONS
@@ -168,8 +169,25 @@ def _page(asked: filters.Filters, confirmation: Confirmation) -> str:
         providers=filters.provider_choices(),
         errors={code.value: formats.words(code) for code in ErrorClass},
         statuses=STATUSES,
+        models=generation_log.choices(db.session()).models,
+        shortcuts=_shortcuts(asked.zone),
         reasons=REASONS,
     )
+
+
+def _shortcuts(zone: ZoneInfo) -> list[tuple[str, str, str]]:
+    """Windows in which incidents usually lie: what each is called, its beginning and its end as they are typed."""
+    now = datetime.now(UTC).astimezone(zone)
+    today = start_of(now.date(), zone).astimezone(zone)
+    yesterday = start_of(now.date() - timedelta(days=1), zone).astimezone(zone)
+    soon = now + timedelta(minutes=1)
+    windows = (
+        ("in the last hour", now - timedelta(hours=1), soon),
+        ("in the last 6 hours", now - timedelta(hours=6), soon),
+        ("today", today, soon),
+        ("yesterday", yesterday, today),
+    )
+    return [(label, since.strftime(MINUTE), until.strftime(MINUTE)) for label, since, until in windows]
 
 
 def _sent() -> Confirmation:

@@ -12,12 +12,14 @@ The page shows it with `{{ charts.figure(chart, "Nothing failed in this range.")
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, lru_cache
 from zoneinfo import ZoneInfo
+
+from markupsafe import Markup, escape
 
 from blueprints import formats
 from blueprints.admin.comparisons import MINOR, write
@@ -78,12 +80,12 @@ class Chart:
         """The currency of the values in minor units; "" for any other unit."""
         return self.unit.removeprefix(MINOR) if self.unit.startswith(MINOR) else ""
 
-    @property
+    @cached_property
     def reached(self) -> list[int]:
         """The positions of the steps that have begun."""
         return [n for n, step in enumerate(self.steps) if step.start <= self.range.now]
 
-    @property
+    @cached_property
     def partial(self) -> int | None:
         """The position of the step that is not over yet."""
         return next((n for n, step in enumerate(self.steps) if step.start <= self.range.now < step.end), None)
@@ -102,21 +104,7 @@ class Chart:
 
     def label(self, step: Step, *, long: bool = False) -> str:
         """A step in words: 3 Nov, or Tue, 3 Nov 2026."""
-        local = step.start.astimezone(self.range.zone)
-        if step.unit == "month":
-            return formats.dated(step.first, "MMMM y" if long else "MMM y")
-        if step.unit == "day":
-            return formats.dated(step.first, "EEE, d MMM y" if long else "d MMM")
-        if long:
-            until = step.end.astimezone(self.range.zone)
-            return f"{formats.long_day(step.first)}, {local:%H:%M} – {until:%H:%M}"
-        return (
-            f"{local:%H:%M}" if self.range.first == self.range.last else f"{formats.day(step.first)} {local:%H:%M}"
-        )
-
-    def address(self, link: str | None, step: int) -> str | None:
-        """The rows behind a step."""
-        return link and f"{link}{'&' if '?' in link else '?'}{self.spans[step]}"
+        return _label(step, self.range.zone, long, self.range.first == self.range.last)
 
     def written(self, value: Value, series: Series) -> str:
         """A value as the table and the legend show it."""
@@ -127,17 +115,38 @@ class Chart:
         currency = "usd" if self.unit == "usd" else self.currency
         return f"{series.label} ({currency.upper()})" if currency and not series.unit else series.label
 
-    def rows(self) -> Iterator[tuple[str, str | None, list[tuple[str, str | None]]]]:
-        """The table's rows, the latest step first: its label and address, and each series' figure and address."""
-        columns = [*self.series, *self.beside]
-        for n in reversed(self.reached):
-            label = self.label(self.steps[n], long=True) + (", so far" if n == self.partial else "")
-            cells = [
-                (self.written(value, series), self.address(series.link, n) if value else None)
-                for series in columns
-                for value in (series.values[n],)
-            ]
-            yield label, self.address(self.link, n), cells
+    @cached_property
+    def body(self) -> Markup:
+        """The table's rows, the latest step first. A page has thousands of such cells: here they are made in a
+        fraction of the time that a template needs."""
+        columns = [
+            (series, escape(series.link) if series.link else None) for series in (*self.series, *self.beside)
+        ]
+        link = escape(self.link) if self.link else None
+        return Markup("\n").join(self._row(n, link, columns) for n in reversed(self.reached))
+
+    def _row(self, n: int, link: str | None, columns: Sequence[tuple[Series, str | None]]) -> Markup:
+        label = escape(self.label(self.steps[n], long=True) + (", so far" if n == self.partial else ""))
+        figures = [
+            (escape(self.written(value, series)), address if value else None)
+            for series, address in columns
+            for value in (series.values[n],)
+        ]
+        cells = "".join(f'<td class="n">{self._linked(figure, address, n)}</td>' for figure, address in figures)
+        head = f'<th scope="row" class="nowrap">{self._linked(label, link, n)}</th>'
+        return Markup(f"<tr>{head}{cells}</tr>")  # noqa: S704 (of escaped parts)
+
+    def _linked(self, text: str, link: str | None, n: int) -> str:
+        """The text as a link to the rows behind a step; both are escaped."""
+        if link is None:
+            return text
+        return (
+            f'<a class="through" href="{link}{"&amp;" if "?" in link else "?"}{self._spans_escaped[n]}">{text}</a>'
+        )
+
+    @cached_property
+    def _spans_escaped(self) -> list[str]:
+        return [escape(span) for span in self.spans]
 
     @cached_property
     def data(self) -> str:
@@ -192,6 +201,20 @@ def most(parts: Sequence[dict[str, int]], *, shown: int = 5) -> tuple[list[str],
     return (names, []) if len(names) <= shown + 1 else (names[:shown], names[shown:])
 
 
+@lru_cache(maxsize=8192)  # the charts of a page have the same steps, and so has the next page
+def _label(step: Step, zone: ZoneInfo, long: bool, of_one_day: bool) -> str:
+    local = step.start.astimezone(zone)
+    if step.unit == "month":
+        return formats.dated(step.first, "MMMM y" if long else "MMM y")
+    if step.unit == "day":
+        return formats.dated(step.first, "EEE, d MMM y" if long else "d MMM")
+    if long:
+        until = step.end.astimezone(zone)
+        return f"{formats.long_day(step.first)}, {local:%H:%M} – {until:%H:%M}"
+    return f"{local:%H:%M}" if of_one_day else f"{formats.day(step.first)} {local:%H:%M}"
+
+
+@lru_cache(maxsize=8192)
 def _ends(step: Step, zone: ZoneInfo) -> str:
     """A step as `from` and `to` of a query: days where it is made of days, else instants."""
     whole = (start_of(step.first, zone), start_of(step.last + DAY, zone))

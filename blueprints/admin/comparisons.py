@@ -29,6 +29,7 @@ WRITTEN: dict[str, Callable[[Any], str]] = {
     "duration": formats.duration,
     "rate": formats.percent,
 }
+MANIFOLD = 10
 SAYS_NONE = ("usd", "usd_average", "duration", "rate")
 """The kinds that have words for what is not known."""
 MINOR = "minor:"
@@ -65,7 +66,8 @@ def average(value: Decimal) -> str:
 
 @blueprint.app_template_filter("change")
 def change(now: int | Decimal | None, before: int | Decimal | None, kind: str = "count") -> Change | None:
-    """How a figure changed: percent of what it was, or points for a rate. None where one of them has no data."""
+    """How a figure changed: percent of what it was (from tenfold on how many times), or points for a rate. None
+    where one of them has no data."""
     if now is None or before is None:
         return None
     said = f"{write(before, kind)} before"
@@ -74,6 +76,8 @@ def change(now: int | Decimal | None, before: int | Decimal | None, kind: str = 
         return Change(f"{_signed((Decimal(now) - Decimal(before)) * 100, Decimal('0.1'))} pts", said, direction)
     if not before:
         return Change("from 0" if now else "±0%", said, direction)
+    if before > 0 and now >= MANIFOLD * before:
+        return Change(f"×{formats.number(int(Decimal(now) / Decimal(before)))}", said, direction)
     percent = (Decimal(now) - Decimal(before)) * 100 / abs(Decimal(before))
     if direction and abs(percent) < Decimal("0.5"):
         return Change("+<1%" if direction > 0 else f"{formats.MINUS}<1%", said, direction)

@@ -13,7 +13,7 @@ from sqlalchemy import Select, select
 from blueprints import access
 from blueprints.admin import blueprint, exports, filters, newer, purchases
 from extensions import db
-from makegood import accounts, adjustments, customer_list, grants, ids, notes
+from makegood import accounts, adjustments, audit, customer_list, grants, ids, notes
 from makegood import customers as customer_rules
 from makegood.customer_list import BALANCE, NEWEST, CustomerFilters, CustomerPage, Place
 from makegood.errors import Invalid
@@ -55,8 +55,19 @@ def customers() -> str:
 
 @blueprint.get("/customers/<identifier:customer_id>", merge_slashes=False)
 def customer(customer_id: str) -> str:
-    """The customer's page. `before` is the ledger entry with which the newer page ended, `notes` the note."""
-    return page(customer_id)
+    """The customer's page. `before` is the ledger entry with which the newer page ended, `notes` the note.
+    Who looked at whom is in the audit log."""
+    shown = page(customer_id)
+    db.session.rollback()  # the page's snapshot
+    audit.viewed(
+        db.session(),
+        actor=access.actor(),
+        subject=f"customer:{customer_id}",
+        address=access.client_address(),
+        at=datetime.now(UTC),
+    )
+    db.session.commit()
+    return shown
 
 
 @blueprint.post("/notes/<identifier:customer_id>", merge_slashes=False)

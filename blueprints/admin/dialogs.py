@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from flask import redirect, request
+from flask import flash, redirect, request
 from flask.typing import ResponseReturnValue
+from markupsafe import Markup
 
 from blueprints.way_back import HOME, inner_path
 
@@ -17,6 +18,11 @@ def opened_from(otherwise: str) -> str:
     """The page of the console that the form's link named as `back`, to go back to; without one, `otherwise`."""
     path = inner_path(request.values.get("back"))
     return otherwise if path == HOME else path
+
+
+def tell(message: str, address: str, label: str) -> None:
+    """Say on the next page what was done, with the way to it."""
+    flash(Markup('{} <a href="{}">{}</a>').format(message, address, label), "ok")
 
 
 def leave(target: str) -> ResponseReturnValue:

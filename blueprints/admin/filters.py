@@ -43,7 +43,7 @@ class Filters:
     """What the URL asks for. `values` are the filters as given, `range` what they ask for or the page's default.
 
     `start` and `end` are half-open instants. They are set without a range where the URL has one end only:
-    `to` alone asks for everything before.
+    `to` alone asks for everything before. `endpoint` is the page's where another one answers for it.
     """
 
     values: dict[str, str]
@@ -55,6 +55,7 @@ class Filters:
     before: Cursor | None
     after: Cursor | None
     default_range: str | None = None
+    endpoint: str | None = None
 
     def __getitem__(self, name: str) -> str | None:
         return self.values.get(name)
@@ -65,7 +66,7 @@ class Filters:
         values: dict[str, object] = dict(self.values)
         if not {"range", *ENDS}.isdisjoint(changes):
             values = {name: value for name, value in values.items() if name not in ("range", *ENDS)}
-        return url_for(request.endpoint or "", **((request.view_args or {}) | values | changes))
+        return url_for(self.endpoint or request.endpoint or "", **((request.view_args or {}) | values | changes))
 
     @property
     def span(self) -> dict[str, str]:

@@ -7,7 +7,7 @@ from blueprints.access import poll
 from blueprints.admin import blueprint, exports, monitoring
 from blueprints.admin.filters import Filters
 from blueprints.admin.monitoring_usage import MEASURES
-from makegood import throttles
+from makegood import generation_log, throttles
 from makegood.stats import customers
 from makegood.stats.customers import LISTED, SORTS
 
@@ -19,14 +19,22 @@ SORTED_BY = {
     "cost": "cost",
     "loss": "platform loss",
 }
+CHANGE = {
+    "generations": ("generations", "count", 0),
+    "failed": ("failed", "count", -1),
+    "refunds": ("refunds", "count", -1),
+    "credits": ("net_credits", "count", 0),
+    "cost": ("known_cost_micros", "usd", 0),
+    "loss": ("loss_micros", "usd", -1),
+}
+"""Of which figure the change is shown, how it is written, and whether more of it is good (1) or bad (−1)."""
 PAGE = monitoring.Page(
     "admin.monitoring_customers",
     "Top customers",
     f"The first {LISTED}; the CSV has all",
     ("monitoring_customers_cards", "monitoring_customers_list"),
-    ("sort",),
+    ("tier", "sort"),
     "No customer used anything in this range.",
-    compared=False,
     words={"sort": SORTED_BY},
 )
 
@@ -48,8 +56,19 @@ def monitoring_customers_pulse() -> str:
 def _show(template: str) -> str:
     asked = PAGE.read()
     session, terms, span = monitoring.begin(asked)
-    view = customers.top(session, terms, span, sort=_sort(asked))
-    return PAGE.show(template, asked, view, [], sort=_sort(asked), sorted_by=SORTED_BY, listed=LISTED, choices={})
+    view = customers.top(session, terms, span, sort=_sort(asked), tier=asked["tier"])
+    tiers = [(name, name) for name in generation_log.choices(session).tiers]
+    return PAGE.show(
+        template,
+        asked,
+        view,
+        [],
+        sort=_sort(asked),
+        sorted_by=SORTED_BY,
+        change=CHANGE[_sort(asked)],
+        listed=LISTED,
+        choices={"tier": tiers},
+    )
 
 
 def _sort(asked: Filters) -> str:
@@ -61,7 +80,9 @@ monitoring.export(
     PAGE,
     "top-customers",
     "Top customers",
-    lambda session, terms, span, asked: customers.every(session, terms, span, sort=_sort(asked)),
+    lambda session, terms, span, asked: customers.every(
+        session, terms, span, sort=_sort(asked), tier=asked["tier"]
+    ),
     (
         exports.column("customer_id"),
         exports.column("email"),

@@ -20,10 +20,13 @@ PAGE = monitoring.Page(
     "Failure rates",
     "Failed of what succeeded or failed, when it ended",
     ("monitoring_failures_cards", "monitoring_steps", "monitoring_failures_classes", "monitoring_failures_models"),
-    ("provider", "model", "error"),
+    ("provider", "model", "error", "sort"),
     "No generation failed in this range.",
     "failures-days",
-    words={"error": {code.value: formats.words(code) for code in ErrorClass}},
+    words={
+        "error": {code.value: formats.words(code) for code in ErrorClass},
+        "sort": {failures.BY_RATE: "highest rate first"},
+    },
 )
 FAILED = exports.column("failed")
 
@@ -45,13 +48,15 @@ def monitoring_failures_pulse() -> str:
 def _show(template: str) -> str:
     asked = PAGE.read()
     session, terms, span = monitoring.begin(asked)
-    view = failures.report(session, terms, span, _wanted(asked))
+    view = failures.report(session, terms, span, _wanted(asked), sort=asked["sort"] or "")
     seen = {
         "provider": [line.provider for line in view.models],
         "model": [line.model for line in view.models],
         "error": [line.error_class for line in view.classes],
     }
-    return PAGE.show(template, asked, view, [_chart(view, asked)], choices=PAGE.choices(seen, asked))
+    choices = {name: offered for name, offered in PAGE.choices(seen, asked).items() if name in seen}
+    sort = failures.BY_RATE if asked["sort"] == failures.BY_RATE else "failed"
+    return PAGE.show(template, asked, view, [_chart(view, asked)], choices=choices, sort=sort)
 
 
 def _wanted(asked: Filters) -> FailureFilters:

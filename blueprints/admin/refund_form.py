@@ -11,14 +11,14 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from flask import current_app, flash, render_template, request, url_for
+from flask import current_app, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from werkzeug.datastructures import MultiDict
 
 from blueprints import access, formats
 from blueprints.admin import blueprint
-from blueprints.admin.dialogs import in_place, leave, opened_from
+from blueprints.admin.dialogs import in_place, leave, opened_from, tell
 from extensions import db
 from makegood import ids, limits, refund_approvals, refunds, stories, throttles
 from makegood.errors import Conflict, IdempotencyConflict, Invalid, NeedsApproval
@@ -71,7 +71,7 @@ def refund(generation_id: UUID) -> ResponseReturnValue:
     if large is not None and form.amount >= large and (asked := access.needs_confirmation()) is not None:
         return asked
     try:
-        message = _ask(generation_id, form, expected) if form.ask else _issue(generation_id, form, expected)
+        done = _ask(generation_id, form, expected) if form.ask else _issue(generation_id, form, expected)
     except Invalid as invalid:
         problems = invalid.details.get("fields")
         return _again(generation_id, form, 422, summary=invalid.message, problems=problems or {})
@@ -82,11 +82,12 @@ def refund(generation_id: UUID) -> ResponseReturnValue:
     except NeedsApproval as beyond:
         return _again(generation_id, form, 409, summary=beyond.message, ask=True)
     db.session.commit()
-    flash(message, "ok")
+    tell(*done)
     return leave(opened_from(url_for("admin.generation", generation_id=generation_id)))
 
 
-def _issue(generation_id: UUID, form: RefundForm, expected: int) -> str:
+def _issue(generation_id: UUID, form: RefundForm, expected: int) -> tuple[str, str, str]:
+    """Refund: what to say of it, its address, and what that is called."""
     issued = refunds.issue_manual(
         db.session(),
         generation_id,
@@ -95,15 +96,18 @@ def _issue(generation_id: UUID, form: RefundForm, expected: int) -> str:
         expected_refunded=expected,
         **_given(form),
     )
-    return f"Refunded {formats.counted(issued.credits, 'credit')} to {issued.customer_id}."
+    message = f"Refunded {formats.counted(issued.credits, 'credit')} to {issued.customer_id}."
+    address = url_for("admin.generation", generation_id=generation_id, _anchor=f"refund-{issued.id}")
+    return message, address, "See the refund"
 
 
-def _ask(generation_id: UUID, form: RefundForm, expected: int) -> str:
+def _ask(generation_id: UUID, form: RefundForm, expected: int) -> tuple[str, str, str]:
     asked = refund_approvals.ask(
         db.session(), generation_id, credits=form.amount, expected_refunded=expected, **_given(form)
     )
     credits = formats.counted(asked.credits, "credit")
-    return f"Asked for approval of {credits}. No credits have moved; a second operator finds it under Approvals."
+    message = f"Asked for approval of {credits}. No credits have moved; a second operator has to approve."
+    return message, url_for("admin.approval", approval_id=asked.id), "See the request"
 
 
 def _given(form: RefundForm) -> dict[str, Any]:

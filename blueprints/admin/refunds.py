@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import render_template
+from flask import current_app, render_template
 
 from blueprints import formats
 from blueprints.admin import blueprint, exports, filters, newer
@@ -40,6 +40,7 @@ def refunds() -> str:
         "admin/refunds.html",
         filters=asked,
         page=page,
+        total=refund_history.total(db.session(), _wanted(asked), current_app.config["SETTINGS"].terms),
         chips=filters.chips(
             asked, LABELS, {"reason": AUTOMATIC | MANUAL, "origin": ORIGINS, "standing": STANDING}
         ),

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from flask import flash, render_template, request, url_for
+from flask import render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from blueprints import access, formats
 from blueprints.admin import blueprint
-from blueprints.admin.dialogs import in_place, leave, opened_from
+from blueprints.admin.dialogs import in_place, leave, opened_from, tell
 from extensions import db
 from makegood import ids, limits, reversals, throttles
 from makegood.errors import Conflict, Invalid
@@ -60,9 +60,10 @@ def reverse_refund(refund_id: UUID) -> ResponseReturnValue:
         again = ReversalForm(form.note, form.key, error.message, error.details.get("fields", {}))
         return _shown(template, refund_id, again), error.status
     message = f"Reversed: {formats.counted(made.credits, 'credit')} taken back from {made.customer_id}."
-    target = opened_from(url_for("admin.generation", generation_id=made.generation_id))
+    page = url_for("admin.generation", generation_id=made.generation_id)
+    address, target = f"{page}#reversal-{made.id}", opened_from(page)
     db.session.commit()
-    flash(message, "ok")
+    tell(message, address, "See the reversal")
     return leave(target)
 
 

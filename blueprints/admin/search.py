@@ -13,7 +13,7 @@ from blueprints import access
 from blueprints.admin import blueprint
 from extensions import db
 from makegood import finding, throttles
-from makegood.hits import Hit
+from makegood.hits import API_KEY, OPERATOR, Hit
 
 PROPOSED = 8
 SHORTEST = 2
@@ -36,8 +36,13 @@ ENDPOINTS = {
         [f"{kind} to link" for kind in ("Stripe customer", "payment", "subscription", "invoice", "checkout")],
         "admin.unlinked",
     ),
+    OPERATOR: "admin.operator",
 }
 """The pages whose arguments are the hit's place as it is."""
+
+
+STAFF = {OPERATOR: "manage_operators", API_KEY: "manage_keys"}
+"""What not everybody may see, and what the role must allow for it."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,7 @@ class Lead:
 def search() -> str | Response:
     """Lead to the one thing that has this id or begins so; list several; else say that there is none."""
     query = request.args.get("q", "").strip()
-    leads = _leads(finding.find(db.session(), query)) if query else []
+    leads = _leads(finding.find(db.session(), query, staff=_staff())) if query else []
     if len(leads) == 1:
         return redirect(leads[0].address, 303)
     return render_template("admin/search.html", query=query, leads=leads, most=finding.LISTED)
@@ -69,13 +74,17 @@ def suggest() -> Response:
     """What has this id or begins so, as JSON: `{"hits": [{"kind", "title", "note", "url"}]}`."""
     query = request.args.get("q", "").strip()
     long_enough = len(query) >= SHORTEST
-    found = finding.suggest(db.session(), query, limit=PROPOSED) if long_enough else []
+    found = finding.suggest(db.session(), query, staff=_staff(), limit=PROPOSED) if long_enough else []
     return jsonify(
         hits=[
             {"kind": lead.kind, "title": lead.title, "note": lead.note, "url": lead.address}
             for lead in _leads(found)
         ]
     )
+
+
+def _staff() -> list[str]:
+    return [kind for kind, action in STAFF.items() if access.may(action)]
 
 
 def _leads(found: list[Hit]) -> list[Lead]:
@@ -103,6 +112,8 @@ def _page(hit: Hit) -> tuple[str, dict[str, object], str | None]:
     if hit.kind == "note":
         note_id = UUID(str(place.pop("note_id")))
         return "admin.customer", {**place, "notes": UUID(int=note_id.int + 1)}, f"note-{note_id}"
+    if hit.kind == API_KEY:
+        return "admin.api_keys", {}, f"key-{place['key_id']}"
     if hit.kind == "price":
         version = place.pop("version")
         return "admin.price_line", place, f"version-{version}"

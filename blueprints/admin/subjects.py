@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
@@ -45,7 +46,7 @@ def read(subject: str) -> Subject:
     kind, separator, name = subject.partition(":")
     if not separator:
         kind, name = ("operator", subject) if "@" in subject else (subject, "")
-    return Subject(kind, name, _address(kind, name))
+    return Subject(re.sub("[-_]", " ", kind), name, _address(kind, name))
 
 
 def _address(kind: str, name: str) -> str | None:

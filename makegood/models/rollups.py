@@ -1,4 +1,5 @@
-"""Events, and rollups: their sums in 15-minute UTC buckets and in days and months of the reporting time zone."""
+"""Events, and rollups: their sums in 15-minute buckets and hours of UTC, and in days and months of the reporting
+time zone."""
 
 from __future__ import annotations
 
@@ -105,6 +106,16 @@ class Bucket(Measures, Base):
     last_charged_at: Mapped[datetime | None]
 
 
+class Hour(Measures, Base):
+    """Figures of an hour of UTC, without the models: what charts in other time zones read."""
+
+    __tablename__ = "rollup_hours"
+
+    hour: Mapped[datetime] = mapped_column(primary_key=True)
+    provider: Mapped[str] = mapped_column(primary_key=True)
+    tier: Mapped[str] = mapped_column(primary_key=True)
+
+
 class Day(Measures, Base):
     """Figures of one day of the reporting time zone."""
 
@@ -164,6 +175,26 @@ class LatencyBucket(LatencyMeasures, Base):
     __tablename__ = "rollup_latency_buckets"
 
     bucket: Mapped[datetime] = mapped_column(primary_key=True, sort_order=-1)
+
+
+class LatencyHour(Base):
+    """Latencies of an hour of UTC, of all providers."""
+
+    __tablename__ = "rollup_latency_hours"
+
+    hour: Mapped[datetime] = mapped_column(primary_key=True)
+    bin: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    succeeded: Mapped[Count]
+
+
+class LatencyTotal(Base):
+    """Latencies of one day of the reporting time zone, of all providers."""
+
+    __tablename__ = "rollup_latency_totals"
+
+    day: Mapped[date] = mapped_column(primary_key=True)
+    bin: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    succeeded: Mapped[Count]
 
 
 class LatencyDay(LatencyMeasures, Base):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Date, Row, Select, bindparam, select, text
+from sqlalchemy import BigInteger, ColumnElement, Date, Row, Select, bindparam, func, select, text
 from sqlalchemy.orm import Session
 
 from makegood import rollups
@@ -64,54 +64,88 @@ SINCE = text(
 
 @dataclass(frozen=True)
 class TopCustomer:
-    """A customer now, and what they used in the range."""
+    """A customer now, and what they used in the range and in the period before."""
 
     customer_id: str
     email: str | None
     tier: str
     balance: int
     usage: Usage
+    before: Usage
 
 
 @dataclass(frozen=True)
 class TopCustomers:
     """The customers who used most, and what all together used: what a share is of. `active` customers had a
-    generation charged in the range."""
+    generation charged in the range. `before` is of the period before."""
 
     as_of: datetime
     active: int
     total: Usage
+    before: Usage
     rows: list[TopCustomer]
 
 
-def top(session: Session, terms: Terms, asked: Range, *, sort: str = SORTS[0]) -> TopCustomers:
-    """The first LISTED with the most of one of SORTS. The caller has begun a snapshot."""
+def top(
+    session: Session, terms: Terms, asked: Range, *, sort: str = SORTS[0], tier: str | None = None
+) -> TopCustomers:
+    """The first LISTED of all, or of those now in a tier, with the most of one of SORTS. The caller has begun a
+    snapshot."""
     amounts = (
         f"customer_id, generations, {AMOUNTS[sort]} AS amount",
         f"customer_id, -generations, -({AMOUNTS[sort]})",
     )
-    query = _read(session, terms, asked, RANKED, amounts, ("amount", "active"))
+    query = _read(session, terms, asked, RANKED, amounts, ("amount", "active"), _Who(tier=tier))
     columns = query.selected_columns
     first = query.order_by(columns["amount"].desc(), columns["customer_id"]).limit(LISTED)
     ranked = list(session.execute(first))
     listed = [row.customer_id for row in ranked if row.amount]
-    found = {row.customer_id: row for row in session.execute(every(session, terms, asked, only=listed))}
-    rows = [found[customer_id] for customer_id in listed]
-    used = session.execute(usage.by(session, terms, asked, UsageFilters(), usage.PROVIDER))
+    found = {row.customer_id: row for row in session.execute(_every(session, terms, asked, _Who(listed)))}
+    earlier = session.execute(_every(session, terms, asked.previous(), _Who(listed)))
+    before = {row.customer_id: _usage(row) for row in earlier}
+    rows = [(found[customer_id], before.get(customer_id, Usage())) for customer_id in listed]
     return TopCustomers(
         asked.now,
         ranked[0].active if ranked else 0,
-        Usage.total(_usage(row) for row in used),
-        [TopCustomer(row.customer_id, row.email, row.tier, row.balance, _usage(row)) for row in rows],
+        _total(session, terms, asked, tier),
+        _total(session, terms, asked.previous(), tier),
+        [TopCustomer(row.customer_id, row.email, row.tier, row.balance, _usage(row), was) for row, was in rows],
     )
 
 
-def every(
-    session: Session, terms: Terms, asked: Range, *, sort: str = SORTS[0], only: list[str] | None = None
-) -> Select[*tuple[Any, ...]]:
-    """Customers (or only these) with what they used in the range and who they are now, most first."""
+@dataclass(frozen=True)
+class _Who:
+    """Which customers to count: these, or those now in a tier; None is no restriction."""
+
+    ids: list[str] | None = None
+    tier: str | None = None
+
+
+def _total(session: Session, terms: Terms, asked: Range, tier: str | None) -> Usage:
+    """What all of them used together: customers are summed only where the providers' sums are not theirs."""
+    if tier is None:
+        used = session.execute(usage.by(session, terms, asked, UsageFilters(), usage.PROVIDER))
+        return Usage.total(_usage(row) for row in used)
     columns = f"customer_id, {_COLUMNS}", f"customer_id, {_MINUS}"
-    row = _read(session, terms, asked, SUMMED, columns, CUSTOMERS.measures, only).subquery("used")
+    rows = _read(session, terms, asked, SUMMED, columns, CUSTOMERS.measures, _Who(tier=tier)).subquery()
+    summed: list[ColumnElement[Any]] = [
+        func.coalesce(func.sum(rows.c[name]), 0).cast(BigInteger).label(name) for name in CUSTOMERS.measures
+    ]
+    return _usage(session.execute(select(*summed)).one())
+
+
+def every(
+    session: Session, terms: Terms, asked: Range, *, sort: str = SORTS[0], tier: str | None = None
+) -> Select[*tuple[Any, ...]]:
+    """Customers (or those now in a tier) with what they used in the range and who they are now, most first."""
+    return _every(session, terms, asked, _Who(tier=tier), sort)
+
+
+def _every(
+    session: Session, terms: Terms, asked: Range, who: _Who, sort: str = SORTS[0]
+) -> Select[*tuple[Any, ...]]:
+    columns = f"customer_id, {_COLUMNS}", f"customer_id, {_MINUS}"
+    row = _read(session, terms, asked, SUMMED, columns, CUSTOMERS.measures, who).subquery("used")
     order = row.c.credits_charged - row.c.credits_refunded if sort == "credits" else row.c[AMOUNTS[sort]]
     return (
         select(Customer.email, Customer.tier, Balance.balance, row)
@@ -128,7 +162,7 @@ def _read(
     statement: str,
     columns: tuple[str, str],
     measures: tuple[str, ...],
-    only: list[str] | None = None,
+    who: _Who,
 ) -> Select[*tuple[Any, ...]]:
     """The statement over the range's rows: `columns` of what is added, and of what is taken away."""
     parts = sums.cut(asked, terms.timezone, ())
@@ -145,9 +179,11 @@ def _read(
             days = f"unnest(:{name}_since, :{name}_until) AS pieces (since, until)"
             inside = "day >= since AND day < until WHERE :valid"
             rows.append((listed, f"{days} JOIN rollup_customer_days ON {inside}"))
-    chosen = "" if only is None else " AND customer_id = ANY(:only)"
+    chosen = "" if who.ids is None else " AND customer_id = ANY(:only)"
+    if who.tier is not None:
+        chosen += " AND customer_id IN (SELECT id FROM customers WHERE customers.tier = :tier)"
     facts = " UNION ALL ".join(f"SELECT {listed} FROM {source}{chosen}" for listed, source in rows)  # noqa: S608
-    more = {**months, **sums.edge_values(beside), "only": only}
+    more = {**months, **sums.edge_values(beside), "only": who.ids, "tier": who.tier}
     return sums.selected(statement % facts, ("customer_id",), measures, state, parts, more=more)
 
 

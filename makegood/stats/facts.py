@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from makegood.calendars import start_of
+from makegood.rollup_tables import USAGE
 from makegood.rollups import State
-from makegood.stats import pieces
+from makegood.stats import pieces, sums
 from makegood.stats.figures import MEASURE_NAMES, Usage
-from makegood.stats.pieces import Interval, Pieces, next_bucket
-from makegood.stats.sums import edge_values, edges
+from makegood.stats.pieces import Interval, next_bucket
 
-_COLUMNS = ", ".join(MEASURE_NAMES)
-_SIGNED = ", ".join(f"sign * {name}" for name in MEASURE_NAMES)
+KEYS = (sums.STEP, "provider", "tier")
+MEASURES = (*MEASURE_NAMES, sums.LAST)
 _SUMS = ", ".join(f"coalesce(sum({name}), 0)::bigint AS {name}" for name in MEASURE_NAMES)
+_LISTED = f"{', '.join(KEYS)}, {_SUMS}, max({sums.LAST}) AS {sums.LAST}"
 
-_MOVED = f"""
-        SELECT CASE WHEN sign > 0 THEN "to" ELSE of END, provider, tier, {_SIGNED}, NULL
-          FROM (SELECT of, "to", provider, tier, {_SUMS}
-                  FROM unnest(CAST(:moved_since AS timestamptz[]), CAST(:moved_until AS timestamptz[]),
-                              CAST(:moved_of AS int[]), CAST(:moved_to AS int[])) AS moved (since, until, of, "to")
-                  JOIN rollup_buckets ON bucket >= since AND bucket < until WHERE :valid
-                 GROUP BY of, "to", provider, tier) AS sums CROSS JOIN (VALUES (1), (-1)) AS signs (sign)
-"""  # noqa: S608 (made of our own column names)
-ALMOST_A_DAY = timedelta(hours=20)
 RECENT = text(
     """
     SELECT coalesce(sum(generations), 0)::bigint AS generations, coalesce(sum(failed), 0)::bigint AS failed,
@@ -72,6 +65,17 @@ class Fact:
 
 
 @dataclass(frozen=True)
+class Part:
+    """The usage of one step, provider or tier, or of one of these in one step. None: of all of them."""
+
+    step: int | None
+    provider: str | None
+    tier: str | None
+    usage: Usage
+    last_charged_at: datetime | None
+
+
+@dataclass(frozen=True)
 class DayFact:
     """The usage of one day, provider and tier."""
 
@@ -94,13 +98,26 @@ class Recent:
 def by_step(session: Session, state: State, steps: Sequence[Interval], timezone: ZoneInfo) -> list[Fact]:
     """Usage by step, provider and tier, for half-open steps that follow on each other without a gap, in whatever
     time zone they were cut; `timezone` is the reporting one."""
-    daily = all(end - start >= ALMOST_A_DAY for start, end in steps[:-1])
-    parts = (pieces.cut_by_days if daily else pieces.cut)(steps, timezone)
-    values = {"valid": state.valid, "watermark": state.watermark, **parts.parameters(), **edge_values(parts.edges)}
-    return [
-        Fact(step, provider, tier, Usage(*figures), last_charged_at)
-        for step, provider, tier, *figures, last_charged_at in session.execute(text(_statement(parts)), values)
-    ]
+    return [Fact(*key, usage, at) for key, usage, at in _read(session, state, steps, timezone, "{}")]
+
+
+def by_parts(session: Session, state: State, steps: Sequence[Interval], timezone: ZoneInfo) -> list[Part]:
+    """The usage of all steps together and of each, by provider, by tier, and in all."""
+    sets = ("()", "(provider)", "(tier)", "(step)", "(step, provider)", "(step, tier)")
+    parts = f"SELECT {_LISTED} FROM ({{}}) AS parts GROUP BY GROUPING SETS ({', '.join(sets)})"  # noqa: S608
+    return [Part(*key, usage, at) for key, usage, at in _read(session, state, steps, timezone, parts)]
+
+
+def _read(
+    session: Session, state: State, steps: Sequence[Interval], timezone: ZoneInfo, statement: str
+) -> Iterator[tuple[tuple[Any, Any, Any], Usage, datetime | None]]:
+    """Step, provider and tier, the usage, and when it was last charged: a statement over the sums of these."""
+    parts = pieces.of_steps(steps, timezone)
+    rows = sums.facts(USAGE, parts, KEYS, None, dated=True)
+    summed = f"SELECT {_LISTED} FROM ({rows}) AS facts GROUP BY {', '.join(KEYS)}"  # noqa: S608
+    query = sums.selected(statement.format(summed), KEYS, MEASURES, state, parts)
+    for step, provider, tier, *figures, at in session.execute(query).all():
+        yield (step, provider, tier), Usage(*figures), at
 
 
 def by_day(session: Session, state: State, first: date, last: date, timezone: ZoneInfo) -> list[DayFact]:
@@ -132,29 +149,3 @@ def tier_totals(session: Session, state: State) -> list[Row[tuple[str, int, int,
     """Customers, holders and credits of every tier now, in the tiers' order."""
     values = {"valid": state.valid, "watermark": state.watermark}
     return list(session.execute(TIERS, values))
-
-
-def _statement(parts: Pieces) -> str:
-    """The sums by step, provider and tier. Only tables that hold a part of the range are in it, each interval by
-    itself: of a join with arrays the planner knows neither that one is empty nor how little two intervals are."""
-    of_events = f"""
-        SELECT width_bucket(at, CAST(:starts AS timestamptz[])) AS step, provider, tier, {_COLUMNS},
-               CASE WHEN generations > 0 THEN at END AS last_charged_at"""
-    tail = "events WHERE xid >= CAST(:watermark AS xid8) AND at >= :start AND at < :end"
-    rows = [f"{of_events} FROM {some} AND provider <> ''" for some in (tail, *edges(len(parts.edges)))]
-    for held, period, starts, kind in (
-        (parts.whole_days, "day", "days", "date"),
-        (parts.whole_buckets, "bucket", "starts", "timestamptz"),
-    ):
-        rows += [
-            f"""
-        SELECT width_bucket({period}, CAST(:{starts} AS {kind}[])), provider, tier, {_COLUMNS}, last_charged_at
-          FROM rollup_{period}s WHERE :valid AND {period} >= (CAST(:{period}s_since AS {kind}[]))[{number + 1}]
-           AND {period} < (CAST(:{period}s_until AS {kind}[]))[{number + 1}]"""  # noqa: S608
-            for number in range(len(held))
-        ]
-    if parts.moved:
-        rows.append(_MOVED)
-    return f"""
-        SELECT step - 1 AS step, provider, tier, {_SUMS}, max(last_charged_at) AS last_charged_at
-          FROM ({" UNION ALL ".join(rows)}) AS facts GROUP BY step, provider, tier"""  # noqa: S608

@@ -14,6 +14,7 @@ from makegood import rollups
 from makegood.ranges import Range, Step
 from makegood.rollup_tables import REASONS
 from makegood.stats import sums, usage
+from makegood.stats.figures import FEW
 from makegood.stats.usage import UsageFilters
 from makegood.terms import Terms
 
@@ -83,8 +84,14 @@ class FailureReport:
     steps: list[FailureStep]
 
 
-def report(session: Session, terms: Terms, asked: Range, filters: FailureFilters) -> FailureReport:
-    """The page. The caller has begun a snapshot."""
+BY_RATE = "rate"
+
+
+def report(
+    session: Session, terms: Terms, asked: Range, filters: FailureFilters, *, sort: str = ""
+) -> FailureReport:
+    """The page. Models begin with what failed most, or (BY_RATE) with the highest rate; there a rate of few comes
+    after all others. The caller has begun a snapshot."""
     earlier = asked.previous()
     now = _read(session, by(session, terms, asked, filters, (*MODEL, *CLASS)))
     before = _read(session, by(session, terms, earlier, filters, (*MODEL, *CLASS)))
@@ -96,7 +103,7 @@ def report(session: Session, terms: Terms, asked: Range, filters: FailureFilters
         ended=sum(models.values()),
         ended_before=sum(_ended(session, terms, earlier, filters, MODEL).values()),
         classes=_classes(now, before),
-        models=_models(now, before, models),
+        models=sorted(_models(now, before, models), key=_by_rate if sort == BY_RATE else _by_count),
         steps=_steps(session, terms, asked, filters),
     )
 
@@ -159,7 +166,7 @@ def _models(now: Counts, before: Counts, ended: Counts) -> list[ModelLine]:
     found: dict[tuple[Any, ...], list[tuple[str, int]]] = {key[:2]: [] for key in (*now, *before)}
     for (*model, name), count in now.items():
         found[tuple(model)].append((name, count))
-    lines = [
+    return [
         ModelLine(
             provider,
             model,
@@ -170,7 +177,14 @@ def _models(now: Counts, before: Counts, ended: Counts) -> list[ModelLine]:
         )
         for (provider, model), counts in found.items()
     ]
-    return sorted(lines, key=lambda line: (-line.failed, line.provider, line.model))
+
+
+def _by_count(line: ModelLine) -> tuple[object, ...]:
+    return -line.failed, line.provider, line.model
+
+
+def _by_rate(line: ModelLine) -> tuple[object, ...]:
+    return line.ended < FEW, -(line.rate or 0), *_by_count(line)
 
 
 def _steps(session: Session, terms: Terms, asked: Range, filters: FailureFilters) -> list[FailureStep]:

@@ -7,6 +7,9 @@ from dataclasses import dataclass, fields
 from datetime import date, datetime
 from decimal import Decimal
 
+FEW = 20
+"""A rate of fewer says little: one more or less moves it by more than five points."""
+
 
 @dataclass(frozen=True)
 class Usage:

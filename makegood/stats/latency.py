@@ -105,7 +105,7 @@ def of_steps(
     session: Session, terms: Terms, steps: Sequence[Interval], filters: LatencyFilters, keys: tuple[str, ...]
 ) -> dict[tuple[Any, ...], Latency]:
     """Latencies by these keys, in half-open steps that follow on each other without a gap."""
-    return _read(session, _select(session, terms, pieces.cut(steps, terms.timezone), filters, keys))
+    return _read(session, _select(session, terms, pieces.of_steps(steps, terms.timezone), filters, keys))
 
 
 def by(
@@ -138,7 +138,7 @@ def _select(
                        sum(here) OVER ({parted}) AS total
                   FROM (SELECT {listed}bin, sum(succeeded) AS here FROM ({rows}) AS facts
                          GROUP BY {listed}bin) AS bins) AS running
-         {f"GROUP BY {', '.join(keys)}" if keys else "HAVING sum(here) > 0"}
+         {f"GROUP BY {', '.join(keys)}" if keys else ""} HAVING sum(here) > 0
     """  # noqa: S608 (made of our own column names)
     state = rollups.state(session, terms.timezone)
     query = sums.selected(statement, keys, COLUMNS, state, parts, vars(filters))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -15,7 +13,7 @@ from makegood.models import Alert
 from makegood.ranges import Range, Step
 from makegood.rollups import State
 from makegood.stats import facts, health, latency, recent
-from makegood.stats.facts import Fact
+from makegood.stats.facts import Part
 from makegood.stats.figures import Health, ProviderUsage, TierCredits, Usage
 from makegood.stats.latency import Latency, LatencyFilters
 from makegood.stats.recent import Failure, RecentRefund
@@ -79,8 +77,9 @@ def period(session: Session, terms: Terms, asked: Range) -> Period:
     """The figures of a range. The caller has begun a snapshot, so that all of them agree."""
     state = rollups.state(session, terms.timezone)
     steps = asked.steps()
-    rows = facts.by_step(session, state, [(step.start, step.end) for step in steps], terms.timezone)
-    now, before = _total(rows), _before(session, state, terms, asked.previous())
+    rows = facts.by_parts(session, state, [(step.start, step.end) for step in steps], terms.timezone)
+    now = next(row.usage for row in rows if (row.step, row.provider, row.tier) == (None, None, None))
+    before = _before(session, state, terms, asked.previous())
     return Period(
         as_of=asked.now,
         range=asked,
@@ -100,11 +99,8 @@ def period(session: Session, terms: Terms, asked: Range) -> Period:
 
 
 def _before(session: Session, state: State, terms: Terms, earlier: Range) -> Usage:
-    return _total(facts.by_step(session, state, [(earlier.start, earlier.end)], terms.timezone))
-
-
-def _total(rows: Iterable[Fact]) -> Usage:
-    return Usage.total(fact.usage for fact in rows)
+    rows = facts.by_step(session, state, [(earlier.start, earlier.end)], terms.timezone)
+    return Usage.total(row.usage for row in rows)
 
 
 def _active(asked: Range, now: Usage, before: Usage, terms: Terms) -> Active:
@@ -127,41 +123,33 @@ def _latency(session: Session, terms: Terms, asked: Range) -> Latency:
     return found.get((), Latency())
 
 
-def _steps(rows: list[Fact], steps: list[Step], latencies: list[Latency]) -> list[StepUsage]:
-    by_step: dict[int, list[Fact]] = defaultdict(list)
-    for fact in rows:
-        by_step[fact.step].append(fact)
-    return [
-        StepUsage(
-            step,
-            _total(by_step[n]),
-            _parts(by_step[n], "provider"),
-            _parts(by_step[n], "tier"),
-            latencies[n],
-        )
-        for n, step in enumerate(steps)
+def _steps(rows: list[Part], steps: list[Step], latencies: list[Latency]) -> list[StepUsage]:
+    usages = [Usage() for _ in steps]
+    providers: list[dict[str, Usage]] = [{} for _ in steps]
+    tiers: list[dict[str, Usage]] = [{} for _ in steps]
+    for row in rows:
+        if row.step is None:
+            continue
+        if row.provider is not None:
+            providers[row.step][row.provider] = row.usage
+        elif row.tier is not None:
+            tiers[row.step][row.tier] = row.usage
+        else:
+            usages[row.step] = row.usage
+    return [StepUsage(*parts) for parts in zip(steps, usages, providers, tiers, latencies, strict=True)]
+
+
+def _providers(rows: list[Part]) -> list[ProviderUsage]:
+    listed = [
+        ProviderUsage(row.provider, row.usage, row.last_charged_at)
+        for row in rows
+        if row.step is None and row.provider is not None
     ]
-
-
-def _parts(rows: Iterable[Fact], name: str) -> dict[str, Usage]:
-    """The usage by provider or by tier."""
-    parts: dict[str, list[Usage]] = defaultdict(list)
-    for fact in rows:
-        parts[getattr(fact, name)].append(fact.usage)
-    return {part: Usage.total(usages) if len(usages) > 1 else usages[0] for part, usages in parts.items()}
-
-
-def _providers(rows: list[Fact]) -> list[ProviderUsage]:
-    last: dict[str, datetime] = {}
-    for fact in rows:
-        if fact.last_charged_at is not None:
-            last[fact.provider] = max(fact.last_charged_at, last.get(fact.provider, fact.last_charged_at))
-    listed = [ProviderUsage(name, usage, last.get(name)) for name, usage in _parts(rows, "provider").items()]
     return sorted(listed, key=lambda row: (-row.usage.generations, row.provider))
 
 
-def _tiers(session: Session, state: State, rows: list[Fact]) -> list[TierCredits]:
-    used = _parts(rows, "tier")
+def _tiers(session: Session, state: State, rows: list[Part]) -> list[TierCredits]:
+    used = {row.tier: row.usage for row in rows if row.step is None and row.tier is not None}
     return [
         TierCredits(row.tier, row.customers, row.holders, row.credits, used.get(row.tier, Usage()))
         for row in facts.tier_totals(session, state)

@@ -6,13 +6,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from makegood.calendars import local_day, start_of
-from makegood.ranges import Range
 
-BUCKET = timedelta(minutes=15)
+BUCKET, HOUR = timedelta(minutes=15), timedelta(hours=1)
+ALMOST_A_DAY = timedelta(hours=20)
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 Interval = tuple[datetime, datetime]
@@ -55,11 +56,26 @@ class Pieces:
             "days_until": [until for _, until in self.whole_days],
             "buckets_since": [since for since, _ in self.whole_buckets],
             "buckets_until": [until for _, until in self.whole_buckets],
-            "moved_since": [moved.since for moved in self.moved],
-            "moved_until": [moved.until for moved in self.moved],
-            "moved_of": [moved.of for moved in self.moved],
-            "moved_to": [moved.to for moved in self.moved],
+            **_moves("moved", self.moved),
+            **_moves("moved_hours", self.moved_hours),
+            **_moves("moved_rest", self.moved_rest),
         }
+
+    @cached_property
+    def moved_hours(self) -> list[Moved]:
+        """The whole hours of what was moved."""
+        inside = [replace(one, since=next_hour(one.since), until=hour_before(one.until)) for one in self.moved]
+        return [one for one in inside if one.since < one.until]
+
+    @cached_property
+    def moved_rest(self) -> list[Moved]:
+        """What was moved beside whole hours."""
+        rest = []
+        for one in self.moved:
+            since = min(next_hour(one.since), one.until)
+            until = max(hour_before(one.until), since)
+            rest += [replace(one, until=since), replace(one, since=until)]
+        return [one for one in rest if one.since < one.until]
 
 
 def cut(steps: Sequence[Interval], timezone: ZoneInfo) -> Pieces:
@@ -83,6 +99,12 @@ def cut(steps: Sequence[Interval], timezone: ZoneInfo) -> Pieces:
     return Pieces(steps[0][0], steps[-1][1], [start for start, _ in steps], firsts, days, buckets, edges)
 
 
+def of_steps(steps: Sequence[Interval], timezone: ZoneInfo) -> Pieces:
+    """The pieces of steps that follow on each other without a gap, those that have to be read least of."""
+    daily = all(end - start >= ALMOST_A_DAY for start, end in steps[1:-1])
+    return (cut_by_days if daily else cut)(steps, timezone)
+
+
 def cut_by_days(steps: Sequence[Interval], timezone: ZoneInfo) -> Pieces:
     """The pieces of steps that are days or longer, in another zone than the rollups' days: whole days too, each
     counted in the step that it is nearest to, and the buckets that this puts into the wrong one. So the hours
@@ -92,15 +114,23 @@ def cut_by_days(steps: Sequence[Interval], timezone: ZoneInfo) -> Pieces:
     if not found.whole_days or any(at != next_bucket(at) for at in bounds):
         return cut(steps, timezone)
     first, last = found.whole_days[0]
+    earliest, latest = start_of(first, timezone), start_of(last, timezone)
     days, moved = [first], []
     for n, bound in enumerate(bounds, start=1):
         days.append(min(max(_nearest(bound, timezone), days[-1]), last))
         midnight = start_of(days[-1], timezone)
-        if midnight < bound:
-            moved.append(Moved(midnight, bound, of=n + 1, to=n))
-        elif bound < midnight:
-            moved.append(Moved(bound, midnight, of=n, to=n + 1))
+        # What is before or after the whole days is counted by its own time.
+        boundary = min(max(bound, earliest), latest)
+        if midnight < boundary:
+            moved.append(Moved(midnight, boundary, of=n + 1, to=n))
+        elif boundary < midnight:
+            moved.append(Moved(boundary, midnight, of=n, to=n + 1))
     return replace(found, starts=[start for start, _ in steps], days=days, moved=moved)
+
+
+def _moves(name: str, moved: Sequence[Moved]) -> dict[str, Any]:
+    sides = ("since", "until", "of", "to")
+    return {f"{name}_{side}": [getattr(one, side) for one in moved] for side in sides}
 
 
 def _nearest(at: datetime, timezone: ZoneInfo) -> date:
@@ -110,10 +140,14 @@ def _nearest(at: datetime, timezone: ZoneInfo) -> date:
     return day if at - before <= after - at else day + DAY
 
 
-def of_range(asked: Range, timezone: ZoneInfo, *, steps: bool) -> Pieces:
-    """The pieces of a range: of each of its steps, or of all of it as one."""
-    intervals = [(step.start, step.end) for step in asked.steps()] if steps else [(asked.start, asked.end)]
-    return cut(intervals, timezone)
+def next_hour(at: datetime) -> datetime:
+    """The beginning of the first hour of UTC that begins at or after an instant."""
+    return EPOCH + HOUR * -((EPOCH - at) // HOUR)
+
+
+def hour_before(at: datetime) -> datetime:
+    """The beginning of the last hour of UTC that begins at or before an instant."""
+    return EPOCH + HOUR * ((at - EPOCH) // HOUR)
 
 
 def cut_to_buckets(steps: Sequence[Interval]) -> tuple[list[Interval], list[Interval]]:

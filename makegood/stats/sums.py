@@ -34,15 +34,23 @@ from makegood.stats.pieces import Interval, Pieces
 
 STEP = "step"
 NAMES = re.compile(r"(?<![:\w]):(\w+)")
-TYPES: dict[str, type[TypeEngine[Any]]] = {STEP: BigInteger, "bin": BigInteger}
-INSTANTS = ("starts", "buckets_since", "buckets_until")
+LAST = "last_charged_at"
+TYPES: dict[str, TypeEngine[Any]] = {STEP: BigInteger(), "bin": BigInteger(), LAST: DateTime(timezone=True)}
+MOVES = ("moved", "moved_hours", "moved_rest")
+INSTANTS = (
+    "starts",
+    "buckets_since",
+    "buckets_until",
+    *(f"{name}_{side}" for name in MOVES for side in ("since", "until")),
+)
+STEPS = tuple(f"{name}_{side}" for name in MOVES for side in ("of", "to"))
 DAYS = ("days", "days_since", "days_until", "months", "added_since", "added_until", "taken_since", "taken_until")
 
 
 def cut(asked: Range, timezone: ZoneInfo, by: Sequence[str]) -> Pieces:
     """The pieces of a range: of each of its steps where `step` is a key, else of it as a whole."""
     steps = [(step.start, step.end) for step in asked.steps()] if STEP in by else [(asked.start, asked.end)]
-    return pieces.cut(steps, timezone)
+    return pieces.of_steps(steps, timezone)
 
 
 def totals(
@@ -63,26 +71,68 @@ def totals(
     return selected(statement, by, measures or rollup.measures, state, parts, where)
 
 
-def facts(rollup: Rollup, parts: Pieces, by: Sequence[str], where: Mapping[str, str | None] | None) -> str:
-    """The rows to sum, as SQL: keys, `step`, measures. Only tables that hold a part of the range are in it, each
-    interval by itself: of a join with arrays the planner does not know how little it holds."""
+def facts(
+    rollup: Rollup,
+    parts: Pieces,
+    by: Sequence[str],
+    where: Mapping[str, str | None] | None,
+    *,
+    dated: bool = False,
+) -> str:
+    """The rows to sum, as SQL: keys, measures, `step`, and when it was last charged if `dated`. Only tables that
+    hold a part of the range are in it, each interval by itself: of a join with arrays the planner knows neither
+    that one is empty nor how little two intervals are."""
     keys = [name for name in by if name != STEP]
     stored = ", ".join((*keys, *rollup.measures))
     counted = ", ".join(part for part in (rollup.of_events(*keys), *rollup.measures) if part)
-    given = "".join(f" AND {name} = :only_{name}" for name, value in (where or {}).items() if value is not None)
+    only = [name for name, value in (where or {}).items() if value is not None]
+    given = "".join(f" AND {name} = :only_{name}" for name in only)
     of_day, of_bucket, of_event = (
-        f", width_bucket({at}, :{starts}) - 1 AS step" if STEP in by else ""
-        for at, starts in (("day", "days"), ("bucket", "starts"), ("at", "starts"))
+        (f", width_bucket({at}, :{starts}) - 1 AS step" if STEP in by else "") + (f", {last}" if dated else "")
+        for at, starts, last in (
+            ("day", "days", LAST),
+            ("bucket", "starts", LAST),
+            ("at", "starts", f"CASE WHEN generations > 0 THEN at END AS {LAST}"),
+        )
     )
     tail = "events WHERE xid >= CAST(:watermark AS xid8) AND at >= :start AND at < :end"
     folded = edges(len(parts.edges))
     rows = [f"SELECT {counted}{of_event} FROM {one} AND {rollup.only}{given}" for one in (tail, *folded)]  # noqa: S608
+    coarse = rollup.coarse if rollup.coarse and {*keys, *only} <= rollup.coarse.keys.keys() else None
+    tables = rollup.tables | (coarse.tables if coarse else {})
     for held, period, step in ((parts.whole_days, "day", of_day), (parts.whole_buckets, "bucket", of_bucket)):
         for number in range(1, len(held) + 1):
             since, until = (f"(:{period}s_{end})[{number}]" for end in ("since", "until"))
             inside = f":valid AND {period} >= {since} AND {period} < {until}"
-            rows.append(f"SELECT {stored}{step} FROM {rollup.tables[period]} WHERE {inside}{given}")  # noqa: S608
+            rows.append(f"SELECT {stored}{step} FROM {tables[period]} WHERE {inside}{given}")  # noqa: S608
+    if STEP in by and parts.moved:
+        rows += _moved(rollup, tables, parts, keys, given, ", NULL" if dated else "")
     return " UNION ALL ".join(rows)
+
+
+def _moved(
+    rollup: Rollup, tables: Mapping[str, str], parts: Pieces, keys: Sequence[str], given: str, last: str
+) -> list[str]:
+    """What whole days count in the wrong step, taken from it and added to the right one: by hours where there are
+    some with these keys, since they are few."""
+    sources = [("bucket", "moved")]
+    if "hour" in tables:
+        sources = [("hour", "moved_hours")] if parts.moved_hours else []
+        sources += [("bucket", "moved_rest")] if parts.moved_rest else []
+    listed = "".join(f"{name}, " for name in keys)
+    # As in the tables: were it numeric, so would be every other row of the union, and slow to add.
+    summed = ", ".join(f"sum({name})::bigint AS {name}" for name in rollup.measures)
+    signed = ", ".join(f"sign * {name}" for name in rollup.measures)
+    return [
+        f"""
+        SELECT {listed}{signed}, CASE WHEN sign > 0 THEN "to" ELSE of END - 1{last}
+          FROM (SELECT of, "to", {listed}{summed}
+                  FROM unnest(:{name}_since, :{name}_until, :{name}_of, :{name}_to)
+                       AS moved (since, until, of, "to")
+                  JOIN {tables[period]} ON {period} >= since AND {period} < until WHERE :valid{given}
+                 GROUP BY {listed}of, "to") AS moves CROSS JOIN (VALUES (1), (-1)) AS signs (sign)"""  # noqa: S608
+        for period, name in sources
+    ]
 
 
 def edges(count: int) -> list[str]:
@@ -118,8 +168,8 @@ def selected(
     values |= {f"only_{name}": value for name, value in (where or {}).items() if value is not None}
     used = sorted(set(NAMES.findall(statement)))
     bound = text(statement).bindparams(*(bindparam(name, values[name], type_=_type(name)) for name in used))
-    columns = [column(name, TYPES.get(name, Text)) for name in keys]
-    columns += [column(name, BigInteger) for name in measures]
+    columns = [column(name, TYPES.get(name, Text())) for name in keys]
+    columns += [column(name, TYPES.get(name, BigInteger())) for name in measures]
     return select(bound.columns(*columns).subquery("sums"))
 
 
@@ -151,4 +201,6 @@ def _type(name: str) -> Any:
         return ARRAY(Text)
     if name in INSTANTS:
         return ARRAY(DateTime(timezone=True))
+    if name in STEPS:
+        return ARRAY(BigInteger)
     return ARRAY(Date) if name in DAYS else None

@@ -51,7 +51,7 @@ def test_a_toast_leaves_by_itself_and_at_once_when_dismissed(visitor: Visitor, a
 
     page = visitor.open(f"/admin/generations/{account.succeeded}/refund")
     page.clock.install()
-    page.get_by_label("Credits").fill("1")
+    page.get_by_label("Credits", exact=True).fill("1")
     page.get_by_label("Reason").select_option("goodwill")
     page.get_by_label("Note").fill("note")
     page.get_by_role("button", name="Refund 1 credit").click()

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from makegood import adjustments, customers, finding, hits, notes
+from makegood import adjustments, api_keys, customers, finding, hits, notes, operators
 from makegood.ids import uuid7
 from makegood.models import (
     Base,
@@ -131,7 +131,6 @@ def test_every_id_of_ours_leads_to_what_has_it(session: Session, desk: dict[str,
 def test_every_table_with_an_id_of_ours_can_be_found_or_has_a_reason_not_to() -> None:
     not_shown = {
         "alerts",
-        "api_keys",
         "audit_entries",
         "cost_adjustments",
         "customers",
@@ -141,7 +140,6 @@ def test_every_table_with_an_id_of_ours_can_be_found_or_has_a_reason_not_to() ->
         "login_challenges",
         "mrr_changes",
         "operator_sessions",
-        "operators",
         "provider_balances",
         "saved_views",
     }
@@ -154,6 +152,19 @@ def test_every_table_with_an_id_of_ours_can_be_found_or_has_a_reason_not_to() ->
     findable = {model.__tablename__ for model in hits.BY_ID}
     assert ours - findable <= not_shown
     assert findable <= ours
+
+
+def test_operators_and_keys_are_found_only_for_those_who_may_see_them(session: Session) -> None:
+    ana = operators.create(session, "ana@example.com", "support", "long enough to be a password", actor="t")
+    key, plain = api_keys.create(session, "Backend 100%", ["platform"], actor="t")
+    assert found(session, "ana@example.com") == found(session, str(ana.id)) == found(session, "Backend") == []
+    for wanted in ("ana@example.com", "ANA@ex", str(ana.id)):
+        [hit] = finding.find(session, wanted, staff=[hits.OPERATOR, hits.API_KEY])
+        assert (hit.kind, hit.place) == ("operator", {"operator_id": ana.id})
+    for wanted in ("backend", "Backend 100%", plain, key.hint, str(key.id)):
+        [hit] = finding.find(session, wanted, staff=[hits.API_KEY])
+        assert (hit.kind, hit.place) == ("API key", {"key_id": key.id})
+    assert finding.find(session, "b%", staff=[hits.OPERATOR, hits.API_KEY]) == []
 
 
 @pytest.mark.parametrize("wanted", ["", "zzz", "\0", "x" * 201, "%", "00000000-0000-0000-0000-000000000000"])

@@ -128,7 +128,10 @@ def test_another_operator_approves_and_the_page_names_both(
     assert "Approve 900 credits" in admin.get(f"/admin/approvals/{request}").text
     assert decide(admin, request, "approve", note="Fine.").status_code == 303
     assert balance(app) == 1105
+    done = re.search(r'#(refund-[0-9a-f-]+)">See the refund', admin.get(f"/admin/approvals/{request}").text)
     story = admin.get(f"/admin/generations/{generation}").text
+    assert done
+    assert f'id="{done[1]}"' in story
     assert "By support@example.com, approved by admin@example.com: Goodwill." in story
     assert decide(admin, request, "approve").status_code == 303
     assert balance(app) == 1105

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import re
 from datetime import UTC, datetime, timedelta
@@ -73,6 +74,9 @@ def test_an_incident_is_previewed_typed_and_refunded_by_the_worker(
     page = operator.get(window()).text
     assert "Type 3 to confirm" in page
     assert "Refund 30 credits" in page
+    shortcut = re.search(r'href="([^"]+)">in the last hour</a>', operator.get(window()).text)
+    assert shortcut
+    assert "Type 3 to confirm" in operator.get(html.unescape(shortcut[1])).text
     response = send(operator, page, "3")
     assert (response.status_code, refunded(app, made)) == (303, [0, 0, 0])
     page = operator.get(response.location).text
@@ -85,6 +89,7 @@ def test_an_incident_is_previewed_typed_and_refunded_by_the_worker(
     progress = operator.get(f"{response.location}/progress").text
     assert "3 of 3 generations done" in progress
     assert "hx-trigger" not in progress
+    assert progress.count('<span class="tag tag-ok">Refunded</span>') == 3  # the list below is as new
     assert "Finished" in operator.get(PATH).text
 
 

@@ -16,8 +16,8 @@ from sqlalchemy import func, select, update
 
 from blueprints.admin.dialogs import opened_from
 from extensions import db
-from makegood import accounts, ledger, notes
-from makegood.models import CreditAdjustment, CustomerNote, OperatorSession
+from makegood import accounts, audit, ledger, notes
+from makegood.models import AuditEntry, CreditAdjustment, CustomerNote, OperatorSession
 from tests.making import make_customer, make_generation
 from tests.people import add_operator, form_token, log_in
 
@@ -236,6 +236,22 @@ def test_a_large_adjustment_asks_once_more_who_it_is(app: Flask, operator: Flask
 
 
 @pytest.mark.usefixtures("customer")
+def test_who_looked_at_whom_is_written_once_a_day(app: Flask, support: FlaskClient, operator: FlaskClient) -> None:
+    for browser in (support, support, operator):
+        assert browser.get(PAGE).status_code == 200
+    operator.get("/admin/customers/nobody")
+    with app.app_context():
+        seen = select(AuditEntry.actor, AuditEntry.subject).where(AuditEntry.action == "customer.viewed")
+        assert sorted(db.session.execute(seen)) == [
+            ("ana@example.com", f"customer:{NAME}"),
+            ("sam@example.com", f"customer:{NAME}"),
+        ]
+        later = datetime.now(UTC) + timedelta(hours=25)
+        again = {"actor": "sam@example.com", "subject": f"customer:{NAME}", "address": None}
+        assert audit.viewed(db.session(), **again, at=later)
+
+
+@pytest.mark.usefixtures("customer")
 def test_a_refund_from_the_customer_s_page_leads_back_to_it(app: Flask, operator: FlaskClient) -> None:
     link = re.search(r'href="([^"]+/refund\?back=[^"]+)"', operator.get(PAGE).text)
     assert link
@@ -251,6 +267,9 @@ def test_a_refund_from_the_customer_s_page_leads_back_to_it(app: Flask, operator
     assert balance(app) == 15
     page = operator.get(PAGE).text
     assert "Refunded 2 credits" in page
+    toast = re.search(r'<a href="([^"#]+)#(refund-[^"]+)">See the refund</a>', page)
+    assert toast
+    assert f'id="{toast[2]}"' in operator.get(toast[1]).text
     assert "Reverse…" in page
 
 

@@ -8,10 +8,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import select
 
 from blueprints.admin import filters
 from extensions import db
-from tests.making import make_customer, make_generation
+from makegood import refunds, reversals, rollups
+from makegood.models import Refund
+from tests.making import TERMS, make_customer, make_generation
 
 LISTS = ("/admin/failures", "/admin/refunds")
 
@@ -49,6 +52,37 @@ def test_filters_in_the_url_narrow_the_list_and_stand_as_chips(
     until = operator.get(path, query_string={"to": today - timedelta(days=1)}).text
     assert rows(until) == 1
     assert f'value="{today - timedelta(days=1)}"' in until
+
+
+def test_refunds_are_summed_as_the_filters_say(
+    app: Flask, operator: FlaskClient, failures: tuple[str, str]
+) -> None:
+    one, two = failures
+
+    def total(**query: str) -> str:
+        page = operator.get("/admin/refunds", query_string=query).text
+        found = re.search(r'<p class="block quiet summed">(.*?)</p>', page, re.DOTALL)
+        return re.sub(r"<[^>]+>", "", found[1]) if found else ""
+
+    with app.app_context():
+        given = make_generation(db.session(), two, status="succeeded", credits=4, at=datetime.now(UTC))
+        kept = refunds.issue_manual(
+            db.session(), given, TERMS, credits=3, expected_refunded=0, reason="other", note="x", actor="ana",
+            idempotency_key="1",
+        )  # fmt: skip
+        db.session.commit()
+        refund_id = kept.id
+        credits = db.session.scalar(select(Refund.credits).where(Refund.customer_id == one).limit(1)) or 0
+    assert total() == f"{6 * credits + 3} credits returned by 7 refunds; reversed ones are not counted"
+    assert total(range="today").startswith(f"{5 * credits + 3} credits returned by 6 refunds")
+    assert total(customer=two).startswith(f"{credits + 3} credits returned by 2 refunds")
+    with app.app_context():
+        reversals.reverse(db.session(), refund_id, note="x", actor="ana", idempotency_key="2")
+        rollups.fold(db.session(), TERMS.timezone)
+        db.session.commit()
+    assert total(standing="yes") == f"{6 * credits} credits returned by 6 refunds"
+    assert total(customer=two).startswith(f"{credits} credits returned by 1 refund")
+    assert total(standing="no") == "3 credits taken back again, of 1 refund"
 
 
 @pytest.mark.parametrize("path", LISTS)

@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 from extensions import db
 from makegood import generations, rollups
 from makegood.providers.protocol import ErrorClass
-from tests.making import TERMS, FakeProvider, make_customer, make_generation
+from tests.making import MODEL, TERMS, FakeProvider, make_customer, make_generation
 from tests.people import add_operator, log_in
 
 PAGES = ("usage", "customers", "failures", "refunds", "latency")
@@ -144,6 +144,41 @@ def test_top_customers_are_sorted_by_what_was_asked(operator: FlaskClient, busy:
     assert order("?range=30d") == ["c/1"]
     assert order("?range=90d&sort=nonsense") == ["c/1", "c/2"]
     assert 'aria-sort="descending"' in operator.get("/admin/monitoring/customers?sort=cost").text
+
+
+def test_top_customers_are_compared_and_those_of_a_tier(operator: FlaskClient, busy: None) -> None:
+    page = "/admin/monitoring/customers?range=30d"
+    shown = " ".join(re.sub(r"<[^>]+>", " ", operator.get(page).text).split())
+    assert "Change of charged" in shown
+    assert re.search(r"c/1 \S+ now .*? from 0 , 0 before", shown)
+    [tier] = {row["tier_now"] for row in rows_of(operator, "top-customers", "?range=90d")}
+    assert len(rows_of(operator, "top-customers", f"?range=90d&tier={tier}")) == 2
+    assert rows_of(operator, "top-customers", "?range=90d&tier=none") == []
+    assert "matches these filters" in operator.get(f"{page}&tier=none").text
+
+
+def test_failing_models_are_sorted_by_a_rate_of_many_before_one_of_few(app: Flask, operator: FlaskClient) -> None:
+    with app.app_context():
+        at = datetime.now(UTC) - timedelta(minutes=5)
+        customer = make_customer(db.session, 500, at=at)
+        for provider, failed, succeeded in (("simulated", 2, 0), ("wavespeed", 3, 17), ("nanobanana", 4, 26)):
+            model = "nano-banana" if provider == "nanobanana" else MODEL
+            for status, count in (("failed", failed), ("succeeded", succeeded)):
+                for _ in range(count):
+                    make_generation(
+                        db.session, customer, provider=FakeProvider(provider), model=model, status=status, at=at
+                    )
+        db.session.commit()
+
+    def order(query: str) -> list[str]:
+        page = operator.get(f"/admin/monitoring/failures{query}").text
+        return re.findall(r'<tr id="failing-(\w+)-', page)
+
+    assert order("") == ["nanobanana", "wavespeed", "simulated"]
+    page = operator.get("/admin/monitoring/failures?sort=rate").text
+    assert order("?sort=rate") == ["wavespeed", "nanobanana", "simulated"]
+    assert re.search(r'aria-sort="descending"><a class="sort"[^>]*>Failure rate', page)
+    assert re.search(r'100\.0% <span class="few"[^>]*>of few</span><span class="under">2 of 2', page)
 
 
 @pytest.mark.parametrize("page", PAGES)

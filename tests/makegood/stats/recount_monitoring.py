@@ -52,7 +52,7 @@ def assert_monitoring_equals_rows(session: Session, terms: Terms, now: datetime,
     """All reports of one range, another for each number, equal the rows: both are in one snapshot."""
     begin_snapshot(session)
     facts = read_facts(session)
-    asked = asked_ranges(now, terms.timezone)[number % 8]
+    asked = asked_ranges(now, terms.timezone)[number % 11]
     if number % 3 == 2:
         asked = asked.previous()
     within = [fact for fact in facts if asked.start <= fact.at < asked.end]
@@ -77,6 +77,9 @@ def asked_ranges(now: datetime, zone: ZoneInfo) -> list[Range]:
         ranges.preset("30d", other, now),
         ranges.preset("yesterday", other, now + timedelta(hours=20)),
         ranges.within(now - timedelta(days=40, minutes=7), now - timedelta(minutes=3), zone, now),
+        ranges.within(now - timedelta(days=5, hours=3), now - timedelta(hours=7), ZoneInfo("Asia/Tokyo"), now),
+        ranges.preset("90d", ZoneInfo("America/New_York"), now),
+        ranges.preset("month", ZoneInfo("Pacific/Kiritimati"), now),
     ]
 
 
@@ -222,6 +225,17 @@ def _compare_customers(session: Session, terms: Terms, asked: Range, facts: list
     assert shown({(): report.total}) == sum_facts(facts)
     amounts = [_amount(row.usage, sort) for row in report.rows]
     assert amounts == sorted(amounts, reverse=True)
+    earlier = customers.top(session, terms, asked.previous(), sort=sort)
+    assert shown({(): report.before}) == shown({(): earlier.total})
+    was = {row.customer_id: row.usage for row in earlier.rows}
+    assert all(row.before == was.get(row.customer_id, row.before) for row in report.rows)
+    # Two tiers at most have customers here: what each lists, and all of it, is what all list.
+    tiers = {row.tier for row in report.rows}
+    of_tiers = [customers.top(session, terms, asked, sort=sort, tier=tier) for tier in ("free", "plus", "pro")]
+    assert {row.tier for one in of_tiers for row in one.rows} == tiers
+    assert sorted(row.customer_id for one in of_tiers for row in one.rows) == sorted(name for (name,) in listed)
+    assert sum(one.active for one in of_tiers) == report.active
+    assert sum(one.total.net_credits for one in of_tiers) == report.total.net_credits
 
 
 def _compare_one_customer(session: Session, terms: Terms, facts: list[Fact], month: date) -> None:
