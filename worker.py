@@ -16,7 +16,7 @@ import procrastinate
 import procrastinate.exceptions
 import psycopg
 import structlog
-from flask import Flask
+from flask import Flask, current_app
 from procrastinate.jobs import Status
 from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError
@@ -390,7 +390,8 @@ def _message(due: Due) -> bytes:
 def stripe_page(claimed: sync.Claimed, page: Listing | sync.Unread) -> sync.Claimed | None:
     """Take in a page, or keep why that failed; what to read next."""
     try:
-        following = sync.take(db.session, claimed, page)
+        lifetime = _terms(current_app).returned_credits_live
+        following = sync.take(db.session, claimed, page, lifetime=lifetime)
         db.session.commit()
     except Exception as error:
         db.session.rollback()
@@ -415,7 +416,8 @@ def _decide(claimed: Claimed, answer: Answer, terms: Terms) -> None:
 def _apply(claimed: applying.Claimed, answer: applying.Answer) -> None:
     try:
         if not isinstance(answer, applying.Unread):
-            applying.take(db.session, claimed, answer)
+            lifetime = _terms(current_app).returned_credits_live
+            applying.take(db.session, claimed, answer, lifetime=lifetime)
             db.session.commit()
             return
     except Exception as error:

@@ -19,6 +19,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Select, Text, cast, false, func, null, select, values
 from sqlalchemy import column as named
 from sqlalchemy.orm import Session
+from sqlalchemy.types import TypeEngine
 
 ROWS_AT_ONCE = 1000
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -53,7 +54,7 @@ def rows(
 ) -> Select[*tuple[Any, ...]]:
     """Rows that were computed and not selected, as a query: columns of text, then of whole numbers."""
     names = [*texts, *numbers]
-    types = [*(Text for _ in texts), *(BigInteger for _ in numbers)]
+    types: list[type[TypeEngine[Any]]] = [*(Text for _ in texts), *(BigInteger for _ in numbers)]
     if not computed:
         return select(*(null().cast(kind).label(name) for name, kind in zip(names, types, strict=True))).where(
             false()

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from makegood import alerts, audit, purchases
 from makegood.errors import Conflict
 from makegood.models import StripeEvent
+from makegood.purchases.fulfilment import RETURNED_CREDITS_LIVE
 from makegood.stripe import events, mirror, related
 from makegood.stripe.client import Client, Rejected, StripeProblem
 from makegood.stripe.related import Found, Known
@@ -96,9 +97,16 @@ def read(client: Client, known: Known, claimed: Claimed) -> Answer:
         return Unread(f"What Stripe answered could not be read ({type(error).__name__}).")
 
 
-def take(session: Session, claimed: Claimed, found: list[Found], *, at: datetime | None = None) -> bool:
+def take(
+    session: Session,
+    claimed: Claimed,
+    found: list[Found],
+    *,
+    lifetime: timedelta = RETURNED_CREDITS_LIVE,
+    at: datetime | None = None,
+) -> bool:
     """Keep what was read, let follow what follows from it, and end the events, in one transaction. Returns whether
-    any still waited."""
+    any still waited. `lifetime` is how long credits live that return to a grant which has expired."""
     at = at or datetime.now(UTC)
     waiting = _locked(session, claimed)
     if not waiting:
@@ -109,7 +117,7 @@ def take(session: Session, claimed: Claimed, found: list[Found], *, at: datetime
         else:
             mirror.store(session, one.resource, [one.body], one.read_at)
     for resource, objects in related.batches(found):
-        purchases.absorb(session, resource, [one.id for one in objects], at=at)
+        purchases.absorb(session, resource, [one.id for one in objects], lifetime=lifetime, at=at)
     for event in waiting:
         _end(event, "applied", None, at)
     session.flush()

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from makegood import purchases
 from makegood.models import StripeEvent, StripeResource
+from makegood.purchases.fulfilment import RETURNED_CREDITS_LIVE
 from makegood.stripe import account, events, mirror, progress, schedule
 from makegood.stripe.client import Client, CursorGone, Listing, NotPermitted, Rejected, StripeProblem
 from makegood.stripe.resources import RESOURCES
@@ -128,11 +129,17 @@ def read(client: Client, claimed: Claimed) -> Listing | Unread:
 
 
 def take(
-    session: Session, claimed: Claimed, page: Listing | Unread, *, at: datetime | None = None
+    session: Session,
+    claimed: Claimed,
+    page: Listing | Unread,
+    *,
+    lifetime: timedelta = RETURNED_CREDITS_LIVE,
+    at: datetime | None = None,
 ) -> Claimed | None:
     """Store a page that was read, with what follows from it; what to read next in this turn, if anything.
 
-    What another worker has claimed meanwhile is left alone.
+    What another worker has claimed meanwhile is left alone. `lifetime` is how long credits live that return to a
+    grant which has expired.
     """
     at = at or datetime.now(UTC)
     row = session.get_one(StripeResource, claimed.name, with_for_update=True, populate_existing=True)
@@ -142,7 +149,8 @@ def take(
         _postpone(session, row, page, at)
         return None
     last = not page.has_more or not page.objects
-    _store(session, row, page, at, last=last)
+    news = _store(session, row, page, last=last)
+    purchases.absorb(session, row.name, news, lifetime=lifetime, at=at)
     row.problem, row.attempts = None, 0
     row.state = "backfill" if schedule.reads_all(row) else "current"
     if last:
@@ -179,11 +187,11 @@ def _page(client: Client, claimed: Claimed) -> Listing:
         return client.page(claimed.name, created_from=since, created_before=before)
 
 
-def _store(session: Session, row: StripeResource, page: Listing, at: datetime, *, last: bool) -> None:
-    """Keep a page, after the last one also what was on none; then draw the consequences."""
+def _store(session: Session, row: StripeResource, page: Listing, *, last: bool) -> list[str]:
+    """Keep a page, after the last one also what was on none. The objects whose consequences are to be drawn."""
     if row.name == EVENTS:
         events.note(session, page.objects)
-        return
+        return []
     news = mirror.store(session, row.name, page.objects, page.read_at)
     if schedule.reads_all(row):
         # Known or not: what followed from it then may follow differently now.
@@ -193,7 +201,7 @@ def _store(session: Session, row: StripeResource, page: Listing, at: datetime, *
         row.reached = min(filter(None, (row.reached, *created)), default=None)
     if last and row.since is None and row.started_at is not None and row.name in _DELETABLE:
         news += mirror.mark_unlisted(session, row.name, row.started_at - SKEW)
-    purchases.absorb(session, row.name, news, at=at)
+    return news
 
 
 def _finish(session: Session, row: StripeResource, at: datetime) -> None:
