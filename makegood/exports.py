@@ -19,7 +19,6 @@ from typing import Any
 from sqlalchemy import BigInteger, Select, Text, cast, false, func, null, select, values
 from sqlalchemy import column as named
 from sqlalchemy.orm import Session
-from sqlalchemy.types import TypeEngine
 
 ROWS_AT_ONCE = 1000
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -53,16 +52,13 @@ def rows(
     computed: Sequence[Sequence[object]], texts: Sequence[str], numbers: Sequence[str]
 ) -> Select[*tuple[Any, ...]]:
     """Rows that were computed and not selected, as a query: columns of text, then of whole numbers."""
-    names = [*texts, *numbers]
-    types: list[type[TypeEngine[Any]]] = [*(Text for _ in texts), *(BigInteger for _ in numbers)]
+    columns = [named(name, Text) for name in texts] + [named(name, BigInteger) for name in numbers]
     if not computed:
-        return select(*(null().cast(kind).label(name) for name, kind in zip(names, types, strict=True))).where(
-            false()
-        )
-    columns = (named(name, kind) for name, kind in zip(("position", *names), (BigInteger, *types), strict=True))
-    table = values(*columns, name="computed").data([(n, *row) for n, row in enumerate(computed)])
-    chosen = (cast(table.c[name], kind).label(name) for name, kind in zip(names, types, strict=True))
-    return select(*chosen).order_by(table.c.position)
+        return select(*(null().cast(one.type).label(one.name) for one in columns)).where(false())
+    table = values(named("position", BigInteger), *columns, name="computed").data(
+        [(n, *row) for n, row in enumerate(computed)]
+    )
+    return select(*(cast(table.c[one.name], one.type).label(one.name) for one in columns)).order_by(table.c.position)
 
 
 def count(session: Session, query: Select[*tuple[Any, ...]]) -> int:
