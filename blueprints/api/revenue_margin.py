@@ -26,8 +26,10 @@ def fields(session: Session, settings: Settings, span: Range) -> tuple[dict[str,
     values = {
         "provider_cost": _cents(all_.cost),
         "platform_loss": _cents(all_.loss),
-        "profit": {"cash": _cents(all_.profit), "recognised": _cents(all_.recognised_profit)},
-        "margin": {"cash": _rate(all_.margin), "recognised": _rate(all_.recognised_margin)},
+        "profit": _cents(all_.profit),
+        "margin": _rate(all_.margin),
+        "profit_recognised": _cents(all_.recognised_profit),
+        "margin_recognised": _rate(all_.recognised_margin),
         "credit_liability": _liability(session) if view.since else None,
     }
     why = f" Null: {view.unread}" if view.unread else ""
@@ -39,8 +41,10 @@ def fields(session: Session, settings: Settings, span: Range) -> tuple[dict[str,
     rules = {
         "provider_cost": f"{MARGIN['cost']} {IN_CENTS}{unknown}",
         "platform_loss": f"{MARGIN['loss']} {IN_CENTS}",
-        "profit": f"{MARGIN['profit']} {MARGIN['revenue']} {MARGIN['days']} {IN_CENTS}{unknown}{why}",
-        "margin": f"{MARGIN['margin']}{why}",
+        "profit": f"On cash. {MARGIN['profit']} {MARGIN['revenue']} {MARGIN['days']} {IN_CENTS}{unknown}{why}",
+        "margin": f"On cash. {MARGIN['margin']}{why}",
+        "profit_recognised": f"As profit, on recognised revenue. {IN_CENTS}{unknown}{why}",
+        "margin_recognised": f"As margin, on recognised revenue.{why}",
         "credit_liability": f"{LIABILITY['owed']} As of now, by currency.",
     }
     return values, rules
