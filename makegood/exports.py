@@ -58,7 +58,8 @@ def rows(
     table = values(named("position", BigInteger), *columns, name="computed").data(
         [(n, *row) for n, row in enumerate(computed)]
     )
-    return select(*(cast(table.c[one.name], one.type).label(one.name) for one in columns)).order_by(table.c.position)
+    chosen = [cast(table.c[one.name], one.type).label(one.name) for one in columns]
+    return select(*chosen).order_by(table.c.position)
 
 
 def count(session: Session, query: Select[*tuple[Any, ...]]) -> int:
