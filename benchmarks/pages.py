@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 import embedded
 from app import create_app
-from benchmarks import database, polls
+from benchmarks import database, polls, sales
 from blueprints.admin.navigation import GROUPS
 from extensions import db
 from makegood import operators
@@ -23,7 +23,7 @@ from makegood import operators
 DAYS, CUSTOMERS = 90, 20_000
 EMAIL, PASSWORD = "bench@example.com", "only for benchmarks"
 RANGE = "range=90d"
-OF_FIGURES = ("admin.dashboard", "admin.monitoring_")
+OF_FIGURES = ("admin.dashboard", "admin.monitoring_", "admin.revenue", "admin.margin", "admin.liability")
 # The charges in the ledger, which a customer's page lists.
 LEDGER = """
     SET session_replication_role = replica;
@@ -34,6 +34,12 @@ LEDGER = """
     SET session_replication_role = origin;
 """
 ONE = text("SELECT id, customer_id FROM generations WHERE status = 'failed' ORDER BY charged_at DESC LIMIT 1")
+PAYER = text("SELECT customer_id FROM purchases ORDER BY paid_at DESC LIMIT 1")
+# Of the money, what the navigation leads to by way of another page.
+BESIDE = (
+    "admin.balance_transactions", "admin.exchange_rates", "admin.unlinked", "admin.purchase_check",
+    "admin.stripe_events",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -45,13 +51,16 @@ class Page:
 
 
 def measure(server: embedded.EmbeddedServer, size: int, *, rounds: int) -> list[Page]:
-    """Every page that the navigation leads to, one generation and one customer. Figures are of 90 days."""
+    """Every page that the navigation leads to, one generation and two customers, of whom the second has paid.
+    Figures are of 90 days."""
     name = f"pages_{size}"
     url = database.make(server, name)
     polls.fill(url, size, days=DAYS, customers=CUSTOMERS)
     with database.connect(url) as connection:
         connection.execute(LEDGER)
+    sales.fill(url, days=DAYS)
     polls.fold(url)
+    sales.fold(url)
     with database.connect(url) as connection:
         connection.execute("VACUUM ANALYZE")
     with _console(url) as (app, browser):
@@ -83,14 +92,16 @@ def _paths(app: Flask) -> list[str]:
     ]
     with app.test_request_context(), app.app_context():
         generation_id, customer_id = db.session.execute(ONE).one()
+        payer_id = db.session.scalar(PAYER)
         paths = [
             app.url_for(endpoint) + (f"?{RANGE}" if endpoint.startswith(OF_FIGURES) else "")
-            for endpoint in endpoints
+            for endpoint in [*endpoints, *BESIDE]
         ]
         return [
             *(path.removeprefix("http://localhost") for path in paths),
             f"/admin/generations/{generation_id}",
             f"/admin/customers/{customer_id}",
+            f"/admin/customers/{payer_id}",
             f"/admin/search?q={generation_id}",
         ]
 
