@@ -18,8 +18,8 @@ from makegood import alerts, audit, purchases
 from makegood.errors import Conflict
 from makegood.models import StripeEvent
 from makegood.purchases.fulfilment import RETURNED_CREDITS_LIVE
-from makegood.stripe import events, mirror, related
-from makegood.stripe.client import Client, Rejected, StripeProblem
+from makegood.stripe import account, events, mirror, related
+from makegood.stripe.client import Client, NotPermitted, Rejected, StripeProblem
 from makegood.stripe.related import Found, Known
 
 LEASE = timedelta(minutes=10)
@@ -28,6 +28,8 @@ FIRST_WAIT = timedelta(seconds=10)
 LONGEST_WAIT = timedelta(hours=1)
 """The tries of an event take about eleven hours in all; Stripe itself delivers for three days."""
 KEY_WAIT = timedelta(minutes=1)
+PERMISSION_WAIT = timedelta(days=1)
+"""As for a list that the key may not read."""
 ALERT = ("stripe_event_failed", "stripe")
 
 log = structlog.get_logger()
@@ -44,10 +46,11 @@ class Claimed:
 
 @dataclass(frozen=True)
 class Unread:
-    """Why it cannot be applied now. `counts` as a try: that our key is not accepted is not the event's fault."""
+    """Why it cannot be applied now. With a `wait` it is not the event's fault, as when our key is not accepted or
+    lacks a permission: it does not count as a try, and the next is so much later."""
 
     problem: str
-    counts: bool = True
+    wait: timedelta | None = None
 
 
 Answer = list[Found] | Unread
@@ -58,10 +61,15 @@ def claim(
 ) -> list[Claimed] | None:
     """Lease events that are due, oldest first, those about one object together; None when none is due.
 
-    One of another mode than our key's (`livemode`; None: not known) names an object that the key cannot read: it
-    is ignored, and says so. The caller commits before it reads.
+    What is stored is of one mode: an event of the other one is ignored, and says so. Where nobody knows which, it
+    is that of our key (`livemode`; None: it does not say). With a key of the other mode all events wait, because
+    it cannot read what they are about. The caller commits before it reads.
     """
     at = at or datetime.now(UTC)
+    stored = account.livemode(session)
+    if None not in (stored, livemode) and stored != livemode:
+        return None
+    ours = livemode if stored is None else stored
     due = (
         select(StripeEvent)
         .where(StripeEvent.state == "waiting", StripeEvent.next_try_at <= at)
@@ -73,7 +81,7 @@ def claim(
     leased = list(session.scalars(due))
     together: dict[tuple[str, str], list[str]] = {}
     for event in leased:
-        if livemode is not None and event.livemode != livemode:
+        if ours is not None and event.livemode != ours:
             _end(event, "ignored", _other_mode(event.livemode), at)
         else:
             event.attempts += 1
@@ -89,7 +97,9 @@ def read(client: Client, known: Known, claimed: Claimed) -> Answer:
     try:
         return related.read(client, known, claimed.object_type, claimed.object_id)
     except Rejected as problem:
-        return Unread(str(problem), counts=False)
+        return Unread(str(problem), KEY_WAIT)
+    except NotPermitted as problem:
+        return Unread(str(problem), PERMISSION_WAIT)
     except StripeProblem as problem:
         return Unread(str(problem))
     except Exception as error:
@@ -130,9 +140,9 @@ def postpone(session: Session, claimed: Claimed, unread: Unread, *, at: datetime
     at = at or datetime.now(UTC)
     for event in _locked(session, claimed):
         event.problem = unread.problem
-        if not unread.counts:
+        if unread.wait is not None:
             event.attempts -= 1
-            event.next_try_at = at + KEY_WAIT
+            event.next_try_at = at + unread.wait
         elif event.attempts < ATTEMPTS:
             event.next_try_at = at + min(FIRST_WAIT * 2 ** (event.attempts - 1), LONGEST_WAIT)
         else:
@@ -221,4 +231,4 @@ def _end(event: StripeEvent, state: str, problem: str | None, at: datetime) -> N
 
 def _other_mode(livemode: bool) -> str:
     mode, ours = ("live", "test") if livemode else ("test", "live")
-    return f"It is of {mode} mode, and STRIPE_API_KEY reads {ours} mode."
+    return f"It is of {mode} mode, and what is read here is of {ours} mode."

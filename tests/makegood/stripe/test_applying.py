@@ -180,8 +180,27 @@ def test_an_event_of_the_other_mode_is_ignored_and_says_so(worker: Worker, sold:
     worker.work(livemode=True)
     assert worker.states() == {"ignored"}
     (event,) = worker.of("checkout.session.completed")
-    assert event.problem == "It is of test mode, and STRIPE_API_KEY reads live mode."
+    assert event.problem == "It is of test mode, and what is read here is of live mode."
     assert worker.stripe.requests == []
+    assert worker.balance == 5
+
+
+def test_a_test_key_beside_stored_real_payments_grants_nothing_and_loses_no_event(
+    worker: Worker, sold: dict[str, Any]
+) -> None:
+    """Whether test payments or real ones are heard of meanwhile."""
+    account.ensure(worker.session, BEGAN - timedelta(days=1), livemode=True)
+    worker.receive()
+    real = worker.of("charge.succeeded")[0].id
+    worker.session.execute(update(StripeEvent).where(StripeEvent.id == real).values(livemode=True))
+    known = {event.id for event in worker.of() if event.state == "waiting"}
+    worker.work(livemode=False)
+    assert known == {event.id for event in worker.of() if event.state == "waiting"}
+    assert worker.stripe.requests == []
+    assert worker.balance == 5
+    worker.work(livemode=None)
+    assert {event.id for event in worker.of() if event.state == "applied"} == {real}
+    assert worker.states() == {"applied", "ignored"}
     assert worker.balance == 5
 
 
@@ -253,6 +272,22 @@ def test_what_the_key_may_not_read_besides_does_not_hold_the_credits_up(
     assert worker.balance == 205
     assert {event.state for event in worker.of("customer.created")} == {"waiting"}
     assert "may not read" in (worker.of("customer.created")[0].problem or "")
+
+
+def test_what_the_key_may_not_read_is_tried_daily_and_never_fails(worker: Worker, sold: dict[str, Any]) -> None:
+    """Somebody who gives no permission for a list wants no alerts about it."""
+    worker.stripe.account.deny("customers")
+    worker.receive()
+    for day in range(applying.ATTEMPTS + 1):
+        worker.work()
+        (event,) = worker.of("customer.created")
+        assert (event.state, event.attempts) == ("waiting", 0)
+        assert event.next_try_at - worker.now == timedelta(days=1), day
+        worker.now = event.next_try_at
+    assert worker.session.scalar(select(Alert.id)) is None
+    worker.stripe.account.denied.clear()
+    worker.work()
+    assert [event.state for event in worker.of("customer.created")] == ["applied"]
 
 
 def test_what_a_killed_worker_had_claimed_is_due_again_after_its_lease(
