@@ -1,26 +1,35 @@
-"""The provider pages: all side by side, and each in detail. They keep themselves fresh like the dashboard."""
+"""The provider pages: all side by side, and each in detail. They keep themselves fresh like the dashboard.
+
+Figures are of the range in the URL; switches, what is in flight, the last endings, what waits and the balances are
+of now.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from dataclasses import replace
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from flask import current_app, render_template, request, url_for
+from flask import current_app, redirect, render_template, url_for
+from sqlalchemy import Select
+from sqlalchemy.orm import Session
+from werkzeug import Response
 
+from blueprints import access
 from blueprints.access import poll
-from blueprints.admin import blueprint
-from blueprints.admin.charts import Chart, Series
-from extensions import db
-from makegood import provider_health
-from makegood.calendars import local_day, start_of
+from blueprints.admin import blueprint, exports, filters, provider_charts
+from blueprints.admin.dashboard import DEFAULT_RANGE
+from blueprints.admin.filters import Filters
+from blueprints.admin.monitoring import begin
+from blueprints.admin.monitoring_usage import MEASURES
+from makegood import provider_health, throttles
 from makegood.errors import NotFound
-from makegood.generation_log import BY_END
-from makegood.provider_health import OneProvider, Span
+from makegood.provider_health import figures
 from makegood.provider_health.balances import written
-from makegood.ranges import Step, within
-from makegood.stats import begin_snapshot
+from makegood.ranges import Range
+from makegood.stats.figures import FEW
+from makegood.terms import Terms
 
+NAMES = ("provider",)
 LIST_PANELS = ("provider_list",)
 PANELS = (
     "provider_now",
@@ -30,24 +39,28 @@ PANELS = (
     "provider_failures",
     "provider_callbacks",
 )
-SPAN_LABELS = {"24h": "24 hours", "7d": "7 days", "30d": "30 days"}
-UNITS = {"24h": "hour", "7d": "hour", "30d": "day"}
+ALL, ONE = "admin.providers", "admin.provider"
 
 
 @blueprint.get("/providers")
-def providers() -> str:
-    """The page of all providers."""
-    return render_template("admin/providers.html", **_all())
+@access.throttled(throttles.STATS)
+def providers() -> str | Response:
+    """The page of all providers. With one in the query, as its CSV files lead back, it is that one's."""
+    asked = _asked(ALL)
+    if asked["provider"]:
+        return redirect(url_for(ONE, name=asked["provider"], **asked.span), 303)
+    return render_template("admin/providers.html", **_all(asked))
 
 
 @blueprint.get("/pulse/providers")
 @poll
 def providers_pulse() -> str:
     """Its panels as fragments."""
-    return render_template("admin/pulse.html", **_all())
+    return render_template("admin/pulse.html", **_all(_asked(ALL)))
 
 
 @blueprint.get("/providers/<name>")
+@access.throttled(throttles.STATS)
 def provider(name: str) -> str:
     """One provider's page."""
     return render_template("admin/provider.html", **_one(name))
@@ -60,16 +73,16 @@ def provider_pulse(name: str) -> str:
     return render_template("admin/pulse.html", **_one(name))
 
 
-def _all() -> dict[str, Any]:
-    begin_snapshot(db.session())
+def _all(asked: Filters) -> dict[str, Any]:
+    session, terms, span = begin(asked)
     adapters = current_app.extensions["providers"]
-    view = provider_health.survey(db.session(), adapters, _settings().terms, span=_asked())
+    view = provider_health.survey(session, adapters, terms, span)
     names = [health.name for health in view.providers]
     setups = provider_health.describe_all(adapters, _settings().providers, names)
     shown = [
         health for health in view.providers if health.used or setups[health.name].configured or health.switches
     ]
-    return _common(view.span) | {
+    return _common(asked) | {
         "view": view,
         "panels": LIST_PANELS,
         "setups": setups,
@@ -79,93 +92,62 @@ def _all() -> dict[str, Any]:
 
 
 def _one(name: str) -> dict[str, Any]:
-    begin_snapshot(db.session())
+    asked = _asked(ONE)
+    session, terms, span = begin(asked)
     adapters = current_app.extensions["providers"]
-    view = provider_health.examine(db.session(), name, _settings().terms, span=_asked())
+    view = provider_health.examine(session, name, terms, span)
     if name not in adapters and not view.health.used:
         raise NotFound("There is no such provider.")
-    return _common(view.span) | {
+    return _common(asked) | {
         "view": view,
         "panels": PANELS,
         "health": view.health,
         "setup": provider_health.describe(name, adapters.get(name), _settings().providers.get(name)),
         "switchable": name in adapters,
-        "charts": _charts(view),
-        "empty": dict.fromkeys(PANELS, f"Nothing ended there in the last {SPAN_LABELS[view.span.name]}."),
+        "files": replace(asked, values={**asked.values, "provider": name}),
+        "charts": provider_charts.of(view, span),
+        "empty": {
+            "provider_ended": "Nothing ended there in this range.",
+            "provider_latency": "Nothing succeeded there in this range.",
+        },
     }
 
 
-def _common(span: Span) -> dict[str, Any]:
-    return {"spans": SPAN_LABELS, "span": span.name, "span_label": SPAN_LABELS[span.name], "balance_left": written}
+def _asked(endpoint: str) -> Filters:
+    """The range in the URL. The page's address is `endpoint`, also where its panels are asked for."""
+    return replace(filters.read(NAMES if endpoint == ALL else (), default_range=DEFAULT_RANGE), endpoint=endpoint)
 
 
-def _asked() -> str:
-    return request.args.get("range", "")
+def _common(asked: Filters) -> dict[str, Any]:
+    return {"filters": asked, "compared": True, "few": FEW, "balance_left": written}
 
 
 def _settings() -> Any:
     return current_app.config["SETTINGS"]
 
 
-def _charts(view: OneProvider) -> dict[str, Chart]:
-    """What ended and how long it took, in the steps of the span. The last one is not over yet."""
-    zone, name = _settings().terms.timezone, view.health.name
-    edges = [step.start for step in view.steps]
-    ends = [*edges[1:], _end(view, zone)]
-    pieces = [
-        Step(start, end, local_day(start, zone), local_day(start, zone), UNITS[view.span.name])
-        for start, end in zip(edges, ends, strict=True)
-    ]
-    usages, latencies = ([getattr(step, part) for step in view.steps] for part in ("usage", "latency"))
-    span = within(edges[0], ends[-1], zone, view.as_of)
-    rows = url_for("admin.generations", provider=name, by=BY_END)
-    ended = Chart(
-        "provider_ended",
-        "Succeeded and failed",
-        "When they ended; the last step so far",
-        span,
-        [
-            Series(
-                "Succeeded",
-                [usage.succeeded for usage in usages],
-                "chart-1",
-                view.health.usage.succeeded,
-                url_for("admin.generations", provider=name, by=BY_END, status="succeeded"),
-            ),
-            Series(
-                "Failed",
-                [usage.failed for usage in usages],
-                "chart-bad",
-                view.health.usage.failed,
-                url_for("admin.failures", provider=name),
-            ),
-        ],
-        link=rows,
-        beside=[
-            Series("Success rate", [usage.success_rate for usage in usages], "", unit="rate"),
-            Series("Cost (USD)", [usage.known_cost_micros for usage in usages], "", unit="usd"),
-        ],
-        pieces=pieces,
-    )
-    latency = Chart(
-        "provider_latency",
-        "Latency",
-        "From the submit to the end, of what succeeded",
-        span,
-        [
-            Series("p50", [latency.p50 for latency in latencies], "chart-2", view.health.latency.p50, line=True),
-            Series("p95", [latency.p95 for latency in latencies], "chart-4", view.health.latency.p95, line=True),
-        ],
-        unit="duration",
-        link=rows,
-        pieces=pieces,
-    )
-    return {chart.id: chart for chart in (ended, latency)}
+def _export(name: str, title: str, columns: tuple[str, ...], query: Any) -> None:
+    """Add a table of these pages to the files: of the provider in the query, or of all."""
+
+    def asked_for() -> Select[*tuple[Any, ...]]:
+        asked = filters.read(NAMES, default_range=DEFAULT_RANGE)
+        session, terms, span = begin(asked)
+        found: Select[*tuple[Any, ...]] = query(session, terms, span, asked["provider"])
+        return found
+
+    latencies = (exports.column(f"{share}_ms", share) for share in ("p50", "p95", "p99"))
+    keys = (exports.column(key) for key in columns)
+    exports.add(exports.Table(name, title, ALL, asked_for, (*keys, *MEASURES, *latencies)))
 
 
-def _end(view: OneProvider, zone: ZoneInfo) -> datetime:
-    """Where the step ends that has begun."""
-    start = view.steps[-1].start
-    if view.span.name == "30d":
-        return start_of(local_day(start, zone) + timedelta(days=1), zone)
-    return start + (timedelta(hours=1) if view.span.name == "24h" else timedelta(hours=6))
+def _providers(session: Session, terms: Terms, span: Range, name: str | None) -> Select[*tuple[Any, ...]]:
+    return figures.by(session, terms, span, figures.PROVIDER, name)
+
+
+def _models(session: Session, terms: Terms, span: Range, name: str | None) -> Select[*tuple[Any, ...]]:
+    return figures.by(session, terms, span, figures.MODEL, name)
+
+
+_export("providers", "Providers", ("provider",), _providers)
+_export("provider-models", "Models by provider", ("provider", "model"), _models)
+_export("provider-steps", "A provider by day", ("starts_at",), figures.by_step)

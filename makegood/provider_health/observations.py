@@ -10,8 +10,9 @@ from uuid import UUID
 from sqlalchemy import ARRAY, DateTime, Text, bindparam, text
 from sqlalchemy.orm import Session
 
+from makegood.ranges import Range
+
 _PROVIDERS = bindparam("providers", type_=ARRAY(Text))
-_START = bindparam("start", type_=DateTime(timezone=True))
 
 LATEST = text(
     """
@@ -33,33 +34,37 @@ IN_FLIGHT = text(
       FROM generations WHERE status IN ('charged', 'submitted', 'unknown') GROUP BY provider
     """
 )
+_IN_RANGE = "received_at >= :start AND received_at < :end"
+_BEFORE = "received_at >= :before_start AND received_at < :before_end"
+_READ = "received_at >= :before_start AND received_at < :end"
+_ENDS = [bindparam(name, type_=DateTime(timezone=True)) for name in ("start", "end", "before_start", "before_end")]
 DELIVERIES = text(
-    """
-    SELECT provider, sum(late)::bigint AS late, sum(rejected)::bigint AS rejected, sum(waiting)::bigint AS waiting
-      FROM (SELECT provider, 1 AS late, 0 AS rejected, 0 AS waiting FROM callbacks
-             WHERE late AND state = 'applied' AND received_at >= :start
+    f"""
+    SELECT provider,
+           count(*) FILTER (WHERE how = 'late' AND {_IN_RANGE}) AS late,
+           count(*) FILTER (WHERE how = 'late' AND {_BEFORE}) AS late_before,
+           count(*) FILTER (WHERE how = 'rejected' AND {_IN_RANGE}) AS rejected,
+           count(*) FILTER (WHERE how = 'rejected' AND {_BEFORE}) AS rejected_before,
+           count(*) FILTER (WHERE how = 'waiting') AS waiting
+      FROM (SELECT provider, received_at, 'late' AS how FROM callbacks
+             WHERE late AND state = 'applied' AND {_READ}
              UNION ALL
-            SELECT provider, 0, 1, 0 FROM callbacks
-             WHERE state <> 'applied' AND state = 'rejected' AND received_at >= :start
+            SELECT provider, received_at, 'rejected' FROM callbacks
+             WHERE state <> 'applied' AND state = 'rejected' AND {_READ}
              UNION ALL
-            SELECT provider, 0, 0, 1 FROM callbacks WHERE state = 'waiting') AS deliveries
+            SELECT provider, received_at, 'waiting' FROM callbacks WHERE state = 'waiting') AS deliveries
      GROUP BY provider
-    """
-).bindparams(_START)
+    """  # noqa: S608 (made of our own conditions)
+).bindparams(*_ENDS)
 REJECTIONS = text(
-    """
-    SELECT detail, count(*) AS times FROM callbacks
-     WHERE state <> 'applied' AND state = 'rejected' AND provider = :provider AND received_at >= :start
-     GROUP BY detail ORDER BY times DESC, detail
-    """
-).bindparams(_START)
-FAILURES = text(
-    """
-    SELECT error_class, count(*) AS times FROM generations
-     WHERE status = 'failed' AND provider = :provider AND ended_at >= :start
-     GROUP BY error_class ORDER BY times DESC, error_class
-    """
-).bindparams(_START)
+    f"""
+    SELECT detail, count(*) FILTER (WHERE {_IN_RANGE}) AS times, count(*) FILTER (WHERE {_BEFORE}) AS before
+      FROM callbacks
+     WHERE state <> 'applied' AND state = 'rejected' AND provider = :provider AND {_READ}
+     GROUP BY detail HAVING count(*) FILTER (WHERE {_IN_RANGE}) > 0
+     ORDER BY times DESC, detail
+    """  # noqa: S608
+).bindparams(*_ENDS)
 
 
 @dataclass(frozen=True)
@@ -90,11 +95,23 @@ class InFlight:
 
 @dataclass(frozen=True)
 class Deliveries:
-    """Callbacks of the span that came after their generation had ended, or were rejected; and that wait now."""
+    """Callbacks of the range and of the period before that came after their generation had ended, or were
+    rejected; and those that wait now."""
 
     late: int = 0
+    late_before: int = 0
     rejected: int = 0
+    rejected_before: int = 0
     waiting: int = 0
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """How many callbacks of the range were rejected for a reason, and of the period before."""
+
+    reason: str
+    count: int
+    before: int
 
 
 def latest(session: Session, providers: Collection[str]) -> dict[str, Latest]:
@@ -114,21 +131,21 @@ def in_flight(session: Session) -> dict[str, InFlight]:
     return {row.provider: InFlight(row.in_flight, row.unknown, row.oldest) for row in session.execute(IN_FLIGHT)}
 
 
-def deliveries(session: Session, start: datetime) -> dict[str, Deliveries]:
-    """How each provider's callbacks fared since `start`."""
+def deliveries(session: Session, asked: Range) -> dict[str, Deliveries]:
+    """How each provider's callbacks fared that were received in the range."""
+    rows = session.execute(DELIVERIES, _ends(asked))
     return {
-        row.provider: Deliveries(row.late, row.rejected, row.waiting)
-        for row in session.execute(DELIVERIES, {"start": start})
+        row.provider: Deliveries(row.late, row.late_before, row.rejected, row.rejected_before, row.waiting)
+        for row in rows
     }
 
 
-def rejections(session: Session, provider: str, start: datetime) -> list[tuple[str, int]]:
-    """Why callbacks were rejected since `start`, most frequent first."""
-    values = {"provider": provider, "start": start}
-    return [(row.detail or "no reason was kept", row.times) for row in session.execute(REJECTIONS, values)]
+def rejections(session: Session, provider: str, asked: Range) -> list[Rejected]:
+    """Why callbacks of the range were rejected, most frequent first."""
+    rows = session.execute(REJECTIONS, {"provider": provider, **_ends(asked)})
+    return [Rejected(row.detail or "no reason was kept", row.times, row.before) for row in rows]
 
 
-def failures(session: Session, provider: str, start: datetime) -> list[tuple[str, int]]:
-    """Error classes of what failed since `start`, most frequent first."""
-    values = {"provider": provider, "start": start}
-    return [(row.error_class, row.times) for row in session.execute(FAILURES, values)]
+def _ends(asked: Range) -> dict[str, datetime]:
+    before = asked.previous()
+    return {"start": asked.start, "end": asked.end, "before_start": before.start, "before_end": before.end}

@@ -4,28 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from makegood import rollups, switches
+from makegood import switches
 from makegood.models import ProviderSwitch
-from makegood.provider_health import balances, latencies, observations, usage
+from makegood.provider_health import balances, figures, observations
 from makegood.provider_health.balances import Standing
-from makegood.provider_health.latencies import Latency
-from makegood.provider_health.observations import Deliveries, Ending, InFlight
-from makegood.provider_health.spans import Span, look_back
-from makegood.stats.figures import Usage
+from makegood.provider_health.figures import MODEL, PROVIDER, STEP, Figures
+from makegood.provider_health.observations import Deliveries, Ending, InFlight, Rejected
+from makegood.ranges import Range, Step
+from makegood.stats import failures
+from makegood.stats.failures import ClassLine
 from makegood.terms import Terms
 
 
 @dataclass(frozen=True)
 class ProviderHealth:
-    """How one provider does: in the span, now, and when it last ended a generation."""
+    """How one provider does: in the range and in the period before, at present, and when it last ended a
+    generation."""
 
     name: str
-    usage: Usage
-    latency: Latency
+    now: Figures
+    before: Figures
     success: Ending | None
     failure: Ending | None
     in_flight: InFlight
@@ -40,26 +42,25 @@ class ProviderHealth:
 
     @property
     def used(self) -> bool:
-        """Whether it ever ended a generation, has one in flight, or was charged for one in the span."""
-        return bool(self.success or self.failure or self.in_flight.count or self.usage.generations)
+        """Whether it ever ended a generation, has one in flight, or was charged for one in the range."""
+        return bool(self.success or self.failure or self.in_flight.count or self.now.usage.generations)
 
 
 @dataclass(frozen=True)
-class Step:
-    """One step of the span: what ended and was charged in it, and how long what succeeded took."""
+class ProviderStep:
+    """One step of the range."""
 
-    start: datetime
-    usage: Usage
-    latency: Latency
+    step: Step
+    figures: Figures
 
 
 @dataclass(frozen=True)
 class ModelHealth:
-    """How one model did in the span, and whether it is switched off by itself."""
+    """How one model did in the range and in the period before, and whether it is switched off by itself."""
 
     model: str
-    usage: Usage
-    latency: Latency
+    now: Figures
+    before: Figures
     switch: ProviderSwitch | None
 
 
@@ -68,80 +69,61 @@ class AllProviders:
     """Every provider, those that are used most first."""
 
     as_of: datetime
-    span: Span
     providers: list[ProviderHealth]
 
 
 @dataclass(frozen=True)
 class OneProvider:
-    """One provider in detail. Counts are by error class and by reason, most frequent first."""
+    """One provider in detail. Failures and rejected callbacks begin with the most frequent."""
 
     as_of: datetime
-    span: Span
     health: ProviderHealth
-    steps: list[Step]
+    steps: list[ProviderStep]
     models: list[ModelHealth]
-    failures: list[tuple[str, int]]
-    rejections: list[tuple[str, int]]
+    failures: list[ClassLine]
+    rejections: list[Rejected]
 
 
-def survey(
-    session: Session, names: Collection[str], terms: Terms, *, span: str = "", at: datetime | None = None
-) -> AllProviders:
+def survey(session: Session, names: Collection[str], terms: Terms, asked: Range) -> AllProviders:
     """How the providers of these names do, and any other that is in use or switched off. The caller has begun a
     snapshot, so that all figures agree."""
-    at = at or datetime.now(UTC)
-    looked = look_back(span, at, terms.timezone)
-    healths = _healths(session, names, terms, looked, at)
-    return AllProviders(at, looked, sorted(healths, key=lambda one: (-one.usage.generations, one.name)))
+    healths = _healths(session, names, terms, asked)
+    return AllProviders(asked.now, sorted(healths, key=lambda one: (-one.now.usage.generations, one.name)))
 
 
-def examine(
-    session: Session, name: str, terms: Terms, *, span: str = "", at: datetime | None = None
-) -> OneProvider:
+def examine(session: Session, name: str, terms: Terms, asked: Range) -> OneProvider:
     """How one provider does. The caller has begun a snapshot."""
-    at = at or datetime.now(UTC)
-    looked = look_back(span, at, terms.timezone)
-    (health,) = (one for one in _healths(session, [name], terms, looked, at, alone=True) if one.name == name)
-    state = rollups.state(session, terms.timezone)
-    used = usage.by_step(session, state, name, looked.edges)
-    took = latencies.by_step(session, terms, name, looked.edges, at)
-    steps = [
-        Step(edge, used.get(number, Usage()), took.get(number, Latency()))
-        for number, edge in enumerate(looked.edges, start=1)
-    ]
+    (health,) = _healths(session, [name], terms, asked, only=name)
+    found = figures.read(session, figures.by(session, terms, asked, STEP, name), "step")
     return OneProvider(
-        at,
-        looked,
+        asked.now,
         health,
-        steps,
-        _models(
-            usage.by_model(session, state, name, looked.start),
-            latencies.by_model(session, terms, name, looked.start, at),
-            health.switches,
-        ),
-        observations.failures(session, name, looked.start),
-        observations.rejections(session, name, looked.start),
+        [ProviderStep(step, found.get(number, Figures())) for number, step in enumerate(asked.steps())],
+        _models(session, terms, asked, health),
+        failures.of_provider(session, terms, asked, name),
+        observations.rejections(session, name, asked),
     )
 
 
 def _healths(
-    session: Session, names: Collection[str], terms: Terms, span: Span, at: datetime, *, alone: bool = False
+    session: Session, names: Collection[str], terms: Terms, asked: Range, *, only: str | None = None
 ) -> list[ProviderHealth]:
-    used = usage.by_provider(session, rollups.state(session, terms.timezone), span.start)
+    now, before = (
+        figures.read(session, figures.by(session, terms, span, PROVIDER, only), "provider")
+        for span in (asked, asked.previous())
+    )
     flying = observations.in_flight(session)
     off = switches.listed(session)
-    others = () if alone else (*used, *flying, *(switch.provider for switch in off))
+    others = () if only else (*now, *before, *flying, *(switch.provider for switch in off))
     every = sorted({*names, *others})
     latest = observations.latest(session, every)
-    took = latencies.by_provider(session, terms, span.start, at)
-    delivered = observations.deliveries(session, span.start)
-    left = balances.standings(session, every, terms, at=at)
+    delivered = observations.deliveries(session, asked)
+    left = balances.standings(session, every, terms, at=asked.now)
     return [
         ProviderHealth(
             name,
-            used.get(name, Usage()),
-            took.get(name, Latency()),
+            now.get(name, Figures()),
+            before.get(name, Figures()),
             latest[name].success,
             latest[name].failure,
             flying.get(name, InFlight()),
@@ -153,10 +135,14 @@ def _healths(
     ]
 
 
-def _models(used: dict[str, Usage], took: dict[str, Latency], off: list[ProviderSwitch]) -> list[ModelHealth]:
-    alone = {switch.model: switch for switch in off if switch.model != switches.ALL_MODELS}
+def _models(session: Session, terms: Terms, asked: Range, health: ProviderHealth) -> list[ModelHealth]:
+    now, before = (
+        figures.read(session, figures.by(session, terms, span, MODEL, health.name), "model")
+        for span in (asked, asked.previous())
+    )
+    alone = {switch.model: switch for switch in health.switches if switch.model != switches.ALL_MODELS}
     models = [
-        ModelHealth(model, used.get(model, Usage()), took.get(model, Latency()), alone.get(model))
-        for model in {*used, *took, *alone}
+        ModelHealth(model, now.get(model, Figures()), before.get(model, Figures()), alone.get(model))
+        for model in {*now, *before, *alone}
     ]
-    return sorted(models, key=lambda one: (-one.usage.generations, one.model))
+    return sorted(models, key=lambda one: (-one.now.usage.generations, one.model))

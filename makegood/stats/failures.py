@@ -108,6 +108,13 @@ def report(
     )
 
 
+def of_provider(session: Session, terms: Terms, asked: Range, provider: str) -> list[ClassLine]:
+    """A provider's failures of the range by error class, most frequent first. The caller has begun a snapshot."""
+    only = FailureFilters(provider)
+    now, before = (_read(session, by(session, terms, span, only, CLASS)) for span in (asked, asked.previous()))
+    return _classes(now, before)
+
+
 def by(
     session: Session, terms: Terms, asked: Range, filters: FailureFilters, keys: tuple[str, ...]
 ) -> Select[*tuple[Any, ...]]:

@@ -72,9 +72,9 @@ def test_the_chart_is_drawn_with_its_table_behind_it(visitor: Visitor) -> None:
 
 def test_the_range_is_in_the_address(visitor: Visitor) -> None:
     page = visitor.open(PAGE)
-    page.get_by_role("navigation", name="Range").get_by_role("link", name="7 days").click()
-    page.wait_for_url("**?range=7d")
-    expect(page.locator("#pulse")).to_have_attribute("hx-get", "/admin/pulse/providers/wavespeed?range=7d")
+    page.get_by_role("navigation", name="Range").get_by_role("link", name="30 days").click()
+    page.wait_for_url("**?range=30d")
+    expect(page.locator("#pulse")).to_have_attribute("hx-get", "/admin/pulse/providers/wavespeed?range=30d")
 
 
 def test_the_page_keeps_itself_fresh_with_one_request(visitor: Visitor, site: Site) -> None:

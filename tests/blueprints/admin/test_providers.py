@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -133,14 +135,77 @@ def test_unused_providers_stand_at_the_end(operator: FlaskClient, used: dict[str
 
 
 @pytest.mark.parametrize("path", PAGES)
-@pytest.mark.parametrize("span", ["", "24h", "7d", "30d", "<b>", "%00"])
+@pytest.mark.parametrize("span", ["", "today", "30d", "24h", "<b>", "%00"])
 def test_the_range_stands_in_the_url(operator: FlaskClient, used: dict[str, UUID], path: str, span: str) -> None:
     response = operator.get(f"{path}?range={span}")
     assert response.status_code == 200
     assert "<b>" not in response.text
-    label = {"7d": "7 days", "30d": "30 days"}.get(span, "24 hours")
+    label = {"today": "Today", "30d": "30 days"}.get(span, "7 days")
     assert f'aria-current="true">{label}</a>' in response.text
     assert "75.0%" in response.text
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_figures_are_compared_with_the_same_part_of_the_period_before(
+    app: Flask, operator: FlaskClient, used: dict[str, UUID], path: str
+) -> None:
+    with app.app_context():
+        customer = make_customer(db.session(), 100, at=datetime.now(UTC) - timedelta(days=20))
+        # In the seven days before these seven, but neither today nor yesterday.
+        for _ in range(2):
+            make_generation(db.session(), customer, status="succeeded", at=datetime.now(UTC) - timedelta(days=9))
+        db.session.commit()
+    page = operator.get(f"{path}?range=7d").text
+    assert ", so far" in page
+    assert "compared with" in page
+    if path == PAGES[1]:
+        assert "2 before" in page
+        assert "2 before" not in operator.get(f"{path}?range=today").text
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_range_that_is_over_in_ones_own_zone_is_carried_on(
+    operator: FlaskClient, used: dict[str, UUID], path: str
+) -> None:
+    query = "from=2026-01-01&amp;to=2026-01-31&amp;zone=Asia/Kathmandu"
+    page = operator.get(f"{path}?from=2026-01-01&to=2026-01-31&zone=Asia/Kathmandu").text
+    assert ", so far" not in page
+    assert "Days in Asia/Kathmandu" in page
+    pulse = re.search(r'id="pulse" hidden hx-get="([^"]+)"', page)
+    assert pulse
+    assert pulse[1].endswith(query)
+    # What a poll brings leads back to the page, not to its fragments.
+    answer = operator.get(pulse[1].replace("&amp;", "&")).text
+    assert f'href="{path}?from=2026-01-01&amp;to=2026-01-31">Show in' in answer
+    assert f"{query}" in re.findall(r'href="(/admin/exports/provider[^"]+)"', page)[0]
+
+
+def test_the_files_have_the_figures_of_the_pages(app: Flask, operator: FlaskClient, used: dict[str, UUID]) -> None:
+    with app.app_context():
+        make_generation(db.session(), make_customer(db.session(), 9), provider=FakeProvider("luma"), credits=1)
+        db.session.commit()
+
+    def rows(name: str) -> list[dict[str, str]]:
+        return list(csv.DictReader(io.StringIO(operator.get(f"/admin/exports/{name}").text)))
+
+    first, second = rows("providers.csv?range=today")
+    assert (first["provider"], first["generations"], first["succeeded"], first["failed"]) == (
+        "wavespeed",
+        "5",
+        "3",
+        "1",
+    )
+    assert first["p50_ms"] != "" == second["p50_ms"]
+    assert [row["model"] for row in rows("provider-models.csv?range=today&provider=wavespeed")] == [MODEL]
+    days = rows("provider-steps.csv?range=7d&provider=wavespeed")
+    assert len(days) == 7
+    assert sum(int(row["succeeded"]) for row in days) == 3
+    assert rows("providers.csv?range=last-month") == []
+
+
+def test_a_file_of_one_provider_leads_back_to_its_page(operator: FlaskClient) -> None:
+    answer = operator.get("/admin/providers?provider=wavespeed&range=30d")
+    assert (answer.status_code, answer.location) == (303, "/admin/providers/wavespeed?range=30d")
 
 
 def test_a_providers_page_shows_its_models_failures_and_rejections(
@@ -156,6 +221,7 @@ def test_a_providers_page_shows_its_models_failures_and_rejections(
     assert "The signature does not match.</dt><dd>2" in page
     assert "Generation failed</a></dt><dd>1" in page
     assert "/admin/callbacks?provider=wavespeed&amp;state=waiting" in page
+    assert "/admin/callbacks?provider=wavespeed&amp;state=rejected&amp;range=7d" in page
     assert "0.5 s" not in page
     assert 'id="chart-provider_ended" data-chart="{&#34;labels&#34;' in page
 
@@ -215,7 +281,7 @@ def test_a_poll_takes_the_same_few_queries_whatever_there_is_to_show(
         for name in ("wavespeed", "luma", "kling"):
             switches.switch_off(db.session(), app.extensions["providers"], name, "*", reason="test", actor="ana")
         db.session.commit()
-    assert count() == before < 25
+    assert count() == before < 30
 
 
 def test_switching_off_and_on_is_shown_and_audited(app: Flask, operator: FlaskClient) -> None:
