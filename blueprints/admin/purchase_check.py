@@ -10,6 +10,7 @@ from extensions import db
 from makegood.purchases import checks
 from makegood.purchases.history import KINDS
 from makegood.stats import begin_snapshot
+from makegood.stripe import progress
 
 SHOWN = 200
 
@@ -19,4 +20,7 @@ def purchase_check() -> str:
     """Looks now, at everything."""
     begin_snapshot(db.session())
     found = checks.run(db.session())
-    return render_template("admin/purchase_check.html", found=found, kinds=KINDS, shown=SHOWN, **about())
+    unread = [progress.title(name) for name in found.unread]
+    return render_template(
+        "admin/purchase_check.html", found=found, unread=unread, kinds=KINDS, shown=SHOWN, **about()
+    )

@@ -12,12 +12,18 @@ from sqlalchemy import literal, select, text
 from sqlalchemy.orm import Session
 
 from makegood import alerts
-from makegood.models import Purchase, StripeAccount
+from makegood.models import Purchase, StripeAccount, StripeResource
 from makegood.purchases import fulfilment, returns
 
 KINDS = {"purchase_not_credited": "paid but not credited", "purchase_not_paid": "credited but not paid"}
 """The alerts of the check."""
 
+PAYMENTS = {"checkout_session": {"charges"}, "invoice": {"charges", "invoice_payments"}}
+"""The lists that have to be read to tell whether the payment of each kind is there."""
+
+# An invoice that somebody marked paid at Stripe, because the money came in elsewhere, has no charge there.
+# `amount_paid_off_stripe` is not in every answer; the payment's record is
+# (docs.stripe.com/changelog/dahlia/2026-05-27/invoice-object-amount-paid-off-stripe-property).
 NOT_PAID = text(
     """
     SELECT p.source_kind, p.source_id, p.customer_id, p.credits, p.amount, p.currency, p.paid_at,
@@ -31,7 +37,7 @@ NOT_PAID = text(
     SELECT p.source_kind, p.source_id, p.customer_id, p.credits, p.amount, p.currency, p.paid_at,
            'its payment has not been read'
       FROM purchases p
-     WHERE p.paid > 0 AND p.granted_at < :patient
+     WHERE p.paid > 0 AND p.granted_at < :patient AND p.source_kind = ANY(:kinds)
        AND (EXISTS (SELECT FROM stripe_checkout_sessions WHERE id = p.source_id)
             OR EXISTS (SELECT FROM stripe_invoices WHERE id = p.source_id))
        AND NOT EXISTS (
@@ -41,6 +47,13 @@ NOT_PAID = text(
             SELECT FROM stripe_invoice_payments i
               JOIN stripe_charges c ON c.payment_intent = i.payment_intent OR c.id = i.charge_id
              WHERE i.invoice_id = p.source_id AND c.amount_captured > 0)
+       AND NOT EXISTS (
+            SELECT FROM stripe_invoice_payments
+             WHERE invoice_id = p.source_id AND status = 'paid'
+               AND body -> 'payment' ->> 'type' = 'payment_record')
+       AND NOT EXISTS (
+            SELECT FROM stripe_invoices
+             WHERE id = p.source_id AND (body ->> 'amount_paid_off_stripe')::bigint >= amount_paid)
      ORDER BY 7, 2
     """
 )
@@ -48,15 +61,18 @@ WITHOUT_CREDITS = text(
     """
     WITH sold AS (
         SELECT line -> 'price' ->> 'product' AS product_id, s.created_at AS at
-          FROM stripe_checkout_sessions s, jsonb_array_elements(s.body -> 'line_items' -> 'data') AS line
+          FROM stripe_checkout_sessions s, jsonb_array_elements(
+               CASE jsonb_typeof(s.body -> 'line_items' -> 'data')
+               WHEN 'array' THEN s.body -> 'line_items' -> 'data' ELSE '[]' END) AS line
          WHERE s.mode = 'payment' AND s.payment_status IN ('paid', 'no_payment_required')
-           AND s.created_at >= :since AND jsonb_typeof(s.body -> 'line_items' -> 'data') = 'array'
+           AND s.created_at >= :since
         UNION ALL
         SELECT line -> 'pricing' -> 'price_details' ->> 'product', i.paid_at
-          FROM stripe_invoices i, jsonb_array_elements(i.body -> 'lines' -> 'data') AS line
+          FROM stripe_invoices i, jsonb_array_elements(
+               CASE jsonb_typeof(i.body -> 'lines' -> 'data')
+               WHEN 'array' THEN i.body -> 'lines' -> 'data' ELSE '[]' END) AS line
          WHERE i.status = 'paid' AND i.billing_reason IN ('subscription_create', 'subscription_cycle')
            AND i.amount_paid > 0 AND i.paid_at >= :since
-           AND jsonb_typeof(i.body -> 'lines' -> 'data') = 'array'
     )
     SELECT sold.product_id, p.name, p.body -> 'metadata' ->> 'credits', count(*), max(sold.at)
       FROM sold JOIN stripe_products p ON p.id = sold.product_id
@@ -109,13 +125,15 @@ class WithoutCredits:
 
 @dataclass(frozen=True)
 class Check:
-    """What was found. `since` is from when on payments are credited; None: Stripe was never read."""
+    """What was found. `since` is from when on payments are credited; None: Stripe was never read. `unread` are the
+    lists that our key may not read: without them nobody can tell whether the payments themselves are there."""
 
     at: datetime
     since: datetime | None
     not_credited: list[NotCredited] = field(default_factory=list)
     not_paid: list[NotPaid] = field(default_factory=list)
     without_credits: list[WithoutCredits] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
 
     @property
     def clean(self) -> bool:
@@ -136,9 +154,12 @@ def run(session: Session, *, at: datetime | None = None) -> Check:
         return Check(at, None)
     session.flush()
     not_credited = [_not_credited(session, one, at) for one in fulfilment.waiting(session)]
-    not_paid = [NotPaid(*row) for row in session.execute(NOT_PAID, {"patient": at - fulfilment.PATIENCE})]
+    unread = _unread(session)
+    kinds = [kind for kind, needed in PAYMENTS.items() if needed.isdisjoint(unread)]
+    values = {"patient": at - fulfilment.PATIENCE, "kinds": kinds}
+    not_paid = [NotPaid(*row) for row in session.execute(NOT_PAID, values)]
     without = [WithoutCredits(*row) for row in session.execute(WITHOUT_CREDITS, {"since": since})]
-    return Check(at, since, not_credited, not_paid + _not_taken_back(session), without)
+    return Check(at, since, not_credited, not_paid + _not_taken_back(session), without, unread)
 
 
 def run_and_alert(session: Session, *, at: datetime | None = None) -> Check:
@@ -152,6 +173,13 @@ def run_and_alert(session: Session, *, at: datetime | None = None) -> Check:
         else:
             alerts.resolve(session, kind, "stripe")
     return found
+
+
+def _unread(session: Session) -> list[str]:
+    """The lists that tell of payments and that our key may not read."""
+    wanted = StripeResource.name.in_(set().union(*PAYMENTS.values()))
+    query = select(StripeResource.name).where(wanted, StripeResource.state == "no_permission")
+    return list(session.scalars(query.order_by(StripeResource.name)))
 
 
 def _not_credited(session: Session, source: fulfilment.Source, at: datetime) -> NotCredited:

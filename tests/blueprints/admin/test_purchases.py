@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from extensions import db
 from makegood import ledger
-from makegood.models import AuditEntry, Purchase, StripeAccount
+from makegood.models import AuditEntry, Purchase, StripeAccount, StripeResource
 from tests.making import make_customer
 from tests.people import add_operator, form_token, log_in
 from tests.sold import sell
@@ -99,6 +99,16 @@ def test_a_viewer_sees_what_waits_and_cannot_link_it(app: Flask, purchase_id: UU
     assert browser.get("/admin/purchases/unlinked/payment/ch_1").status_code == 403
     sent = {"customer_id": "ada", "csrf_token": form_token(browser, "/admin/purchases")}
     assert browser.post("/admin/purchases/unlinked/payment/ch_1", data=sent).status_code == 403
+
+
+def test_the_check_says_what_it_could_not_check(app: Flask, operator: FlaskClient) -> None:
+    with app.app_context():
+        db.session.add(StripeAccount(id=1, livemode=False, grants_since=NOW))
+        db.session.add(StripeResource(name="charges", state="no_permission", problem="It lacks a permission."))
+        db.session.commit()
+    found = page(operator, "/admin/purchases/check")
+    assert "The key may not read Charges, so nobody can tell" in found
+    assert "is credited was paid for" not in found
 
 
 def test_the_check_names_what_is_paid_and_not_credited_and_what_does_not_say_its_credits(

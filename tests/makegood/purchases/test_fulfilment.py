@@ -13,7 +13,17 @@ from sqlalchemy.orm import Session
 
 from makegood import customers, ledger, purchases
 from makegood.errors import Conflict, Invalid, NotFound
-from makegood.models import Alert, Charge, Customer, Grant, Invoice, Purchase, StripeCustomer, Subscription
+from makegood.models import (
+    Alert,
+    Charge,
+    Customer,
+    Grant,
+    Invoice,
+    Purchase,
+    StripeCustomer,
+    StripeResource,
+    Subscription,
+)
 from makegood.purchases import checks, waiting_room
 from simulator.stripe.billing import Account
 from tests.makegood.purchases.conftest import BEGAN, ORDER, Tell
@@ -206,6 +216,40 @@ def test_what_was_credited_and_is_no_longer_paid_is_found(
     sold["payment_status"] = "unpaid"
     tell()
     assert [one.source_id for one in checks.run(session).not_paid] == [sold["id"]]
+
+
+@pytest.mark.parametrize("said_by", ["the payment", "the invoice"])
+def test_a_period_that_was_paid_elsewhere_is_credited_and_no_reason_for_an_alarm(
+    session: Session, account: Account, tell: Tell, ada: str, said_by: str
+) -> None:
+    customer = account.customer(metadata={"user_id": ada})
+    account.subscribe(customer, [(plan(account), 1)])
+    (invoice,), (paid,) = account.all("invoices"), account.all("invoice_payments")
+    intent = paid["payment"].pop("payment_intent")
+    if said_by == "the payment":
+        paid["payment"] = {"payment_record": "pr_1", "type": "payment_record"}
+    else:
+        paid["status"] = "canceled"
+        invoice["amount_paid_off_stripe"] = invoice["amount_paid"]
+    tell()
+    assert bought(session) == [(ada, 200, 1900, 1900, "usd")]
+    assert checks.run(session).clean
+    paid |= {"payment": {"payment_intent": f"{intent}_unread", "type": "payment_intent"}, "status": "paid"}
+    invoice.pop("amount_paid_off_stripe", None)
+    tell()
+    assert [one.problem for one in checks.run(session).not_paid] == ["its payment has not been read"]
+
+
+def test_a_payment_that_the_key_may_not_read_is_no_reason_for_an_alarm_and_the_check_says_so(
+    session: Session, account: Account, tell: Tell, ada: str
+) -> None:
+    account.buy(pack(account), client_reference_id=ada)
+    tell("products", "checkout_sessions")
+    assert bought(session) == [(ada, 100, 900, 900, "usd")]
+    assert [one.problem for one in checks.run(session).not_paid] == ["its payment has not been read"]
+    session.add(StripeResource(name="charges", state="no_permission", problem="The key lacks a permission."))
+    found = checks.run(session)
+    assert (found.clean, found.unread) == (True, ["charges"])
 
 
 def test_a_guest_is_linked_by_an_operator_by_what_they_paid_with_or_by_a_checkout_for_nothing(
