@@ -145,6 +145,7 @@ class InvoicePayment(Mirrored, Base):
         Index("ix_stripe_invoice_payments_created_at", "created_at", "id"),
         Index("ix_stripe_invoice_payments_invoice_id", "invoice_id"),
         Index("ix_stripe_invoice_payments_payment_intent", "payment_intent"),
+        Index("ix_stripe_invoice_payments_charge_id", "charge_id"),
     )
 
     invoice_id: Mapped[str]

@@ -160,6 +160,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_stripe_invoice_payments_payment_intent", "stripe_invoice_payments", ["payment_intent"], unique=False
     )
+    op.create_index("ix_stripe_invoice_payments_charge_id", "stripe_invoice_payments", ["charge_id"], unique=False)
     op.create_table(
         "stripe_payouts",
         sa.Column("id", sa.Text(), nullable=False),
