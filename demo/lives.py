@@ -36,13 +36,14 @@ class Rules:
 
 @dataclass
 class Life:
-    """A customer's life. `live` tells it once, from beginning to end."""
+    """A customer's life in the account of a number. `live` tells it once, from beginning to end."""
 
     person: Person
     chance: Chance
     rhythm: Rhythm
     rules: Rules
     shop: Shop
+    number: int
     buyer: Buyer = field(init=False)
     joined_at: datetime = field(init=False)
     tier: str = field(init=False)
@@ -53,7 +54,7 @@ class Life:
     def live(self) -> Life:
         """Live it, so that `steps` holds everything that happened, in the order of time."""
         self.tier = self.person.tier
-        chance = Chance(f"buyer {self.person.id}")
+        chance = Chance(f"{self.number} buyer {self.person.id}")
         self.buyer = Buyer(self.person, chance, self.rhythm, self.shop, self.wallet, self.steps)
         joined_at = self.rhythm.at(self.person.joined) + self.chance.seconds(1, 40_000 if self._was_there else 60)
         self.joined_at = min(joined_at, self.rhythm.now - timedelta(seconds=10))

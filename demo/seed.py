@@ -108,7 +108,7 @@ def _lives(
     """The lives of all customers, imagined in another thread while the database writes those before them."""
 
     def live(person: Person) -> Life:
-        return Life(person, Chance(f"{number} life {person.id}"), rhythm, rules, shop).live()
+        return Life(person, Chance(f"{number} life {person.id}"), rhythm, rules, shop, number).live()
 
     with ThreadPoolExecutor(1, thread_name_prefix="demo-lives") as pool:
         try:

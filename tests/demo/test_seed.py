@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Engine, create_engine, event, func, select, text
 from sqlalchemy.orm import Session
 
-from demo import fates, people, seed
+from demo import buying, fates, people, seed
 from demo.catalogue import OTHERS
 from demo.chance import Chance
 from demo.fates import Fate
@@ -83,6 +83,7 @@ def made(server: str) -> Iterator[Made]:
 
         with pytest.MonkeyPatch.context() as patch, Session(engine) as session:
             patch.setattr(seed, "GROUP", 8)
+            much_goes_back(patch)
             account = make(session, count=COUNT, progress=progress)
             session.commit()
         needed = len(statements)
@@ -112,6 +113,12 @@ def make(session: Session, *, count: int, progress: list[tuple[int, int]] | None
             progress.append((done, total))
 
     return seed.seed(session, TERMS, note, count=count, now=NOW)
+
+
+def much_goes_back(patch: pytest.MonkeyPatch) -> None:
+    """Let few customers have what else many have: refunds, and disputes lost and won."""
+    patch.setattr(buying, "REFUNDED", 0.4)
+    patch.setattr(buying, "DISPUTED", 0.4)
 
 
 def test_the_books_balance(rows: Session, made: Made) -> None:
@@ -147,7 +154,7 @@ def test_each_customers_ledger_is_in_the_order_of_time(rows: Session) -> None:
     """
     assert rows.scalar(text(backwards)) == 0
     kinds = set(rows.scalars(text("SELECT DISTINCT kind FROM credit_transactions")))
-    assert kinds - {"clawback", "restoration"} == {"grant", "charge", "refund", "expiry", "adjustment"}
+    assert kinds == {"grant", "charge", "refund", "expiry", "adjustment", "clawback", "restoration"}
 
 
 def test_identifiers_sort_by_the_time_of_what_they_name(rows: Session) -> None:
@@ -212,7 +219,10 @@ def test_an_account_takes_few_statements(made: Made) -> None:
     assert len(done) > 10
 
 
-def test_the_same_number_and_time_make_the_same_account(empty: Engine, made: Made) -> None:
+def test_the_same_number_and_time_make_the_same_account(
+    empty: Engine, made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    much_goes_back(monkeypatch)
     with Session(empty) as session, Session(made.engine) as first:
         make(session, count=COUNT)
         for query in REPEATABLE:
@@ -271,6 +281,18 @@ def test_what_was_sold_agrees_with_what_stripe_has(rows: Session, made: Made) ->
     assert rows.scalar(select(func.count()).select_from(MrrSnapshot)) > 60
 
 
+def test_money_that_went_back_took_its_credits_and_a_won_dispute_gave_them_back(rows: Session) -> None:
+    sums = text(
+        "SELECT sum(returned), sum(clawed), count(*) FILTER (WHERE clawed < credits AND clawed > 0) FROM purchases"
+    )
+    returned, clawed, partly = rows.execute(sums).one()
+    assert min(returned, clawed, partly) > 0
+    won = "SELECT count(*) FROM stripe_disputes WHERE status = 'won'"
+    restored = "SELECT count(*) FROM credit_transactions WHERE kind = 'restoration'"
+    assert rows.scalar(text(won)) > 0
+    assert rows.scalar(text(restored)) > 0
+
+
 def test_the_simulated_stripe_goes_on_where_it_was_kept(made: Made) -> None:
     kept = keeping.dump(made.account.stripe)
     again = keeping.load(kept)
@@ -301,7 +323,10 @@ def lives(session: Session, count: int) -> list[Life]:
     rhythm = Rhythm.until(NOW, TERMS, NOW - timedelta(days=300))
     roster = people.roster(people.NUMBER, count)
     shop = Shop(people.NUMBER, rhythm.start, {"plus": 50, "pro": 200})
-    return [Life(who, Chance(f"{people.NUMBER} life {who.id}"), rhythm, rules, shop).live() for who in roster]
+    return [
+        Life(who, Chance(f"{people.NUMBER} life {who.id}"), rhythm, rules, shop, people.NUMBER).live()
+        for who in roster
+    ]
 
 
 def test_what_would_still_be_under_way_did_not_happen(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -346,15 +371,15 @@ def test_the_whole_account_looks_like_a_healthy_small_platform(
     assert len(classes) >= 7
     late = [charge.fate.status for charge in made if charge.fate.late]
     assert late
-    assert set(late) <= {"failed", "cancelled"}
+    assert set(late) == {"failed", "cancelled"}
     unknown = [
         charge for charge in made if charge.offer.model == "nano-banana-pro" and charge.input["resolution"] == "4K"
     ]
-    assert 1 <= len(unknown) <= 30
+    assert 1 <= len(unknown) <= 20
 
     first, last = NOW - timedelta(days=60), NOW - timedelta(days=30)
     months = [sum(low <= charge.at < high for charge in made) for low, high in ((first, last), (last, NOW))]
-    assert months[1] > 1.04 * months[0]
+    assert months[1] > 1.1 * months[0]
     incident_day = (NOW - timedelta(days=INCIDENT_DAYS_AGO)).date()
     on_the_day = [charge.fate.status for charge in made if charge.at.date() == incident_day]
     assert on_the_day.count("failed") / len(on_the_day) > 0.06
