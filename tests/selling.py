@@ -14,7 +14,7 @@ from makegood.models import Charge, CheckoutSession
 from tests.money import moved
 
 SELL = text(
-    "SELECT sell_credits(:purchase, :grant, :transaction, :customer, 'test', 'checkout_session', :source,"
+    "SELECT sell_credits(:purchase, :grant, :transaction, :customer, 'test', :kind, :source,"
     " :credits, :expires_at, :currency, :amount, :paid, :at, 'system', 'a pack', :at)"
 )
 RETURN = text("SELECT set_returned(:purchase, :refunded, 0, interval '30 days', 'system', :at)")
@@ -30,6 +30,7 @@ def buy(
     currency: str = "usd",
     tax: int = 0,
     expires_at: datetime | None = None,
+    kind: str = "checkout_session",
 ) -> UUID:
     """A purchase of that many credits for an amount in minor units, and tax beside it."""
     purchase_id = uuid7()
@@ -38,7 +39,8 @@ def buy(
         "grant": uuid7(),
         "transaction": uuid7(),
         "customer": customer_id,
-        "source": f"cs_{purchase_id.hex}",
+        "kind": kind,
+        "source": f"{'in' if kind == 'invoice' else 'cs'}_{purchase_id.hex}",
         "credits": credits,
         "expires_at": expires_at,
         "currency": currency,

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy.orm import Session
 
-from makegood.models import ExchangeRate, PaymentRefund, StripeAccount
+from makegood.models import Charge, ExchangeRate, InvoicePayment, PaymentRefund, StripeAccount
 from makegood.ranges import Range
 from makegood.revenue import margin, margin_by_customer, payments
 from makegood.revenue.results import micros
@@ -66,6 +66,23 @@ def test_cash_counts_when_it_moves_and_recognised_revenue_when_credits_are_used(
     assert (micros(by_day[10].cash), micros(by_day[11].cash)) == (23_800_000, -3_800_000)
     assert (micros(by_day[10].recognised), micros(by_day[11].recognised)) == (0, 2_200_000)
     assert micros(by_day[12].recognised_profit) == 0
+
+
+def test_an_invoice_that_a_charge_without_a_payment_intent_paid_counts_once(session: Session, ada: str) -> None:
+    pack = buy(session, ada, 100, 1000, at=NOON, kind="invoice")
+    charge = session.get_one(Charge, pay(session, ada, 1000, at=NOON))
+    charge.payment_intent = None
+    read = {"created_at": NOON, "livemode": False, "body": {}, "read_at": NOON, "currency": "usd"}
+    session.add(
+        InvoicePayment(**read, id="inpay_1", invoice_id=f"in_{pack.hex}", charge_id=charge.id, status="paid")
+    )
+    reserve(session, ada, credits=5 + 30, at=NOON)
+
+    view = report(session)
+
+    assert (view.total.cash, view.total.recognised, view.direct) == (10, 3, 0)
+    [line] = margin_by_customer.report(session, TERMS, SPAN).best
+    assert line.recognised == 3_000_000
 
 
 def test_what_providers_models_and_tiers_earn_and_what_nobody_used_make_up_the_whole(
