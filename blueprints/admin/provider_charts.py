@@ -21,7 +21,7 @@ def _ended(view: OneProvider, span: Range) -> Chart:
     return Chart(
         "provider_ended",
         "Succeeded and failed",
-        "When they ended; the cost when charged",
+        "When they ended",
         span,
         [
             Series(
@@ -43,7 +43,7 @@ def _ended(view: OneProvider, span: Range) -> Chart:
         beside=[
             Series("Success rate", [usage.success_rate for usage in usages], "", total.success_rate, unit="rate"),
             Series(
-                "Cost (USD)",
+                "Cost when charged (USD)",
                 [usage.known_cost_micros for usage in usages],
                 "",
                 total.known_cost_micros,
@@ -60,7 +60,7 @@ def _latency(view: OneProvider, span: Range) -> Chart:
     return Chart(
         "provider_latency",
         "Latency",
-        "From the submit to the end, of what succeeded; within 3 % of the exact percentiles",
+        "Of what succeeded; within 3 %",
         span,
         [
             Series("p50", [one.p50_ms for one in found], "chart-2", total.p50_ms, line=True),
