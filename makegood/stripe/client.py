@@ -202,6 +202,8 @@ class Client:
                         **({"expand": list(EMBEDDED_EXPAND[name])} if name in EMBEDDED_EXPAND else {}),
                     },
                 )
+                if more.has_more and not more.objects:
+                    raise Unreachable("Stripe's answer says that a list goes on, and has nothing of the rest.")
                 embedded["data"] += more.objects
                 embedded["has_more"] = more.has_more
 

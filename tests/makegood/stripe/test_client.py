@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from makegood.stripe.client import (
     ATTEMPTS,
     Client,
     CursorGone,
+    Listing,
     NotPermitted,
     Refused,
     Rejected,
@@ -83,6 +86,19 @@ def test_embedded_lists_come_complete(stripe: SimulatedStripe, client: Client) -
         assert len(one["items"]["data"]) == 25
         assert one["items"]["has_more"] is False
     assert len(client.page("invoices").objects[0]["lines"]["data"]) == 25
+
+
+def test_a_list_that_goes_on_with_nothing_is_an_answer_that_cannot_be_used(
+    stripe: SimulatedStripe, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither asked for without end nor taken for the whole: a line left out would be credits not given."""
+    buyer = stripe.account.customer("a@b.example")
+    made = stripe.account.subscribe(
+        buyer, [(plan(stripe.account, amount=100 + number), 1) for number in range(12)]
+    )
+    monkeypatch.setattr(client, "_list", lambda *_: Listing([], True, datetime.now(UTC)))
+    with pytest.raises(Unreachable, match="nothing of the rest"):
+        client.fetch("subscription", made["id"])
 
 
 @pytest.mark.parametrize("fault", FAULTS)
