@@ -20,6 +20,7 @@ from makegood.terms import Terms
 PROVIDER_NAMES = tuple(ADAPTERS)
 ENVIRONMENTS = ("production", "demo", "test")
 MIN_SECRET_LENGTH = 32
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 PUBLISHED_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105 (the standard's example, known to all)
 
 
@@ -103,7 +104,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         live_nudge=_choice(environ, "LIVE_NUDGE", "off", ("off", "on")) == "on",
         notify_url=_notify_url(environ, environment),
         notify_secrets=_notify_secrets(environ),
-        stripe=_stripe(environ),
+        stripe=_stripe(environ, environment),
         mrr=_mrr(environ),
     )
 
@@ -161,15 +162,22 @@ def _provider(environ: Mapping[str, str], name: str) -> ProviderSettings:
     )
 
 
-def _stripe(environ: Mapping[str, str]) -> StripeSettings:
+def _stripe(environ: Mapping[str, str], environment: str) -> StripeSettings:
     base_url = environ.get("STRIPE_BASE_URL") or None
     if base_url is not None:
         base_url = _url(environ, "STRIPE_BASE_URL", "", ("http", "https")).rstrip("/")
+        parts = urlsplit(base_url)
+        if environment == "production" and parts.scheme != "https" and parts.hostname not in LOOPBACK:
+            raise SettingsError(
+                f"STRIPE_BASE_URL is {base_url!r}; it must begin with https://, because the key is sent there. "
+                "Leave it empty for Stripe itself."
+            )
     api_key = environ.get("STRIPE_API_KEY") or None
-    if api_key is not None and not api_key.startswith(("rk_", "sk_")):
+    # A secret key of test mode moves no money, and is what trying things out begins with.
+    if api_key is not None and not api_key.startswith(("rk_", "sk_test_")):
         raise SettingsError(
-            "STRIPE_API_KEY must begin with rk_: make a restricted key that may only read, in Stripe's dashboard "
-            "under Developers, API keys"
+            "STRIPE_API_KEY must begin with rk_ (sk_test_ will do in test mode): make a restricted key that may "
+            "only read, in Stripe's dashboard under Developers, API keys"
         )
     secrets = tuple(part.strip() for part in environ.get("STRIPE_WEBHOOK_SECRET", "").split(",") if part.strip())
     if not all(secret.startswith("whsec_") and len(secret) >= 24 for secret in secrets):
