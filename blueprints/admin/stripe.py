@@ -11,6 +11,7 @@ from werkzeug import Response
 from blueprints import access
 from blueprints.access import poll
 from blueprints.admin import blueprint
+from blueprints.admin.dialogs import in_place
 from extensions import db
 from makegood.models import StripeAccount
 from makegood.stats import begin_snapshot
@@ -49,10 +50,21 @@ def stripe_reading() -> str:
     return render_template("admin/_stripe_reading.html", **_reading())
 
 
+@blueprint.get("/stripe/read-again")
+@access.requires("sync_stripe")
+def read_stripe_again_form() -> str:
+    """What reading everything again means, to be confirmed: a dialog for htmx, else a page."""
+    template = "admin/stripe_read_again_dialog.html" if in_place() else "admin/stripe_read_again.html"
+    return render_template(template, reading=progress.read(db.session()))
+
+
 @blueprint.post("/stripe/read-again")
 @access.requires("sync_stripe")
 def read_stripe_again() -> Response:
-    """Read every list down to its oldest object once more."""
+    """Read every list down to its oldest object once more, unless that is under way."""
+    if progress.read(db.session()).under_way:
+        flash("Everything is being read already, so nothing was begun anew.", "info")
+        return redirect(url_for("admin.stripe"), 303)
     progress.read_all_again(db.session(), actor=access.actor(), address=access.client_address())
     db.session.commit()
     flash("Every list is read once more. What is known stays meanwhile.", "ok")

@@ -93,9 +93,15 @@ def test_a_failed_list_says_why_and_can_be_tried_at_once(
 
 
 def test_reading_everything_again_is_audited(app: Flask, operator: FlaskClient) -> None:
-    """What is known stays known."""
+    """What is known stays known. A second click does not begin it anew."""
     read(app)
+    assert "Read all again…" in operator.get(PAGE).text
+    assert f'action="{PAGE}/read-again"' in operator.get(f"{PAGE}/read-again").text
     assert post(operator, "read-again") == 303
+    read(app, pages=1)
+    assert post(operator, "read-again") == 303
+    assert "Read all again…" not in operator.get(PAGE).text
+    assert "being read already" in operator.get(f"{PAGE}/read-again").text
     with app.app_context():
         entry = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "stripe.read_again")).one()
         assert entry.actor == EMAIL
