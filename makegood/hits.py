@@ -50,19 +50,23 @@ class Hit:
 
 
 def customer(row: Customer) -> Hit:
+    """A customer, by our id or what else names them."""
     return Hit("customer", {"customer_id": row.id}, row.id, row.email or "no e-mail address", row.created_at)
 
 
 def operator(_: Session, row: Operator) -> Hit:
+    """An operator, with their role."""
     return Hit(OPERATOR, {"operator_id": row.id}, row.email, row.role, row.created_at)
 
 
 def api_key(_: Session, row: ApiKey) -> Hit:
+    """An API key: how it begins, never the key itself."""
     note = f"begins with {row.hint}" + (", revoked" if row.revoked_at else "")
     return Hit(API_KEY, {"key_id": row.id}, row.name, note, row.created_at)
 
 
 def generation(_: Session, row: Generation) -> Hit:
+    """A generation, and what became of it."""
     title = f"{row.model}, {row.status.replace('_', ' ')}"
     return Hit("generation", {"generation_id": row.id}, title, f"of {row.customer_id}", row.charged_at)
 
