@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from flask import render_template
 
+from blueprints import access
 from blueprints.admin import blueprint
 from blueprints.admin.purchases import about
 from extensions import db
+from makegood import throttles
 from makegood.purchases import checks
 from makegood.purchases.history import KINDS
 from makegood.stats import begin_snapshot
@@ -16,6 +18,7 @@ SHOWN = 200
 
 
 @blueprint.get("/purchases/check")
+@access.throttled(throttles.STATS)
 def purchase_check() -> str:
     """Looks now, at everything."""
     begin_snapshot(db.session())

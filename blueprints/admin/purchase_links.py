@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from flask import flash, redirect, render_template, request, url_for
+from flask import current_app, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from blueprints import access, formats
@@ -76,6 +76,7 @@ def link(kind: str, object_id: str) -> ResponseReturnValue:
             customer_id,
             actor=access.actor(),
             address=access.client_address(),
+            lifetime=current_app.config["SETTINGS"].terms.returned_credits_live,
         )
     except Invalid as invalid:
         db.session.rollback()

@@ -12,9 +12,11 @@ from makegood import money
 from makegood.models import StripeAccount
 from makegood.pages import Page
 from makegood.purchases import history, waiting_room
+from makegood.purchases.checks import PAID_BY
 from makegood.purchases.history import KINDS, LoggedPurchase, PurchaseFilters
 from makegood.purchases.linking import LINKED_BY
 from makegood.stats import begin_snapshot
+from makegood.stripe import progress
 
 NAMES = ("kind", "state", "customer", "source")
 LABELS = {
@@ -76,12 +78,14 @@ def about() -> dict[str, object]:
 
 
 def account() -> dict[str, object]:
-    """Whether Stripe is set up, since when payments are credited, and whether they are of real money."""
+    """Whether Stripe is set up, since when payments are credited, whether they are of real money, and the titles
+    of the lists without which nobody can say that there is nothing more."""
     kept = db.session.get(StripeAccount, 1)
     return {
         "set_up": kept is not None or current_app.config["SETTINGS"].stripe.api_key is not None,
         "grants_since": kept.grants_since if kept else None,
         "livemode": bool(kept and kept.livemode),
+        "partly": [progress.title(name) for name in progress.unread(db.session(), PAID_BY)],
     }
 
 

@@ -14,12 +14,16 @@ from sqlalchemy.orm import Session
 from makegood import alerts
 from makegood.models import Purchase, StripeAccount, StripeResource
 from makegood.purchases import fulfilment, returns
+from makegood.stripe import progress
 
 KINDS = {"purchase_not_credited": "paid but not credited", "purchase_not_paid": "credited but not paid"}
 """The alerts of the check."""
 
 PAYMENTS = {"checkout_session": {"charges"}, "invoice": {"charges", "invoice_payments"}}
 """The lists that have to be read to tell whether the payment of each kind is there."""
+
+PAID_BY = frozenset({"charges", "checkout_sessions", "disputes", "invoice_payments", "invoices", "refunds"})
+"""The lists that tell who paid, and what went back: without one of them no answer is complete."""
 
 # An invoice that somebody marked paid at Stripe, because the money came in elsewhere, has no charge there.
 # `amount_paid_off_stripe` is not in every answer; the payment's record is
@@ -126,7 +130,8 @@ class WithoutCredits:
 @dataclass(frozen=True)
 class Check:
     """What was found. `since` is from when on payments are credited; None: Stripe was never read. `unread` are the
-    lists that our key may not read: without them nobody can tell whether the payments themselves are there."""
+    lists that our key may not read: without them nobody can tell whether the payments themselves are there.
+    `incomplete` are the lists that have not been read, or not completely: of what they hold nothing is known."""
 
     at: datetime
     since: datetime | None
@@ -134,6 +139,7 @@ class Check:
     not_paid: list[NotPaid] = field(default_factory=list)
     without_credits: list[WithoutCredits] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
+    incomplete: list[str] = field(default_factory=list)
 
     @property
     def clean(self) -> bool:
@@ -159,18 +165,19 @@ def run(session: Session, *, at: datetime | None = None) -> Check:
     values = {"patient": at - fulfilment.PATIENCE, "kinds": kinds}
     not_paid = [NotPaid(*row) for row in session.execute(NOT_PAID, values)]
     without = [WithoutCredits(*row) for row in session.execute(WITHOUT_CREDITS, {"since": since})]
-    return Check(at, since, not_credited, not_paid + _not_taken_back(session), without, unread)
+    incomplete = progress.unread(session, PAID_BY)
+    return Check(at, since, not_credited, not_paid + _not_taken_back(session), without, unread, incomplete)
 
 
 def run_and_alert(session: Session, *, at: datetime | None = None) -> Check:
-    """The same, with an alert for each answer that is not empty, which ends when it is."""
+    """The same, with an alert for each answer that is not empty. It ends when the answer is, and is complete."""
     found = run(session, at=at)
     for kind, rows in (("purchase_not_credited", found.late), ("purchase_not_paid", found.not_paid)):
         if rows:
             more = "" if len(rows) == 1 else f" and {len(rows) - 1} more"
             message = f"{KINDS[kind].capitalize()}: {rows[0].source_id}{more}."
             alerts.raise_alert(session, kind, "stripe", message)
-        else:
+        elif not found.incomplete:
             alerts.resolve(session, kind, "stripe")
     return found
 

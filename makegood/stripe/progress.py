@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -29,9 +29,7 @@ class Progress:
     @property
     def read(self) -> int:
         """How many lists have been read completely."""
-        return sum(
-            row.state == "current" or (row.finished_at is not None and not reads_all(row)) for row in self.lists
-        )
+        return sum(_is_read(row) for row in self.lists)
 
     @property
     def all(self) -> int:
@@ -70,6 +68,14 @@ def read(session: Session) -> Progress:
     return Progress([rows[name] for name in NAMES if name in rows])
 
 
+def unread(session: Session, names: Collection[str]) -> list[str]:
+    """Those of these lists that are not known completely, or may not or cannot be read now, in their order."""
+    known = {
+        row.name for row in read(session).lists if _is_read(row) and row.state not in ("no_permission", "failed")
+    }
+    return [name for name in NAMES if name in names and name not in known]
+
+
 def title(name: str) -> str:
     """What a list is called."""
     return "Events" if name == EVENTS else RESOURCES[name].title
@@ -78,6 +84,10 @@ def title(name: str) -> str:
 def permission(name: str) -> str:
     """Which permission the key needs for it, as Stripe's dashboard names it."""
     return "Events" if name == EVENTS else RESOURCES[name].permission
+
+
+def _is_read(row: StripeResource) -> bool:
+    return row.state == "current" or (row.finished_at is not None and not reads_all(row))
 
 
 def try_again(session: Session, name: str, *, actor: str, address: str | None = None) -> None:

@@ -11,8 +11,9 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from extensions import db
-from makegood import ledger
+from makegood import ledger, throttles
 from makegood.models import AuditEntry, Purchase, StripeAccount, StripeResource
+from makegood.purchases import checks
 from tests.making import make_customer
 from tests.people import add_operator, form_token, log_in
 from tests.sold import sell
@@ -46,10 +47,38 @@ def test_where_stripe_is_not_set_up_the_pages_say_so(operator: FlaskClient) -> N
 def test_where_nothing_was_sold_yet_they_say_that(app: Flask, operator: FlaskClient) -> None:
     with app.app_context():
         db.session.add(StripeAccount(id=1, livemode=False, grants_since=NOW))
+        read = {name: StripeResource(name=name, state="current", finished_at=NOW) for name in checks.PAID_BY}
+        db.session.add_all(read.values())
+        make_customer(db.session(), 0, customer_id="ada", at=NOW)
         db.session.commit()
     assert "No purchase yet" in page(operator, "/admin/purchases")
     assert "Everybody who paid is known here" in page(operator, "/admin/purchases/unlinked")
-    assert "All is well" in page(operator, "/admin/purchases/check")
+    assert "All is well.<" in page(operator, "/admin/purchases/check")
+    assert "Nothing bought through Stripe yet" in page(operator, "/admin/customers/ada")
+
+
+def test_before_every_list_is_read_no_page_says_that_there_is_nothing_more(
+    app: Flask, operator: FlaskClient
+) -> None:
+    with app.app_context():
+        db.session.add(StripeAccount(id=1, livemode=False, grants_since=NOW))
+        for name in checks.PAID_BY - {"refunds", "disputes"}:
+            db.session.add(StripeResource(name=name, state="current", finished_at=NOW))
+        db.session.add(StripeResource(name="refunds", state="failed", problem="HTTP 500", finished_at=NOW))
+        make_customer(db.session(), 0, customer_id="ada", at=NOW)
+        db.session.commit()
+    for place in ("purchases/check", "purchases/unlinked", "customers/ada"):
+        shown = page(operator, f"/admin/{place}")
+        assert "as far as Stripe has been read" in shown, place
+        assert "Refunds and Disputes have not been read completely" in shown, place
+        assert not any(words in shown for words in ("Everybody who paid", "All is well.<", "Stripe yet"))
+
+
+def test_the_check_of_one_operator_is_throttled(operator: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(throttles, "count", lambda _session, limit, *_, **__: asked.append(limit.scope))
+    operator.get("/admin/purchases/check")
+    assert asked == ["stats"]
 
 
 def test_purchases_are_listed_and_lead_to_what_was_taken_back(operator: FlaskClient, purchase_id: UUID) -> None:

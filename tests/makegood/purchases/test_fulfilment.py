@@ -293,4 +293,9 @@ def test_the_daily_check_opens_an_alert_that_ends_when_all_is_well(
     (guest,) = waiting_room.listed(session).rows
     waiting_room.link(session, guest.kind, guest.id, ada, actor="ops")
     checks.run_and_alert(session, at=SOON)
+    assert session.scalars(open_).all() == ["purchase_not_credited"], (
+        "who else paid is not known: no list was read"
+    )
+    session.add_all(StripeResource(name=name, state="current", finished_at=SOON) for name in checks.PAID_BY)
+    checks.run_and_alert(session, at=SOON)
     assert session.scalars(open_).all() == []
