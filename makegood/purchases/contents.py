@@ -19,6 +19,30 @@ from makegood.models import CheckoutSession, Invoice, Product
 
 WHOLE = re.compile(r"[0-9]{1,10}")
 
+# A product without a digit from 1 to 9 in its `credits` sells none.
+_LINES = """(
+    jsonb_typeof({listed}) IS DISTINCT FROM 'object'
+    OR coalesce({listed} ->> 'has_more', 'false') <> 'false'
+    OR EXISTS (
+        SELECT FROM jsonb_array_elements(CASE jsonb_typeof({listed} -> 'data')
+                                              WHEN 'array' THEN {listed} -> 'data' ELSE '[]' END) AS line
+         CROSS JOIN LATERAL (SELECT coalesce({product})) AS sold (product_id)
+         WHERE sold.product_id IS NOT NULL
+           AND CASE WHEN :some THEN sold.product_id = ANY(:products)
+                    ELSE NOT EXISTS (SELECT FROM stripe_products p
+                                      WHERE p.id = sold.product_id
+                                        AND coalesce(p.body #>> '{{metadata,credits}}', '') !~ '[1-9]') END))"""
+_PRICED = "line #>> '{price,product,id}', line #>> '{price,product}'"
+LINES_OF_SESSION = _LINES.format(listed="stripe_checkout_sessions.body -> 'line_items'", product=_PRICED)
+"""Whether a checkout session may have bought credits: a line is of a product that sells some, or of one of
+`products` (if `some`), or the lines were not read."""
+LINES_OF_INVOICE = _LINES.format(
+    listed="stripe_invoices.body -> 'lines'",
+    product="line #>> '{pricing,price_details,product,id}', line #>> '{pricing,price_details,product}', "
+    + _PRICED,
+)
+"""The same of an invoice."""
+
 
 @dataclass(frozen=True)
 class Bought:

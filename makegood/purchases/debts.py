@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from makegood import ledger
 from makegood.models import Grant, Purchase
+from makegood.purchases import locks
 
 SETTLE = text("SELECT settle_debts(:customer, :at)")
 
@@ -29,6 +30,7 @@ class Debt:
 
 def settle(session: Session, *, at: datetime | None = None, limit: int = 500) -> int:
     """Take what is owed from purchased credits of at most `limit` customers who have some. Returns how many."""
+    locks.begin(session)
     at = at or datetime.now(UTC)
     some = exists().where(
         Grant.customer_id == Purchase.customer_id, Grant.source == "purchase", Grant.remaining > 0

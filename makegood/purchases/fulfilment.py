@@ -7,12 +7,12 @@ at once. What a link by weaker means would decide waits an hour for the objects 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select, text
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, text
 from sqlalchemy.orm import Session
 
 from makegood.ids import uuid7
@@ -28,7 +28,6 @@ from makegood.models import (
     Subscription,
 )
 from makegood.purchases import contents
-from makegood.purchases.families import Family
 from makegood.terms import Terms
 
 PAID = ("paid", "no_payment_required")
@@ -59,12 +58,35 @@ class Source:
         return (row.amount_total or 0) if isinstance(row, CheckoutSession) else row.amount_paid
 
 
-def due(session: Session, resource: str, ids: Sequence[str], family: Family) -> list[Source]:
-    """What is to be credited among these objects and what belongs to them."""
-    if resource == "products":
-        return [one for one in waiting(session) if contents.product_ids(one.row.body) & set(ids)]
-    sources = set(family.sources()) | set(ids)
-    return waiting(session, sources) if resource not in ("refunds", "disputes") else []
+def candidates(session: Session, products: Sequence[str] | None = None) -> dict[str, list[str]]:
+    """The ids of what is paid and has granted nothing, by its list, the oldest first: where a line is of a product
+    that sells credits, or of one of these `products`, or could not be read.
+
+    Bodies stay in the database: shops sell more than credits.
+    """
+    since = session.scalar(select(StripeAccount.grants_since))
+    if since is None:
+        return {}
+    session.flush()
+    found = {}
+    for resource, kind, lines in (
+        ("checkout_sessions", "checkout_session", contents.LINES_OF_SESSION),
+        ("invoices", "invoice", contents.LINES_OF_INVOICE),
+    ):
+        table, condition, paid_at = _kinds(since)[kind]
+        query = select(table.id).where(condition, not_credited(kind, table), text(lines))
+        values = {"some": products is not None, "products": list(products or ())}
+        found[resource] = list(session.scalars(query.order_by(paid_at, table.id), values))
+    return found
+
+
+def linked(session: Session, found: Mapping[str, Sequence[str]]) -> list[str]:
+    """Those of these candidates that are somebody's, in the same order."""
+    theirs: set[str] = set()
+    for table in (CheckoutSession, Invoice):
+        ids = found.get(table.__tablename__.removeprefix("stripe_"), ())
+        theirs.update(session.scalars(select(table.id).where(table.id.in_(ids), table.customer_id.is_not(None))))
+    return [one for ids in found.values() for one in ids if one in theirs]
 
 
 def waiting(session: Session, ids: Iterable[str] | None = None) -> list[Source]:
@@ -72,29 +94,44 @@ def waiting(session: Session, ids: Iterable[str] | None = None) -> list[Source]:
     since = session.scalar(select(StripeAccount.grants_since))
     if since is None:
         return []
-    wanted = None if ids is None else list(ids)
+    wanted = [one for found in candidates(session).values() for one in found] if ids is None else list(ids)
     rows: list[tuple[str, Any, datetime]] = []
-    for kind, table, condition, paid_at in (
-        ("checkout_session", CheckoutSession, paid_sessions(since), CheckoutSession.created_at),
-        ("invoice", Invoice, paid_invoices(since), Invoice.paid_at),
-    ):
-        query = select(table).where(condition, not_credited(kind, table)).order_by(paid_at, table.id)
-        if wanted is not None:
-            query = query.where(table.id.in_(wanted))
-        found = session.scalars(query, execution_options={"populate_existing": True})
-        rows += [(kind, row, getattr(row, paid_at.key)) for row in found]
+    for kind, (table, condition, paid_at) in _kinds(since).items():
+        query = select(table, paid_at).where(table.id.in_(wanted), condition, not_credited(kind, table))
+        found = session.execute(query.order_by(paid_at, table.id), execution_options={"populate_existing": True})
+        rows += [(kind, row, at) for row, at in found]
     products = _products(session, [row for _, row, _ in rows])
     made = [Source(kind, row, at, _bought(row, products)) for kind, row, at in rows]
     return [one for one in made if one.bought.problem or one.bought.credits]
 
 
+def _kinds(since: datetime) -> dict[str, tuple[Any, ColumnElement[bool], Any]]:
+    """By its kind: the table of a source, which of its rows count, and when they were paid."""
+    return {
+        "checkout_session": (CheckoutSession, paid_sessions(since), session_paid_at()),
+        "invoice": (Invoice, paid_invoices(since), Invoice.paid_at),
+    }
+
+
+def session_paid_at() -> ColumnElement[datetime]:
+    """When a checkout session was paid: when its charge was made. It may have begun a day before, or longer. Where
+    there is no charge, or it has not been read, when it was begun."""
+    charged = (
+        select(func.min(Charge.created_at))
+        .where(Charge.payment_intent == CheckoutSession.payment_intent, Charge.amount_captured > 0)
+        .correlate(CheckoutSession)
+        .scalar_subquery()
+    )
+    return func.coalesce(charged, CheckoutSession.created_at)
+
+
 def paid_sessions(since: datetime) -> ColumnElement[bool]:
-    """The checkout sessions that count, of those that were begun since then."""
+    """The checkout sessions that count, of those that were paid since then."""
     return and_(
         CheckoutSession.mode == "payment",
         CheckoutSession.payment_status.in_(PAID),
         CheckoutSession.status.is_distinct_from("open"),
-        CheckoutSession.created_at >= since,
+        session_paid_at() >= since,
     )
 
 
@@ -124,12 +161,15 @@ def problem(session: Session, source: Source, at: datetime) -> str | None:
     return None
 
 
-def sell(session: Session, source: Source, *, at: datetime) -> bool:
-    """Credit it, unless that cannot be done now or was done. Whether credits were given. Locks the balance."""
+def sell(session: Session, source: Source, lifetime: timedelta, *, at: datetime) -> bool:
+    """Credit it, unless that cannot be done now or was done. Whether credits were given. Locks the balance.
+
+    `lifetime` is how long credits live whose period is over.
+    """
     bought, row = source.bought, source.row
     if problem(session, source, at) is not None:
         return False
-    ends = bought.ends if bought.ends is None or bought.ends > at else at + RETURNED_CREDITS_LIVE
+    ends = bought.ends if bought.ends is None or bought.ends > at else at + lifetime
     values = {
         "purchase": uuid7(),
         "grant": uuid7(),

@@ -34,7 +34,8 @@ STRENGTH = {how: place for place, how in enumerate(LINKED_BY)}
 Claim = tuple[str, str | None]
 Link = tuple[str, str]
 
-# What another transaction is writing is left to that one: it draws its own consequences after us.
+# What another transaction has locked is left out: what it changes it links itself after us, and what it only read
+# again is found by `unfinished`.
 WRITE = """
     UPDATE {table} AS t SET customer_id = found.customer_id, linked_by = found.linked_by
       FROM unnest(CAST(:ids AS text[]), CAST(:customers AS text[]), CAST(:hows AS text[]))
@@ -85,6 +86,29 @@ def link(session: Session, resource: str, ids: Sequence[str]) -> Family:
                 links[one.id] = found
         write(session, table, links)
     return family
+
+
+def unfinished(session: Session) -> dict[str, list[str]]:
+    """The ids, by their list, of customers of Stripe's who are linked while something of theirs is not, though
+    it names nobody else; and of guests' charges whose checkout is linked."""
+    owners: set[str] = set()
+    for table, named in (
+        (Charge, Charge.user_id),
+        (CheckoutSession, CheckoutSession.client_reference_id),
+        (Invoice, None),
+        (Subscription, Subscription.user_id),
+    ):
+        known = select(StripeCustomer.id).where(StripeCustomer.customer_id.is_not(None))
+        theirs = select(table.stripe_customer_id).where(table.stripe_customer_id.in_(known)).distinct()
+        nobodys = theirs.where(table.customer_id.is_(None))
+        owners.update(session.scalars(nobodys if named is None else nobodys.where(named.is_(None))))
+    guests = (
+        select(Charge.id)
+        .join(CheckoutSession, CheckoutSession.payment_intent == Charge.payment_intent)
+        .where(Charge.stripe_customer_id.is_(None), Charge.customer_id.is_(None), Charge.user_id.is_(None))
+        .where(CheckoutSession.customer_id.is_not(None))
+    )
+    return {"customers": sorted(owners), "charges": sorted(set(session.scalars(guests)))}
 
 
 def write(session: Session, table: Any, links: dict[str, Link]) -> None:

@@ -12,11 +12,26 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from makegood.models import Balance
-
+# Of which purchases' payments anything went back, or of which it had: nothing can differ of the others.
+MOVED = text(
+    """
+    WITH moved AS MATERIALIZED (
+        SELECT id, payment_intent FROM stripe_charges WHERE amount_refunded > 0
+        UNION
+        SELECT c.id, c.payment_intent FROM stripe_charges c JOIN stripe_disputes d ON d.charge_id = c.id
+    )
+    SELECT source_id FROM purchases WHERE refunded <> 0 OR disputed <> 0
+    UNION
+    SELECT s.id FROM stripe_checkout_sessions s JOIN moved USING (payment_intent)
+    UNION
+    SELECT i.invoice_id FROM stripe_invoice_payments i JOIN moved USING (payment_intent)
+    UNION
+    SELECT i.invoice_id FROM stripe_invoice_payments i JOIN moved ON moved.id = i.charge_id
+    """
+)
 # A dispute in another currency than its charge's withdrew all of it; one of a status that we do not know is judged
 # by what it moved.
 DIFFERING = text(
@@ -26,19 +41,19 @@ DIFFERING = text(
           FROM purchases p
           JOIN stripe_checkout_sessions s ON s.id = p.source_id
           JOIN stripe_charges c ON c.payment_intent = s.payment_intent
-         WHERE p.source_kind = 'checkout_session' AND (:everything OR p.source_id = ANY(:sources))
+         WHERE p.source_kind = 'checkout_session' AND p.source_id = ANY(:sources)
         UNION
         SELECT p.id, c.id
           FROM purchases p
           JOIN stripe_invoice_payments i ON i.invoice_id = p.source_id
           JOIN stripe_charges c ON c.payment_intent = i.payment_intent
-         WHERE p.source_kind = 'invoice' AND (:everything OR p.source_id = ANY(:sources))
+         WHERE p.source_kind = 'invoice' AND p.source_id = ANY(:sources)
         UNION
         SELECT p.id, i.charge_id
           FROM purchases p
           JOIN stripe_invoice_payments i ON i.invoice_id = p.source_id
          WHERE p.source_kind = 'invoice' AND i.charge_id IS NOT NULL
-           AND (:everything OR p.source_id = ANY(:sources))
+           AND p.source_id = ANY(:sources)
     ), returned AS (
         SELECT paying.id, c.currency, c.amount_captured AS captured, c.amount_refunded AS refunded,
                least(c.amount_captured - c.amount_refunded, (
@@ -49,7 +64,10 @@ DIFFERING = text(
                       AND (d.status IN ('needs_response', 'under_review', 'lost')
                            OR d.status NOT IN ('won', 'charge_refunded') AND d.status NOT LIKE 'warning%'
                               AND (SELECT sum((moved ->> 'amount')::bigint)
-                                     FROM jsonb_array_elements(d.body -> 'balance_transactions') AS moved) < 0)
+                                     FROM jsonb_array_elements(
+                                          CASE jsonb_typeof(d.body -> 'balance_transactions')
+                                          WHEN 'array' THEN d.body -> 'balance_transactions' ELSE '[]' END
+                                          ) AS moved) < 0)
                )) AS disputed
           FROM paying JOIN stripe_charges c ON c.id = paying.charge_id
          WHERE c.amount_captured > 0
@@ -83,17 +101,8 @@ class Return:
 def differing(session: Session, sources: Iterable[str] | None = None) -> list[Return]:
     """The purchases of these checkout sessions and invoices (None: of all) for which there is something to do."""
     session.flush()
-    values = {"everything": sources is None, "sources": list(sources or ())}
-    return [Return(*row) for row in session.execute(DIFFERING, values)]
-
-
-def lock(session: Session, customers: Iterable[str]) -> None:
-    """Lock these customers' balances, in one order for everybody, so that two who need several never wait for
-    each other."""
-    ids = set(customers)
-    if ids:
-        wanted = select(Balance.customer_id).where(Balance.customer_id.in_(ids)).order_by(Balance.customer_id)
-        session.execute(wanted.with_for_update(key_share=True)).all()
+    asked = list(session.scalars(MOVED) if sources is None else sources)
+    return [Return(*row) for row in session.execute(DIFFERING, {"sources": asked})]
 
 
 def follow(session: Session, returns: Iterable[Return], lifetime: timedelta, *, at: datetime) -> None:

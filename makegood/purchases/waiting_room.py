@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Select, exists, func, literal, select, union_all
@@ -124,8 +124,8 @@ def link(
         raise Conflict(f"It was linked to {row.customer_id} meanwhile. Nothing was changed.")
     linking.write(session, table, {object_id: (customer_id, "operator")})
     family = linking.link(session, resource, [object_id])
-    due = fulfilment.due(session, resource, [object_id], family)
-    credited = purchases.settle(session, due, set(family.sources()), lifetime, at or datetime.now(UTC))
+    sources = {object_id, *family.sources()}
+    credited = purchases.settle(session, fulfilment.waiting(session, sources), sources, lifetime, at)
     details = {"customer_id": customer_id, "credited": credited, "email": row.email}
     subject = f"stripe-{kind}:{object_id}"
     audit.record(session, actor=actor, action="stripe.linked", subject=subject, details=details, address=address)

@@ -117,7 +117,6 @@ def take(
 ) -> bool:
     """Keep what was read, let follow what follows from it, and end the events, in one transaction. Returns whether
     any still waited. `lifetime` is how long credits live that return to a grant which has expired."""
-    at = at or datetime.now(UTC)
     waiting = _locked(session, claimed)
     if not waiting:
         return False
@@ -126,10 +125,10 @@ def take(
             mirror.mark_deleted(session, one.resource, one.id, one.read_at)
         else:
             mirror.store(session, one.resource, [one.body], one.read_at)
-    for resource, objects in related.batches(found):
-        purchases.absorb(session, resource, [one.id for one in objects], lifetime=lifetime, at=at)
+    changed = {resource: [one.id for one in objects] for resource, objects in related.batches(found)}
+    purchases.absorb_all(session, changed, lifetime=lifetime, at=at)
     for event in waiting:
-        _end(event, "applied", None, at)
+        _end(event, "applied", None, at or datetime.now(UTC))
     session.flush()
     return True
 

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
@@ -25,6 +25,10 @@ from makegood.stripe.resources import RESOURCE_OF
 
 MAX_BODY = 1_000_000
 """Bytes of one delivery: far more than the largest events that Stripe sends."""
+TOLD_WITHIN = timedelta(minutes=1)
+"""How long before its event a payment may have been made: Stripe makes the event of one within seconds."""
+DELIVERED_FOR = timedelta(days=3)
+"""How long Stripe tries to deliver an event. An older one was sent again by hand."""
 NOT_READ = "Nothing here depends on objects of this kind."
 NO_OBJECT = "It names no object that could be read."
 CONNECTED = "It is of a connected account, and only our own is read."
@@ -94,13 +98,18 @@ def read(document: Any) -> Event:
     )
 
 
-def receive(session: Session, body: bytes, *, grants_since: datetime | None = None) -> bool:
-    """Keep the event of a genuine delivery. Returns whether it was new. Raises NotAnEvent.
+def receive(
+    session: Session, body: bytes, *, grants_since: datetime | None = None, at: datetime | None = None
+) -> bool:
+    """Keep the event of a genuine delivery, at `at`. Returns whether it was new. Raises NotAnEvent.
 
-    What is paid for from the first event on counts, unless the settings' `grants_since` says otherwise.
+    What is paid for from the first event on counts, unless the settings' `grants_since` says otherwise: also the
+    payment that this event tells of, unless it was sent again by hand, long after it happened.
     """
     event = parse(body)
-    account.ensure(session, grants_since)
+    at = at or datetime.now(UTC)
+    told = event.created_at > at - DELIVERED_FOR
+    account.ensure(session, grants_since, at=min(event.created_at - TOLD_WITHIN, at) if told else at)
     return _keep(session, event, body, "webhook")
 
 

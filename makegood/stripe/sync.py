@@ -141,7 +141,7 @@ def take(
     What another worker has claimed meanwhile is left alone. `lifetime` is how long credits live that return to a
     grant which has expired.
     """
-    at = at or datetime.now(UTC)
+    followed_at, at = at, at or datetime.now(UTC)
     row = session.get_one(StripeResource, claimed.name, with_for_update=True, populate_existing=True)
     if row.leased_until != claimed.lease or row.cursor != claimed.cursor:
         return None
@@ -150,7 +150,7 @@ def take(
         return None
     last = not page.has_more or not page.objects
     news = _store(session, row, page, last=last)
-    purchases.absorb(session, row.name, news, lifetime=lifetime, at=at)
+    purchases.absorb(session, row.name, news, lifetime=lifetime, at=followed_at)
     row.problem, row.attempts = None, 0
     row.state = "backfill" if schedule.reads_all(row) else "current"
     if last:

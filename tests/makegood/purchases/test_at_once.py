@@ -7,17 +7,19 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import Engine, create_engine, func, select, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from makegood import books, grants, ledger, purchases
 from makegood.errors import InsufficientCredits
-from makegood.models import Purchase, StripeAccount
+from makegood.models import Charge, Purchase, StripeAccount, StripeEvent
 from makegood.purchases import checks
-from makegood.stripe import mirror
+from makegood.stripe import applying, mirror
+from makegood.stripe.related import Found
 from simulator.stripe.billing import Account
 from tests.makegood.purchases.conftest import BEGAN, ORDER, objects
 from tests.making import make_customer, reserve
@@ -26,6 +28,7 @@ from tests.stripe import pack
 THREADS = 8
 NAMES = ("ada", "bob", "cy")
 LATER = BEGAN + timedelta(hours=2)
+ALLOWANCE = 5
 
 
 @pytest.fixture
@@ -97,3 +100,123 @@ def test_several_hear_everything_at_once_in_orders_of_their_own_while_credits_ar
             owed = purchases.debts.owed(session, name)
             assert ledger.balance(session, name) == given - spent - clawed + owed
         assert checks.run(session, at=LATER + timedelta(hours=2)).clean
+
+
+def begin(engine: Engine, *names: str) -> None:
+    """Make customers with their allowance, and an account that was just begun."""
+    with Session(engine) as session:
+        session.add(StripeAccount(id=1, livemode=False, grants_since=BEGAN))
+        for name in names:
+            make_customer(session, 0, customer_id=name, at=BEGAN)
+        session.commit()
+
+
+def hear(session: Session, account: Account, *resources: str) -> None:
+    """Store what the account has, and what follows."""
+    for resource in resources:
+        ids = mirror.store(session, resource, objects(account, resource), LATER)
+        purchases.absorb(session, resource, ids, at=LATER)
+
+
+def until_somebody_waits(session: Session) -> None:
+    """Return once a transaction of this database waits for a lock."""
+    waits = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    while not session.scalar(waits):
+        session.rollback()
+
+
+def claimed_event(engine: Engine) -> applying.Claimed:
+    """An event that waits."""
+    with Session(engine) as session:
+        about = {"object_type": "charge", "object_id": "ch_1", "created_at": BEGAN, "livemode": False}
+        session.add(StripeEvent(id="evt_1", type="charge.updated", source="webhook", raw=b"{}", **about))
+        session.commit()
+    return applying.Claimed(("evt_1",), "charge", "ch_1")
+
+
+def found(account: Account) -> list[Found]:
+    """The account's payments, as they are read for an event."""
+    resources = ("charges", "products", "checkout_sessions")
+    return [Found(name, one["id"], one, LATER) for name in resources for one in objects(account, name)]
+
+
+def test_a_link_that_another_transaction_kept_from_being_written_is_written_in_the_next_round(
+    engine: Engine, account: Account
+) -> None:
+    begin(engine, "ada")
+    account.pay(500, customer=account.customer(metadata={"user_id": "ada"}))
+    with Session(engine) as session, Session(engine) as reading:
+        hear(session, account, "charges")
+        session.commit()
+        # It is read again, unchanged: nothing follows from it there.
+        assert mirror.store(reading, "charges", objects(account, "charges"), LATER) == []
+        hear(session, account, "customers")
+        session.commit()
+        reading.commit()
+        purchases.catch_up(session, at=LATER)
+        assert session.scalars(select(Charge.customer_id)).all() == ["ada"]
+        assert ledger.balance(session, "ada") == ALLOWANCE
+
+
+def test_an_event_about_several_customers_waits_for_nobody_who_waits_for_it(
+    engine: Engine, account: Account
+) -> None:
+    begin(engine, "ada", "bob")
+    account.buy(pack(account, 90, 900), payment_metadata={"user_id": "bob"})
+    with Session(engine) as session:
+        hear(session, account, *ORDER)
+        session.commit()
+    account.refund(account.all("charges")[0], 300)
+    account.buy(pack(account, 50, 500), discount=500, client_reference_id="ada")
+    claimed, told = claimed_event(engine), found(account)
+
+    def apply() -> None:
+        with Session(engine) as session:
+            applying.take(session, claimed, told, at=LATER)
+            session.commit()
+
+    with ThreadPoolExecutor() as pool, Session(engine) as other, Session(engine) as watching:
+        ledger.lock(other, "ada", LATER)
+        applied = pool.submit(apply)
+        until_somebody_waits(watching)
+        ledger.lock(other, "bob", LATER)
+        other.commit()
+        applied.result()
+    with Session(engine) as session:
+        assert [ledger.balance(session, name) - ALLOWANCE for name in ("ada", "bob")] == [50, 60]
+
+
+def test_debts_are_settled_while_nobody_else_draws_consequences(engine: Engine) -> None:
+    begin(engine, "ada")
+    with Session(engine) as turn, Session(engine) as session:
+        purchases.begin(turn)
+        session.execute(text("SET LOCAL lock_timeout = '50ms'"))
+        with pytest.raises(OperationalError, match="lock timeout"):
+            purchases.debts.settle(session, at=LATER)
+        session.rollback()
+        turn.rollback()
+        assert purchases.debts.settle(session, at=LATER) == 0
+        assert ledger.balance(session, "ada") == ALLOWANCE
+
+
+def test_what_waited_for_a_balance_happens_after_what_it_waited_for(engine: Engine, account: Account) -> None:
+    begin(engine, "ada")
+    account.buy(pack(account, 90, 900), payment_metadata={"user_id": "ada"})
+    claimed, told = claimed_event(engine), found(account)
+
+    def apply() -> None:
+        with Session(engine) as session:
+            applying.take(session, claimed, told)
+            session.commit()
+
+    with ThreadPoolExecutor() as pool, Session(engine) as other, Session(engine) as watching:
+        ledger.lock(other, "ada", BEGAN)
+        applied = pool.submit(apply)
+        until_somebody_waits(watching)
+        before = datetime.now(UTC)
+        other.commit()
+        applied.result()
+        assert watching.scalars(select(Purchase.granted_at)).one() > before
+        assert ledger.balance(watching, "ada") == ALLOWANCE + 90

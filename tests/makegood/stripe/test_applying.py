@@ -339,3 +339,22 @@ def test_an_answer_that_nobody_can_read_holds_no_other_event_up(
     assert {event.state for event in worker.of("charge.succeeded")} == {"waiting"}
     assert "ZeroDivisionError" in (worker.of("charge.succeeded")[0].problem or "")
     assert {event.state for event in worker.of("checkout.session.completed")} == {"applied"}
+
+
+@pytest.mark.parametrize(("days_later", "credits"), [(0, 205), (4, 5)])
+def test_the_payment_of_the_very_first_event_is_credited_unless_it_was_sent_again_long_after(
+    worker: Worker, sold: dict[str, Any], days_later: int, credits: int
+) -> None:
+    first = []
+
+    def post(raw: bytes, _: dict[str, str]) -> int:
+        if json.loads(raw)["type"] == "checkout.session.completed":
+            first.append(raw)
+        return 200
+
+    worker.stripe.deliver(post)
+    heard_at = datetime.fromtimestamp(worker.stripe.account.now, UTC) + timedelta(days=days_later, seconds=9)
+    assert events.receive(worker.session, first[0], at=heard_at)
+    worker.work()
+    assert worker.states() == {"applied"}
+    assert worker.balance == credits
