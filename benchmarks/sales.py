@@ -17,9 +17,9 @@ RESOURCES = (
     "customers", "prices", "products", "coupons", "checkout_sessions", "payouts",
 )  # fmt: skip
 
-# Every fourth customer pays. Six packs of credits, one in ten in euros; a twentieth of the packs is refunded whole.
-# A subscription's invoices are monthly. The other payments bought no credits. The charges in the ledger that payers
-# have drew on one of their purchases that was not refunded.
+# Every fourth customer pays. Six packs of credits, one in ten in euros; a twentieth of them is refunded whole.
+# Invoices of subscriptions are monthly. The other payments bought no credits. The charges in the ledger that
+# payers have drew on one of their purchases that was not refunded.
 FILL = """
     SET session_replication_role = replica;
     INSERT INTO stripe_account (id, livemode, grants_since) VALUES (1, false, now() - interval '400 days');

@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
-from sqlalchemy import Row, Select, func, select, text
+from sqlalchemy import Row, Select, func, select, text, true
 from sqlalchemy.orm import Session
 
 from makegood import money
@@ -126,7 +126,12 @@ def sold_since(session: Session, terms: Terms) -> date | None:
 
 def select_lots(currency: str | None = None, customer_id: str | None = None) -> Select[*tuple[Any, ...]]:
     """Purchases with credits left, the oldest first: what makes up the liability."""
-    left = func.sum(Grant.remaining)
+    # A purchase's grants are looked up when its turn comes: whoever lists the first ones needs no others.
+    left = (
+        select(func.sum(Grant.remaining).label("left"), func.min(Grant.expires_at).label("expires_at"))
+        .where(Grant.purchase_id == Purchase.id, Grant.remaining > 0)
+        .lateral("open")
+    )
     query = (
         select(
             Purchase.id,
@@ -138,13 +143,13 @@ def select_lots(currency: str | None = None, customer_id: str | None = None) -> 
             Purchase.currency,
             Purchase.amount,
             Purchase.credits,
-            left.label("left"),
-            func.min(Grant.expires_at).label("expires_at"),
+            left.c.left,
+            left.c.expires_at,
         )
-        .join(Grant, Grant.purchase_id == Purchase.id)
+        .select_from(Purchase)
+        .join(left, true())
         .join(Customer, Customer.id == Purchase.customer_id)
-        .where(Grant.remaining > 0)
-        .group_by(Purchase.id, Customer.email)
+        .where(left.c.left > 0)
         .order_by(Purchase.paid_at, Purchase.id)
     )
     if currency:

@@ -33,6 +33,7 @@ _DUE = """
       FROM recognised_progress p JOIN balances b USING (customer_id)
      WHERE b.entries > CASE WHEN :valid THEN p.entries ELSE 0 END
 """
+# Each customer's ledger rows are found by their numbers, whatever the planner thinks of how many are due.
 # Credits that a grant gave are sold; what its other ledger rows take from it became of them, less what came back.
 _FACTS = """
     SELECT CAST(t.occurred_at AT TIME ZONE :zone AS date) AS day, t.customer_id, coalesce(g.provider, '') AS provider,
@@ -44,7 +45,8 @@ _FACTS = """
            CASE WHEN t.kind IN ('clawback', 'restoration') THEN -m.credits ELSE 0 END AS clawed,
            CASE WHEN t.kind = 'adjustment' THEN -m.credits ELSE 0 END AS adjusted
       FROM due
-      JOIN credit_transactions t ON t.customer_id = due.customer_id AND t.entry > since AND t.entry <= until
+      JOIN LATERAL (SELECT * FROM credit_transactions t
+                     WHERE t.customer_id = due.customer_id AND t.entry > since AND t.entry <= until OFFSET 0) AS t ON true
       JOIN movements m ON m.transaction_id = t.id
       JOIN grants lot ON lot.id = m.grant_id
       JOIN purchases p ON p.id = lot.purchase_id
