@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from flask import current_app, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -11,7 +12,9 @@ from blueprints import access, formats
 from blueprints.admin import blueprint, exports, filters
 from blueprints.admin.purchases import about
 from extensions import db
+from makegood import throttles
 from makegood.errors import Conflict, Invalid
+from makegood.models import Customer
 from makegood.purchases import waiting_room
 from makegood.stats import begin_snapshot
 
@@ -26,9 +29,11 @@ KINDS = {
 
 @dataclass(frozen=True)
 class LinkForm:
-    """The form as it is shown: what was typed, and what is wrong with it."""
+    """The form as it is shown: what was typed, what is wrong with it, and, to be agreed to, what would move."""
 
     customer_id: str = ""
+    moves: waiting_room.Moved | None = None
+    customer: Customer | None = None
     problems: dict[str, str] = field(default_factory=dict)
     summary: str = ""
 
@@ -65,10 +70,16 @@ def link_form(kind: str, object_id: str) -> str:
 
 @blueprint.post("/purchases/unlinked/<kind>/<object_id>")
 @access.requires("link_stripe")
+@access.confirmed
+@access.throttled(throttles.REFUNDS)
 def link(kind: str, object_id: str) -> ResponseReturnValue:
-    """Link it: back to the list, or the form again with what is wrong."""
+    """First what a link to this customer would move. When that was agreed to, link it: to the customer's page, or
+    the form again with what is wrong."""
     customer_id = request.form.get("customer_id", "").strip()
+    agreed = _agreed()
     try:
+        if agreed is None:
+            return _ask(kind, object_id, customer_id)
         credited = waiting_room.link(
             db.session(),
             kind,
@@ -76,11 +87,20 @@ def link(kind: str, object_id: str) -> ResponseReturnValue:
             customer_id,
             actor=access.actor(),
             address=access.client_address(),
-            lifetime=current_app.config["SETTINGS"].terms.returned_credits_live,
+            lifetime=_lifetime(),
+            agreed=agreed,
         )
     except Invalid as invalid:
         db.session.rollback()
-        return _show(kind, object_id, LinkForm(customer_id, invalid.details["fields"], invalid.message)), 422
+        form = LinkForm(customer_id, problems=invalid.details["fields"], summary=invalid.message)
+        return _show(kind, object_id, form), 422
+    except waiting_room.Changed as changed:
+        db.session.rollback()
+        return _ask(kind, object_id, customer_id, changed.message), changed.status
+    except waiting_room.AlreadyLinked as already:
+        db.session.rollback()
+        flash(already.message, "info")
+        return redirect(url_for("admin.customer", customer_id=customer_id, _anchor="purchases-title"), 303)
     except Conflict as conflict:
         db.session.rollback()
         flash(conflict.message, "error")
@@ -89,6 +109,26 @@ def link(kind: str, object_id: str) -> ResponseReturnValue:
     what = f"credited {formats.counted(credited, 'purchase')}" if credited else "no purchase waited for it"
     flash(f"Linked to {customer_id}: {what}.", "ok")
     return redirect(url_for("admin.customer", customer_id=customer_id, _anchor="purchases-title"), 303)
+
+
+def _agreed() -> waiting_room.Moved | None:
+    """What the operator saw and agreed to; None if nothing was shown yet."""
+    try:
+        return waiting_room.Moved(*(int(request.form[name][:15]) for name in ("purchases", "credits", "taken")))
+    except (KeyError, ValueError):
+        return None
+
+
+def _ask(kind: str, object_id: str, customer_id: str, summary: str = "") -> str:
+    moves = waiting_room.preview(db.session(), kind, object_id, customer_id, lifetime=_lifetime())
+    db.session.rollback()
+    customer = db.session.get(Customer, customer_id)
+    return _show(kind, object_id, LinkForm(customer_id, moves, customer, summary=summary))
+
+
+def _lifetime() -> timedelta:
+    lifetime: timedelta = current_app.config["SETTINGS"].terms.returned_credits_live
+    return lifetime
 
 
 def _show(kind: str, object_id: str, form: LinkForm) -> str:

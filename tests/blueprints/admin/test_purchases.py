@@ -8,11 +8,11 @@ from uuid import UUID
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from extensions import db
 from makegood import ledger, throttles
-from makegood.models import AuditEntry, Purchase, StripeAccount, StripeResource
+from makegood.models import AuditEntry, OperatorSession, Purchase, StripeAccount, StripeResource
 from makegood.purchases import checks
 from tests.making import make_customer
 from tests.people import add_operator, form_token, log_in
@@ -36,6 +36,14 @@ def page(browser: FlaskClient, address: str) -> str:
     answer = browser.get(address)
     assert answer.status_code == 200, address
     return answer.text
+
+
+def unlinked_payment(browser: FlaskClient) -> str:
+    """The form about the guest whom nobody knows."""
+    listed = page(browser, "/admin/purchases/unlinked?kind=payment")
+    assert "guest@example.com" in listed
+    start = "/admin/purchases/unlinked/payment/"
+    return start + listed.partition(f'href="{start}')[2].partition('"')[0]
 
 
 def test_where_stripe_is_not_set_up_the_pages_say_so(operator: FlaskClient) -> None:
@@ -97,23 +105,34 @@ def test_purchases_are_listed_and_lead_to_what_was_taken_back(operator: FlaskCli
 def test_a_guest_is_linked_by_whoever_may_and_credited_at_once(
     app: Flask, operator: FlaskClient, purchase_id: UUID
 ) -> None:
-    listed = page(operator, "/admin/purchases/unlinked?kind=payment")
-    assert "guest@example.com" in listed
-    address = listed.partition('href="/admin/purchases/unlinked/payment/')[2].partition('"')[0]
-    address = f"/admin/purchases/unlinked/payment/{address}"
+    address = unlinked_payment(operator)
     assert "guest@example.com" in page(operator, address)
     token = {"csrf_token": form_token(operator, address)}
     wrong = operator.post(address, data={"customer_id": "nobody", **token})
     assert (wrong.status_code, "There is no customer with this id" in wrong.text) == (422, True)
     with app.app_context():
         before = ledger.balance(db.session(), "ada")
-    done = operator.post(address, data={"customer_id": "ada", **token})
+    asked = operator.post(address, data={"customer_id": "ada", **token})
+    assert (asked.status_code, "Link and credit 50 credits" in asked.text) == (200, True)
+    assert "The e-mail addresses differ" not in asked.text, "ada has none"
+    with app.app_context():
+        assert ledger.balance(db.session(), "ada") == before, "nothing moved for being looked at"
+        assert not db.session.scalars(select(AuditEntry).where(AuditEntry.action == "stripe.linked")).all()
+    other = operator.post(address, data={"customer_id": "ada", "purchases": 1, "credits": 20, "taken": 0, **token})
+    assert (other.status_code, "has changed meanwhile" in other.text) == (409, True)
+    with app.app_context():
+        assert ledger.balance(db.session(), "ada") == before, "it was not what the operator had seen"
+    agreed = {"customer_id": "ada", "purchases": 1, "credits": 50, "taken": 0, **token}
+    done = operator.post(address, data=agreed)
     assert (done.status_code, "/admin/customers/ada" in done.location) == (303, True)
     with app.app_context():
         assert ledger.balance(db.session(), "ada") == before + 50
         entry = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "stripe.linked")).one()
         assert (entry.details["customer_id"], entry.details["credited"]) == ("ada", 1)
-    assert operator.post(address, data={"customer_id": "ada", **token}).status_code == 303
+    assert "credited 1 purchase" in page(operator, "/admin/customers/ada")
+    assert operator.post(address, data=agreed).status_code == 303
+    again = page(operator, "/admin/customers/ada")
+    assert "It was linked to ada already. Nothing was changed." in again
     with app.app_context():
         assert ledger.balance(db.session(), "ada") == before + 50
 
@@ -155,3 +174,19 @@ def test_ids_of_stripe_are_found(app: Flask, operator: FlaskClient, purchase_id:
         source = bought.source_id
     assert f"/admin/purchases/{purchase_id}" in page(operator, f"/admin/search?q={source}")
     assert operator.get(f"/admin/search?q={purchase_id}").location == f"/admin/purchases/{purchase_id}"
+
+
+def test_a_link_asks_who_it_is_once_more_when_the_log_in_was_long_ago(
+    app: Flask, operator: FlaskClient, purchase_id: UUID
+) -> None:
+    address = unlinked_payment(operator)
+    token = form_token(operator, address)
+    with app.app_context():
+        db.session.execute(update(OperatorSession).values(confirmed_at=NOW))
+        before = ledger.balance(db.session(), "ada")
+        db.session.commit()
+    agreed = {"customer_id": "ada", "purchases": 1, "credits": 50, "taken": 0, "csrf_token": token}
+    asked = operator.post(address, data=agreed)
+    assert "Confirm it is you" in asked.text
+    with app.app_context():
+        assert ledger.balance(db.session(), "ada") == before

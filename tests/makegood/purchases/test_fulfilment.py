@@ -261,7 +261,8 @@ def test_a_guest_is_linked_by_an_operator_by_what_they_paid_with_or_by_a_checkou
     assert {(one.kind, one.amount) for one in waiting} == {("payment", 900), ("checkout", 0)}
     for one in waiting:
         assert waiting_room.link(session, one.kind, one.id, ada, actor="ops") == 1
-        assert waiting_room.link(session, one.kind, one.id, ada, actor="ops") == 0
+        with pytest.raises(waiting_room.AlreadyLinked):
+            waiting_room.link(session, one.kind, one.id, ada, actor="ops")
     assert sorted(bought(session)) == [(ada, 100, 0, 0, "usd"), (ada, 100, 900, 900, "usd")]
     assert waiting_room.count(session) == 0
     tell()
