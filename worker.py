@@ -217,7 +217,8 @@ def read_stripe(app: Flask) -> None:
 
 
 def apply_stripe_events(app: Flask) -> None:
-    """Apply what Stripe told us, until nothing is due. Without a key that can read Stripe it waits."""
+    """Apply what Stripe told us, until nothing is due or it has lasted long: the next task goes on. Without a key
+    that can read Stripe it waits."""
     client = app.extensions["stripe"]
     if client is None:
         return
@@ -228,7 +229,11 @@ def apply_stripe_events(app: Flask) -> None:
         with Session(engine) as session:
             return related.is_known(session, resource, object_id)
 
-    while (claimed := applying.claim(db.session, livemode=client.livemode, limit=4 * EVENTS)) is not None:
+    def claim() -> list[applying.Claimed] | None:
+        return applying.claim(db.session, livemode=client.livemode, limit=4 * EVENTS)
+
+    end = time.monotonic() + READING_SECONDS
+    while time.monotonic() < end and (claimed := claim()) is not None:
         db.session.commit()
         with ThreadPoolExecutor(EVENTS) as pool:
             answers = list(pool.map(partial(applying.read, client, known), claimed))

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from makegood import alerts, audit, purchases
@@ -28,6 +29,7 @@ FIRST_WAIT = timedelta(seconds=10)
 LONGEST_WAIT = timedelta(hours=1)
 """The tries of an event take about eleven hours in all; Stripe itself delivers for three days."""
 KEY_WAIT = timedelta(minutes=1)
+DATABASE_WAIT = timedelta(minutes=1)
 PERMISSION_WAIT = timedelta(days=1)
 """As for a list that the key may not read."""
 ALERT = ("stripe_event_failed", "stripe")
@@ -47,7 +49,8 @@ class Claimed:
 @dataclass(frozen=True)
 class Unread:
     """Why it cannot be applied now. With a `wait` it is not the event's fault, as when our key is not accepted or
-    lacks a permission: it does not count as a try, and the next is so much later."""
+    lacks a permission, or our own database does not answer: it does not count as a try, and the next is so much
+    later."""
 
     problem: str
     wait: timedelta | None = None
@@ -102,6 +105,9 @@ def read(client: Client, known: Known, claimed: Claimed) -> Answer:
         return Unread(str(problem), PERMISSION_WAIT)
     except StripeProblem as problem:
         return Unread(str(problem))
+    except SQLAlchemyError as error:
+        log.exception("stripe_event_not_read", events=claimed.ids)
+        return Unread(f"Our own database could not be asked ({type(error).__name__}).", DATABASE_WAIT)
     except Exception as error:
         log.exception("stripe_event_not_read", events=claimed.ids)
         return Unread(f"What Stripe answered could not be read ({type(error).__name__}).")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import delete, select, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from makegood import ledger, purchases
@@ -261,6 +262,25 @@ def test_a_key_that_stripe_does_not_accept_uses_up_no_tries(worker: Worker, sold
     worker.client = right
     worker.work()
     assert worker.balance == 205
+
+
+def test_trouble_of_our_own_database_uses_up_no_tries(
+    worker: Worker, sold: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> bool:
+        raise OperationalError("SELECT", {}, Exception("the connection was closed"))
+
+    worker.receive()
+    with monkeypatch.context() as patch:
+        patch.setattr(related, "is_known", away)
+        worker.work()
+    troubled = [event for event in worker.of() if event.state == "waiting"]
+    assert {event.attempts for event in troubled} == {0}
+    assert {event.problem for event in troubled} == {"Our own database could not be asked (OperationalError)."}
+    worker.now += applying.DATABASE_WAIT
+    worker.work()
+    assert worker.balance == 205
+    assert worker.states() <= {"applied", "ignored"}
 
 
 def test_what_the_key_may_not_read_besides_does_not_hold_the_credits_up(
