@@ -107,20 +107,23 @@ def _chart(view: Revenue, shown: CurrencyPeriod, asked: Filters) -> Chart:
     def each(name: str, sign: int = 1) -> list[int]:
         return [sign * getattr(step, name) for step in shown.steps]
 
-    def series(name: str, colour: str, sign: int = 1, *, line: bool = False) -> Series:
+    def series(name: str, colour: str, sign: int = 1, *, line: bool = False, label: str = "") -> Series:
         total = sign * getattr(shown.now, name)
-        return Series(FIGURES[name], each(name, sign), colour, total, rows(name), line=line)
+        return Series(label or FIGURES[name], each(name, sign), colour, total, rows(name), line=line)
 
+    won = shown.now.disputes < 0
     fees = [-_all_fees(step) for step in shown.steps]
     return Chart(
         "revenue_chart",
         monitoring.by_unit(asked.range),
-        "What was taken off is below zero; the line is what is left",
+        "What was taken off is below zero, what came back of it above; the line is what is left",
         asked.range,
         [
             series("gross", "chart-1"),
             series("refunds", "chart-3", -1),
-            series("disputes", "chart-bad", -1),
+            series(
+                "disputes", "chart-5" if won else "chart-bad", -1, label="Won back from disputes" if won else ""
+            ),
             Series("All fees", fees, "chart-4", -_all_fees(shown.now), rows("fees")),
             series("net", "chart-2", line=True),
         ],

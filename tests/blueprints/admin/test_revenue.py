@@ -13,6 +13,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from blueprints.admin.balance_transactions import at_stripe
 from extensions import db
 from makegood.models import Charge, ExchangeRate
 from tests.making import make_customer
@@ -161,3 +162,22 @@ def test_figures_that_are_older_than_the_range_say_so(app: Flask, operator: Flas
     page = text(operator.get("/admin/revenue").text)
     assert "These figures may be too low." in page
     assert "Stripe could not be asked." in page
+
+
+def test_an_id_leads_to_its_own_place_at_stripe_whatever_it_is_made_of() -> None:
+    """It may come from another's system."""
+    assert at_stripe("ch_1", True) == "https://dashboard.stripe.com/payments/ch_1"
+    assert at_stripe("cus_../x?y#z", False) == "https://dashboard.stripe.com/test/customers/cus_..%2Fx%3Fy%23z"
+    assert at_stripe("a&b", True) == "https://dashboard.stripe.com/search?query=a%26b"
+
+
+def test_what_is_won_back_from_disputes_is_not_shown_as_a_loss(app: Flask, operator: FlaskClient) -> None:
+    with app.app_context():
+        moved(db.session, "charge", 1_000, at=NOW - timedelta(hours=1))
+        moved(db.session, "dispute_reversal", 390, at=NOW - timedelta(hours=1))
+        all_read(db.session, NOW + timedelta(minutes=1))
+        db.session.commit()
+    for path in ("/admin/revenue", "/admin/"):
+        page = text(operator.get(path).text)
+        assert "$3.90 won back from disputes" in page, path
+        assert "−$3.90 disputes" not in page, path
