@@ -10,8 +10,9 @@ from sqlalchemy import func, select
 
 import worker
 from extensions import db
-from makegood.models import Charge, Product, StripeResource
-from makegood.stripe import mirror, progress
+from makegood import purchases
+from makegood.models import Charge, Product, StripeEvent, StripeResource
+from makegood.stripe import events, progress
 from simulator.stripe.server import SimulatedStripe
 from tests.conftest import MakeApp
 from tests.stripe import pack
@@ -34,17 +35,16 @@ def test_a_page_that_cannot_be_taken_in_stops_its_list_only(
     """Nothing of the page is kept, the rest is read, and the next attempt finds it."""
     stripe.account.pay(500)
     pack(stripe.account)
-    store = mirror.store
+    absorb = purchases.absorb
 
-    def fails_afterwards(session: Any, resource: str, *arguments: Any) -> list[str]:
-        stored = store(session, resource, *arguments)
+    def fails_afterwards(session: Any, resource: str, *arguments: Any, **more: Any) -> None:
+        absorb(session, resource, *arguments, **more)
         if resource == "charges":
             raise ZeroDivisionError
-        return stored
 
     with app.app_context():
         with monkeypatch.context() as patch:
-            patch.setattr(mirror, "store", fails_afterwards)
+            patch.setattr(purchases, "absorb", fails_afterwards)
             worker.read_stripe(app)
         assert {name for name, state in states().items() if state != "current"} == {"charges"}
         failed = db.session.get_one(StripeResource, "charges")
@@ -67,6 +67,30 @@ def test_a_task_ends_although_there_is_more_to_read(app: Flask, monkeypatch: pyt
         monkeypatch.undo()
         worker.read_stripe(app)
         assert set(states().values()) == {"current"}
+
+
+def test_events_that_keep_coming_do_not_keep_a_task_from_ending(
+    app: Flask, stripe: SimulatedStripe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next one goes on."""
+
+    def post(raw: bytes, _: dict[str, str]) -> int:
+        events.receive(db.session(), raw)
+        return 200
+
+    with app.app_context():
+        stripe.account.pay(500)
+        stripe.deliver(post)
+        db.session.commit()
+        waiting = select(func.count()).where(StripeEvent.state == "waiting")
+        before = db.session.scalar(waiting)
+        assert before
+        monkeypatch.setattr(worker, "READING_SECONDS", 0)
+        worker.apply_stripe_events(app)
+        assert db.session.scalar(waiting) == before
+        monkeypatch.undo()
+        worker.apply_stripe_events(app)
+        assert db.session.scalar(waiting) == 0
 
 
 def test_without_a_key_nothing_is_begun(make_app: MakeApp) -> None:

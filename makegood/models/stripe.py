@@ -11,7 +11,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, false, literal_column, text
+from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, Text, false, literal_column, text
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 from makegood.models.base import Base, foreign_text
@@ -265,8 +265,9 @@ class StripeResource(Base):
     everything: `objects` is how many they have read so far, `reached` when the oldest of those was created. The
     first one ended at `finished_at`. From then on what came after `newest` is read, and once a night what can
     still change: `reread_at` is when that was begun. `read_at` is when the last complete reading was begun. A
-    resource that our key may not read says so in `problem`, and so does one that failed. `next_try_at` is when it
-    is read again. One worker at a time reads it, while `leased_until`.
+    resource that our key may not read says so in `problem`, and so does one that failed. `unkept` are objects of
+    the last reading that could not be stored, with the reason. `next_try_at` is when it is read again. One worker
+    at a time reads it, while `leased_until`.
     """
 
     __tablename__ = "stripe_resources"
@@ -290,6 +291,7 @@ class StripeResource(Base):
     read_at: Mapped[datetime | None]
     reread_at: Mapped[datetime | None]
     problem: Mapped[str | None]
+    unkept: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
     attempts: Mapped[int] = mapped_column(server_default=text("0"))
     next_try_at: Mapped[datetime | None]
     leased_until: Mapped[datetime | None]

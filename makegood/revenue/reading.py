@@ -20,7 +20,7 @@ class Reading:
     """The state of the list: `waiting` (never read), `backfill`, `current`, `no_permission` or `failed`.
 
     Everything since `reached` is there, up to `read_at`; once `finished`, all of it is. Without a `read_at`
-    nothing is certain yet.
+    nothing is certain yet, nor while some are `unkept`: nobody knows of which days those are.
     """
 
     state: str
@@ -29,11 +29,12 @@ class Reading:
     read_at: datetime | None = None
     objects: int = 0
     problem: str | None = None
+    unkept: int = 0
 
     def covers(self, asked: Range) -> bool:
         """Whether all of a range has been read, as far as it has passed."""
         began = self.finished or (self.reached is not None and self.reached <= asked.start)
-        return began and not self.late(asked)
+        return began and not self.late(asked) and not self.unkept
 
     def late(self, asked: Range) -> bool:
         """Whether the last reading is older than what the range asks for."""
@@ -46,6 +47,8 @@ def unread(state: Reading, asked: Range) -> str | None:
         return None
     if state.read_at is None:
         return "Stripe's balance transactions have not been read yet."
+    if state.unkept:
+        return "Some of Stripe's balance transactions were read and could not be kept; the page Stripe names them."
     if state.late(asked):
         return f"Stripe's balance transactions were last read at {state.read_at.isoformat(timespec='seconds')}."
     reached = f" They go back to {state.reached.isoformat(timespec='seconds')}." if state.reached else ""
@@ -64,4 +67,6 @@ def of(session: Session) -> Reading:
         return Reading("waiting")
     # While the first reading goes on, what it began with is the newest that is there.
     read_at = row.read_at or (row.started_at if row.reached is not None else None)
-    return Reading(row.state, row.finished_at is not None, row.reached, read_at, row.objects, row.problem)
+    return Reading(
+        row.state, row.finished_at is not None, row.reached, read_at, row.objects, row.problem, len(row.unkept)
+    )

@@ -31,7 +31,7 @@ from makegood.models.stripe import Mirrored
 from makegood.stripe import columns
 from makegood.stripe.resources import RESOURCE_OF
 
-__all__ = ["MODELS", "RESOURCE_OF", "mark_deleted", "mark_unlisted", "store"]
+__all__ = ["MODELS", "RESOURCE_OF", "mark_deleted", "mark_unlisted", "store", "store_each"]
 
 MODELS: Mapping[str, type[Mirrored]] = {
     "balance_transactions": BalanceTransaction,
@@ -97,6 +97,27 @@ def store(session: Session, resource: str, objects: Sequence[Mapping[str, Any]],
     written = session.scalars(replacing.returning(table.c.id), known)
     changed = {one for one in written if before[one].deleted or before[one].body != by_id[one]}
     return sorted(new | changed)
+
+
+def store_each(
+    session: Session, resource: str, objects: Sequence[Mapping[str, Any]], read_at: datetime
+) -> tuple[list[str], dict[str, Exception]]:
+    """The same, where an object that cannot be kept does not keep the others out: the ids of those that are new or
+    changed, and of those that could not be kept, with the reason."""
+    try:
+        with session.begin_nested():
+            return store(session, resource, objects, read_at), {}
+    except Exception:
+        if not objects:
+            raise
+    news, unkept = [], {}
+    for one in sorted(objects, key=lambda one: str(one.get("id"))):
+        try:
+            with session.begin_nested():
+                news += store(session, resource, [one], read_at)
+        except Exception as error:
+            unkept[str(one.get("id"))] = error
+    return news, unkept
 
 
 def mark_deleted(session: Session, resource: str, object_id: str, read_at: datetime) -> bool:

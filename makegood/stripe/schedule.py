@@ -26,7 +26,7 @@ _NEW_EVERY = timedelta(minutes=5)
 _WHOLE_EVERY = timedelta(minutes=15)
 _PERMISSION_EVERY = timedelta(days=1)
 _FIRST_WAIT = timedelta(minutes=1)
-_LONGEST_WAIT = timedelta(hours=1)
+LONGEST_WAIT = timedelta(hours=1)
 
 
 def reads_all(row: StripeResource) -> bool:
@@ -66,7 +66,7 @@ def next_attempt(attempts: int, at: datetime, *, permitted: bool = True) -> date
     if not permitted:
         return at + _PERMISSION_EVERY
     wait: timedelta = _FIRST_WAIT * 2 ** min(attempts - 1, 10)
-    return at + min(wait, _LONGEST_WAIT)
+    return at + min(wait, LONGEST_WAIT)
 
 
 def _last_night(at: datetime) -> datetime:

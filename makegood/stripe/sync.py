@@ -18,17 +18,22 @@ from sqlalchemy.orm import Session
 from makegood import purchases
 from makegood.models import StripeEvent, StripeResource
 from makegood.purchases.fulfilment import RETURNED_CREDITS_LIVE
-from makegood.stripe import account, events, mirror, progress, schedule
+from makegood.stripe import account, columns, events, mirror, progress, schedule
 from makegood.stripe.client import Client, CursorGone, Listing, NotPermitted, Rejected, StripeProblem
 from makegood.stripe.resources import RESOURCES
 from makegood.stripe.schedule import EVENTS
 
-LEASE = timedelta(minutes=5)
-"""Longer than the client takes for one page, with all its retries."""
+LEASE = timedelta(minutes=10)
+"""Twice what the client takes for one request at most, with all its retries. A page of objects whose embedded
+lists are long takes several. Where they outlast the lease, another worker reads the same page too, and it counts
+once: for whoever claimed it last."""
 PAGES_AT_ONCE = 20
 """Then it is the turn of what has waited longest: a long backfill does not keep the rest from being read."""
 SKEW = timedelta(minutes=10)
 """How far apart the clocks of two workers may be."""
+
+SAID, UNKEPT_NAMED = 5, 100
+"""How many of the objects that could not be kept are named on the page, and how many are noted."""
 
 log = structlog.get_logger()
 
@@ -94,7 +99,7 @@ def claim(session: Session, *, at: datetime | None = None) -> Claimed | None:
     if row.cursor is None:
         if schedule.missed_events(row, at):
             progress.read_all(session)
-        row.started_at, row.since = at, schedule.since(row, at)
+        row.started_at, row.since, row.unkept = at, schedule.since(row, at), []
         if schedule.reads_all(row):
             row.objects, row.reached = 0, None
     if row.problem is None and schedule.reads_all(row):
@@ -166,7 +171,7 @@ def take(
     return replace(
         claimed,
         cursor=row.cursor,
-        cursor_at=datetime.fromtimestamp(page.objects[-1]["created"], UTC),
+        cursor_at=columns.moment(page.objects[-1].get("created")),
         lease=row.leased_until,
         pages=claimed.pages + 1,
     )
@@ -188,16 +193,23 @@ def _page(client: Client, claimed: Claimed) -> Listing:
 
 
 def _store(session: Session, row: StripeResource, page: Listing, *, last: bool) -> list[str]:
-    """Keep a page, after the last one also what was on none. The objects whose consequences are to be drawn."""
+    """Keep a page, after the last one also what was on none. The objects whose consequences are to be drawn. What
+    cannot be kept is noted, and keeps nothing else out."""
     if row.name == EVENTS:
         events.note(session, page.objects)
         return []
-    news = mirror.store(session, row.name, page.objects, page.read_at)
+    news, unkept = mirror.store_each(session, row.name, page.objects, page.read_at)
+    for name, error in unkept.items():
+        log.error("stripe_object_not_kept", resource=row.name, id=name, exc_info=error)
+    row.unkept = [*row.unkept, *(f"{name} ({type(error).__name__})" for name, error in unkept.items())][
+        :UNKEPT_NAMED
+    ]
     if schedule.reads_all(row):
+        kept = [one for one in page.objects if str(one.get("id")) not in unkept]
         # Known or not: what followed from it then may follow differently now.
-        news = sorted({one["id"] for one in page.objects})
+        news = sorted({one["id"] for one in kept})
         row.objects += len(news)
-        created = [datetime.fromtimestamp(one["created"], UTC) for one in page.objects]
+        created = [datetime.fromtimestamp(one["created"], UTC) for one in kept]
         row.reached = min(filter(None, (row.reached, *created)), default=None)
     if last and row.since is None and row.started_at is not None and row.name in _DELETABLE:
         news += mirror.mark_unlisted(session, row.name, row.started_at - SKEW)
@@ -205,12 +217,26 @@ def _store(session: Session, row: StripeResource, page: Listing, *, last: bool) 
 
 
 def _finish(session: Session, row: StripeResource, at: datetime) -> None:
+    if row.unkept:
+        _finish_in_part(session, row, at)
+        return
     if schedule.is_reread(row):
         row.reread_at = row.started_at
     row.finished_at = row.finished_at or at
     row.read_at = row.newest = row.started_at
     row.state, row.cursor, row.since, row.leased_until = "current", None, None, None
     row.next_try_at = schedule.next_reading(row.name, at)
+    session.flush()
+
+
+def _finish_in_part(session: Session, row: StripeResource, at: datetime) -> None:
+    """All was read, but not all could be kept: the list is not complete, and is read again in an hour."""
+    named = ", ".join(row.unkept[:SAID])
+    more = len(row.unkept) - SAID
+    row.state, row.attempts = "failed", 1
+    row.problem = _UNKEPT.format(named if more <= 0 else f"{named} and {more} more")
+    row.cursor, row.since, row.leased_until = None, None, None
+    row.next_try_at = at + schedule.LONGEST_WAIT
     session.flush()
 
 
@@ -246,6 +272,7 @@ _OTHER_MODE = (
     "STRIPE_API_KEY is a key of {0} mode, but what is stored here is of {1} mode. Use a key of {1} mode, or "
     "another database."
 )
+_UNKEPT = "All of the list was read, and kept but for {}: what it adds up to is not complete. The log has more."
 _LACKS = (
     "The key lacks a permission. In Stripe's dashboard, under Developers, API keys, let it read “{}”. "
     "The rest is read all the same. {}"

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import create_engine, delete, func, select
 from sqlalchemy.orm import Session
 
 from makegood.models import Charge, StripeAccount, StripeCustomer, StripeEvent, StripeResource, Subscription
+from makegood.ranges import Range
+from makegood.revenue import reading
 from makegood.stripe import mirror, progress, schedule, sync
 from makegood.stripe.client import Client
 from simulator.stripe.server import SimulatedStripe
@@ -214,6 +217,32 @@ def test_what_fails_is_tried_again_later_and_later(
     assert waits == [timedelta(minutes=minutes) for minutes in (1, 2, 4, 60, 60)]
     work(session, client, NOW + HOUR)
     assert (row(session, "charges").state, len(ids(session, "charges"))) == ("current", 150)
+
+
+@pytest.mark.parametrize("spoiled", ["a missing amount", "a sum that is wrong"])
+def test_an_object_that_cannot_be_kept_keeps_no_other_out(
+    session: Session, stripe: SimulatedStripe, client: Client, spoiled: str
+) -> None:
+    """The list is read to its end, says which object it lacks, and is not called complete until it has it."""
+    for _ in range(250):
+        stripe.account.pay(500)
+    moves = stripe.account.all("balance_transactions")
+    bad, net = moves[125], moves[125]["net"]
+    bad["net"] = None if spoiled == "a missing amount" else net + 1
+    work(session, client, NOW)
+    kept = ids(session, "balance_transactions")
+    assert {one["id"] for one in moves} - kept == {bad["id"]}
+    lacking = row(session, "balance_transactions")
+    assert (lacking.state, lacking.cursor, lacking.finished_at, lacking.read_at) == ("failed", None, None, None)
+    assert f"but for {bad['id']} (IntegrityError)" in (lacking.problem or "")
+    assert {one.state for one in progress.read(session).lists if one is not lacking} == {"current"}
+    day = Range(NOW.date(), NOW.date(), ZoneInfo("UTC"), NOW)
+    assert "could not be kept" in (reading.unread(reading.of(session), day) or "")
+    bad["net"] = net
+    work(session, client, NOW + HOUR)
+    assert (lacking.state, lacking.problem, lacking.read_at) == ("current", None, NOW + HOUR)
+    assert bad["id"] in ids(session, "balance_transactions")
+    assert reading.of(session).covers(day)
 
 
 def test_a_key_that_stripe_does_not_accept_is_asked_with_once(session: Session, stripe: SimulatedStripe) -> None:
