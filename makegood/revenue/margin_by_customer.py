@@ -38,6 +38,7 @@ from makegood.revenue import rates, reading, recognised
 from makegood.revenue.liability import sold_since
 from makegood.revenue.payments import PAYMENTS
 from makegood.revenue.rates import USD
+from makegood.revenue.results import MEASURES
 from makegood.stats import customers
 from makegood.terms import Terms
 
@@ -134,7 +135,7 @@ def report(session: Session, terms: Terms, asked: Range, *, basis: str = BASES[0
 
 def every(session: Session, terms: Terms, asked: Range, *, basis: str = BASES[0]) -> Select[*tuple[Any, ...]]:
     """Every customer who paid, used or cost anything in the range, the highest profit on that basis first."""
-    used = customers.every(session, terms, asked).order_by(None).subquery("used")
+    used = customers.each(session, terms, asked, MEASURES).subquery("used")
     paid = _revenue(session, terms, asked).subquery("paid")
     read = reading.of(session).covers(asked)
     known = {"cash": read, "fees": read, "recognised": read and _sold(session, terms, asked)}

@@ -7,6 +7,7 @@ are fewer; what a range of another time zone has beside whole days comes from it
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -40,10 +41,14 @@ _COLUMNS = ", ".join(CUSTOMERS.measures)
 _MINUS = ", ".join(f"-{name}" for name in CUSTOMERS.measures)
 _SUMS = ", ".join(f"coalesce(sum({name}), 0)::bigint AS {name}" for name in CUSTOMERS.measures)
 
-SUMMED = f"""
-    SELECT customer_id, {_SUMS} FROM (%s) AS facts
-     GROUP BY customer_id HAVING {" OR ".join(f"sum({name}) <> 0" for name in CUSTOMERS.measures)}
-"""  # noqa: S608 (made of our own column names)
+
+def _summed(measures: Sequence[str]) -> str:
+    listed = ", ".join(f"coalesce(sum({name}), 0)::bigint AS {name}" for name in measures)
+    some = " OR ".join(f"sum({name}) <> 0" for name in measures)
+    return f"SELECT customer_id, {listed} FROM (%s) AS facts GROUP BY customer_id HAVING {some}"  # noqa: S608
+
+
+SUMMED = _summed(CUSTOMERS.measures)
 RANKED = """
     SELECT customer_id, amount, count(*) FILTER (WHERE generations > 0) OVER () AS active
       FROM (SELECT customer_id, sum(amount)::bigint AS amount, sum(generations) AS generations
@@ -139,6 +144,12 @@ def every(
 ) -> Select[*tuple[Any, ...]]:
     """Customers (or those now in a tier) with what they used in the range and who they are now, most first."""
     return _every(session, terms, asked, _Who(tier=tier), sort)
+
+
+def each(session: Session, terms: Terms, asked: Range, measures: Sequence[str]) -> Select[*tuple[Any, ...]]:
+    """The ids of the customers who had any of these measures in the range, and how much: in no order."""
+    columns = ", ".join(("customer_id", *measures)), ", ".join(("customer_id", *(f"-{one}" for one in measures)))
+    return _read(session, terms, asked, _summed(measures), columns, tuple(measures), _Who())
 
 
 def _every(
