@@ -101,6 +101,19 @@ def test_an_inquiry_takes_nothing_until_it_becomes_a_dispute_that_is_lost(
     assert state(session) == (ALLOWANCE, 0)
 
 
+def test_a_dispute_of_a_status_that_nobody_knows_takes_what_it_moved(
+    session: Session, account: Account, tell: Tell, ada: str
+) -> None:
+    dispute = account.dispute(buy(account, ada, 100))
+    moved, dispute["balance_transactions"] = dispute["balance_transactions"], None
+    dispute["status"] = "prevented"
+    tell()
+    assert state(session) == (ALLOWANCE + 100, 0)
+    dispute["balance_transactions"] = moved
+    tell("disputes", at=LATER)
+    assert state(session) == (ALLOWANCE, 0)
+
+
 def test_what_was_spent_comes_from_other_purchases_and_the_rest_is_owed_but_never_from_gifts(
     session: Session, account: Account, tell: Tell, ada: str
 ) -> None:
