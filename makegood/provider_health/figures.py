@@ -35,8 +35,10 @@ def by(
 ) -> Select[*tuple[Any, ...]]:
     """The measures of `Usage` with `p50`, `p95` and `p99` in milliseconds (null: nothing succeeded) by these keys,
     most used first; of all providers or of one."""
-    used = usage.by(session, terms, asked, UsageFilters(provider), keys).order_by(None).subquery("used")
-    took = latency.by(session, terms, asked, LatencyFilters(provider), keys).order_by(None).subquery("took")
+    used = usage.by(session, terms, asked, UsageFilters(provider), keys).order_by(None).cte("used")
+    took = latency.by(session, terms, asked, LatencyFilters(provider), keys).order_by(None).cte("took")
+    # Each is read once: by its guesses the planner might read the histograms again for every row of usage.
+    used, took = (part.prefix_with("MATERIALIZED", dialect="postgresql") for part in (used, took))
     return (
         select(*used.c, *(took.c[name] for name in PERCENTILES))
         .select_from(used.outerjoin(took, and_(*(used.c[key] == took.c[key] for key in keys))))
