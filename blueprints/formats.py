@@ -225,17 +225,20 @@ def reason(code: str) -> str:
     return refunds.REASONS.get(code) or words(code)
 
 
-def pretty(value: Any) -> str:
-    """JSON for people: indented, in the order received, secrets masked."""
-    return json.dumps(masked(value), indent=2, ensure_ascii=False, default=str)
+def pretty(value: Any, private: re.Pattern[str] | None = None) -> str:
+    """JSON for people: indented, in the order received, secrets and fields with a `private` name masked."""
+    return json.dumps(masked(value, private), indent=2, ensure_ascii=False, default=str)
 
 
-def masked(value: Any) -> Any:
-    """The value without what a header or field named like a secret carries."""
+def masked(value: Any, private: re.Pattern[str] | None = None) -> Any:
+    """The value without what a header or field named like a secret, or wholly matching `private`, carries."""
     if isinstance(value, dict):
-        return {key: "•••" if _secret(str(key)) and item else masked(item) for key, item in value.items()}
+        return {
+            key: "•••" if item and _secret(str(key), private) else masked(item, private)
+            for key, item in value.items()
+        }
     if isinstance(value, list | tuple):
-        return [masked(item) for item in value]
+        return [masked(item, private) for item in value]
     return CALLBACK_TOKEN.sub(r"\1•••", value) if isinstance(value, str) else value
 
 
@@ -245,11 +248,11 @@ def body_text(body: bytes) -> str:
     return f"{len(body)} bytes that are not text: {body[:200].hex(' ')}" if kind == "bytes" else text
 
 
-def body_view(body: bytes) -> tuple[str, str]:
-    """What a raw body is (JSON, text or bytes) and how it is shown: JSON pretty-printed and masked, text masked,
-    and the first 512 of other bytes in hexadecimal, sixteen to a line."""
+def body_view(body: bytes, private: re.Pattern[str] | None = None) -> tuple[str, str]:
+    """What a raw body is (JSON, text or bytes) and how it is shown: JSON pretty-printed and masked, also in fields
+    with a `private` name, text masked, and the first 512 of other bytes in hexadecimal, sixteen to a line."""
     try:
-        return "JSON", pretty(json.loads(body))
+        return "JSON", pretty(json.loads(body), private)
     except (ValueError, RecursionError):
         pass
     try:
@@ -264,8 +267,9 @@ def _hex_line(body: bytes, at: int) -> str:
     return f"{at:04x}  {part.hex(' '):<47}  {readable}"
 
 
-def _secret(name: str) -> bool:
-    return any(word in name.lower() for word in SECRET_WORDS)
+def _secret(name: str, private: re.Pattern[str] | None) -> bool:
+    found = any(word in name.lower() for word in SECRET_WORDS)
+    return found or (private is not None and private.fullmatch(name) is not None)
 
 
 def _time(at: datetime, text: str, mark: str = "") -> Markup:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 from flask import current_app, flash, redirect, render_template, url_for
@@ -36,8 +37,14 @@ TYPES = {
     "refund.": "Refunds",
 }
 """What can be chosen; any other type, or beginning of one, can stand in the URL."""
+PRIVATE = re.compile(
+    r"(.*_)?url|invoice_pdf|customer_details|billing_details|collected_information|(customer_)?shipping"
+    r"|shipping_details|.*address.*|.*phone.*|.*fingerprint.*"
+)
+"""Fields of which nothing is shown: links that open without a log-in, and who somebody is and where they live."""
 MOST_TEXT = 100_000
 """So many characters of an event are shown; it is kept whole."""
+WITHOUT_KEY = "It waits for STRIPE_API_KEY, which is not set: without it nothing can be read from Stripe."
 SOON = timedelta(minutes=1)
 """A page whose event is tried again within this keeps asking what came of it."""
 
@@ -67,7 +74,7 @@ def stripe_event(event_id: str) -> str:
     """One event as it came, and what came of it."""
     begin_snapshot(db.session())
     known = event_list.read(db.session(), event_id)
-    kind, text = formats.body_view(known.event.raw)
+    kind, text = formats.body_view(known.event.raw, PRIVATE)
     return render_template(
         "admin/stripe_event.html",
         known=known,
@@ -75,7 +82,7 @@ def stripe_event(event_id: str) -> str:
         body_kind=kind,
         body=text[:MOST_TEXT],
         cut=len(text) > MOST_TEXT,
-        has_key=current_app.extensions["stripe"] is not None,
+        has_key=_has_key(),
     )
 
 
@@ -94,7 +101,8 @@ def apply_stripe_event(event_id: str) -> Response:
     try:
         applying.apply_again(db.session(), event_id, actor=access.actor(), address=access.client_address())
         db.session.commit()
-        flash("The worker applies it now: what came of it stands below in a few seconds.", "info")
+        soon = "The worker applies it now: what came of it stands below in a few seconds."
+        flash(soon if _has_key() else WITHOUT_KEY, "info")
     except Conflict as conflict:
         db.session.rollback()
         flash(conflict.message, "error")
@@ -107,18 +115,23 @@ def apply_failed_stripe_events() -> Response:
     """Let the worker apply every event that has failed."""
     count = applying.apply_failed_again(db.session(), actor=access.actor(), address=access.client_address())
     db.session.commit()
-    if count:
+    if count and not _has_key():
+        flash(WITHOUT_KEY, "info")
+    elif count:
         flash(f"The worker applies {formats.counted(count, 'event')} again now.", "info")
     else:
         flash("No event has failed. Nothing changed.", "ok")
     return redirect(url_for("admin.stripe_events"), 303)
 
 
+def _has_key() -> bool:
+    return current_app.extensions["stripe"] is not None
+
+
 def _soon(known: event_list.Known) -> bool:
     """Whether something may come of it while somebody looks at its page."""
     event = known.event
-    has_key = current_app.extensions["stripe"] is not None
-    return has_key and event.state == "waiting" and event.next_try_at < datetime.now(UTC) + SOON
+    return _has_key() and event.state == "waiting" and event.next_try_at < datetime.now(UTC) + SOON
 
 
 def _read(asked: filters.Filters, limit: int) -> Page[Listed]:

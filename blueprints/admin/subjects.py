@@ -12,6 +12,7 @@ from flask import Flask, current_app, url_for
 PAGES: dict[str, tuple[str, Callable[[str], dict[str, object]]]] = {
     "generation": ("admin.generation", lambda name: {"generation_id": UUID(name)}),
     "customer": ("admin.customer", lambda name: {"customer_id": name}),
+    "payment_methods": ("admin.payment_methods", lambda name: {"customer_id": name}),
     "callback": ("admin.callback", lambda name: {"callback_id": UUID(name)}),
     "stripe-events": ("admin.stripe_events", lambda _: {}),
     "stripe-event": ("admin.stripe_event", lambda name: {"event_id": name}),

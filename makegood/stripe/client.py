@@ -23,6 +23,8 @@ from makegood.stripe.resources import EMBEDDED_EXPAND, RESOURCE_OF, RESOURCES, R
 CONNECT_SECONDS = 5
 READ_SECONDS = 30
 READ_SECONDS_FOR_PEOPLE = 8
+SECONDS_FOR_PEOPLE = 12.0
+"""So long may everything take that somebody waits for: a request that is begun by then is finished."""
 ATTEMPTS = 6
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 15.0
@@ -92,7 +94,10 @@ class Client:
         sleep: Callable[[float], None] = time.sleep,
         attempts: int = ATTEMPTS,
         read_seconds: int = READ_SECONDS,
+        seconds: float | None = None,
     ) -> None:
+        """`seconds` from now on no request is begun any more, nor waited for that one: None sets no bound."""
+        self._until = None if seconds is None else time.monotonic() + seconds
         self._api_key, self._base_url = api_key, base_url
         self._sleep, self._attempts = sleep, attempts
         self._stripe = stripe.StripeClient(
@@ -109,9 +114,15 @@ class Client:
         return {"live": True, "test": False}.get(kind[0]) if kind else None
 
     def for_people(self) -> Client:
-        """The same account, asked while somebody waits for the answer: twice at most, a few seconds each."""
+        """The same account, asked while somebody waits for the answer: each request twice at most, a few seconds
+        each, and none when SECONDS_FOR_PEOPLE are over, however many there are."""
         return Client(
-            self._api_key, self._base_url, sleep=self._sleep, attempts=2, read_seconds=READ_SECONDS_FOR_PEOPLE
+            self._api_key,
+            self._base_url,
+            sleep=self._sleep,
+            attempts=2,
+            read_seconds=READ_SECONDS_FOR_PEOPLE,
+            seconds=SECONDS_FOR_PEOPLE,
         )
 
     def page(
@@ -210,19 +221,26 @@ class Client:
     def _get(self, path: str, params: Mapping[str, Any]) -> dict[str, Any]:
         """Ask until there is an answer or no hope of one."""
         for attempt in range(1, self._attempts + 1):
+            if self._late(0):
+                raise Unreachable("Stripe could not be asked: it takes too long to answer.")
             try:
                 data = self._stripe.raw_request("get", path, **params).data
             except stripe.StripeError as error:
                 if not _worth_repeating(error):
                     raise self._problem(error) from None
-                if attempt == self._attempts:
+                wait = _wait(attempt, error)
+                if attempt == self._attempts or self._late(wait):
                     raise Unreachable(f"Stripe could not be asked: {_why(error)}.") from None
-                self._sleep(_wait(attempt, error))
+                self._sleep(wait)
             else:
                 if isinstance(data, dict):
                     return data
                 raise Unreachable("Stripe's answer is no JSON object.")
         raise AssertionError("unreachable")
+
+    def _late(self, wait: float) -> bool:
+        """Whether the time is over, `wait` seconds from now."""
+        return self._until is not None and time.monotonic() + wait >= self._until
 
     def _problem(self, error: stripe.StripeError) -> StripeProblem:
         said = (error.user_message or "").replace(self._api_key, "the key").strip()

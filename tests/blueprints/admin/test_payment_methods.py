@@ -5,8 +5,12 @@ from __future__ import annotations
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import select
 
 from extensions import db
+from makegood import throttles
+from makegood.errors import Throttled
+from makegood.models import AuditEntry
 from makegood.stripe import mirror
 from simulator.stripe.rendering import shown
 from simulator.stripe.server import SimulatedStripe
@@ -43,6 +47,23 @@ def test_stripe_is_asked_when_somebody_looks(app: Flask, stripe: SimulatedStripe
     assert "ends in 4242" in page
     assert "02/2031" in page
     assert "<dialog" in operator.get(path, headers={"HX-Request": "true"}).text
+
+
+def test_who_looked_is_written_and_nobody_asks_without_end(
+    app: Flask, stripe: SimulatedStripe, operator: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = linked(app, stripe)
+    operator.get(path)
+    operator.get(path)
+    with app.app_context():
+        seen = select(AuditEntry.subject).where(AuditEntry.action == "payment_methods.viewed")
+        assert db.session.scalars(seen).all() == [path.replace("/admin/payment-methods/", "payment_methods:")]
+    asked = len(stripe.requests)
+    monkeypatch.setattr(
+        throttles, "count", lambda *_, **__: (_ for _ in ()).throw(Throttled("No.", retry_after=9))
+    )
+    assert operator.get(path).status_code == 429
+    assert len(stripe.requests) == asked
 
 
 def test_what_stripe_does_not_say_is_said(app: Flask, stripe: SimulatedStripe, operator: FlaskClient) -> None:

@@ -127,6 +127,43 @@ def test_an_event_is_shown_as_it_came_without_secrets(app: Flask, operator: Flas
     assert "https://dashboard.stripe.com/test/events/evt_1" in page
 
 
+def test_links_that_need_no_log_in_and_where_people_live_are_not_shown(app: Flask, operator: FlaskClient) -> None:
+    private = {
+        "hosted_invoice_url": "hush-1",
+        "invoice_pdf": "hush-2",
+        "receipt_url": "hush-3",
+        "url": "hush-4",
+        "customer_details": {"address": {"line1": "hush-5"}},
+        "billing_details": {"phone": "hush-6"},
+        "shipping": {"name": "hush-7"},
+        "customer_address": {"city": "hush-8"},
+        "payment_method_details": {"card": {"fingerprint": "hush-9", "last4": "4242"}},
+    }
+    body = {"id": "evt_7", "object": "event", "type": "charge.refunded", "livemode": False, "created": 1795132800}
+    with app.app_context():
+        about = {"id": "x_7", "object": "charge", "amount": 777, **private}
+        events.receive(db.session(), json.dumps(body | {"data": {"object": about}}).encode())
+        db.session.commit()
+    page = operator.get(f"{PAGE}/evt_7").text
+    assert "hush" not in page
+    assert "777" in page
+    assert "4242" in page
+
+
+def test_without_a_key_applying_again_says_that_it_waits_for_one(make_app: MakeApp) -> None:
+    app = make_app()
+    add_operator(app, role="support")
+    browser = app.test_client()
+    log_in(browser)
+    apply(browser, failed(app, 1))
+    assert "It waits for STRIPE_API_KEY" in browser.get(f"{PAGE}/evt_1").text
+    failed(app, 2)
+    data = {"csrf_token": form_token(browser, PAGE)}
+    page = browser.post(f"{PAGE}/apply-failed", data=data, follow_redirects=True).text
+    assert "It waits for STRIPE_API_KEY" in page
+    assert "again now" not in page
+
+
 @pytest.mark.parametrize("event_id", ["evt_9", "%00", "x" * 300, "evt%201", "%FF"])
 def test_an_event_that_does_not_exist_is_not_found(operator: FlaskClient, event_id: str) -> None:
     assert operator.get(f"{PAGE}/{event_id}").status_code == 404

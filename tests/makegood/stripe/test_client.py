@@ -123,6 +123,23 @@ def test_what_stays_away_is_given_up_with_a_sentence(
     assert len(stripe.requests) == ATTEMPTS
 
 
+def test_whoever_waits_for_an_answer_does_not_wait_for_long(
+    stripe: SimulatedStripe, client: Client, waits: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither as long as Stripe asks in Retry-After nor for one customer after another."""
+    monkeypatch.setattr("makegood.stripe.client._wait", lambda *_: 15.0)
+    stripe.faults.script("429")
+    quick = client.for_people()
+    with pytest.raises(Unreachable, match="it limits our requests"):
+        quick.payment_methods("cus_1")
+    assert waits == []
+    monkeypatch.setattr("makegood.stripe.client.SECONDS_FOR_PEOPLE", 0.0)
+    asked = len(stripe.requests)
+    with pytest.raises(Unreachable, match="too long"):
+        client.for_people().payment_methods("cus_1")
+    assert len(stripe.requests) == asked
+
+
 def test_a_missing_permission_is_told_apart(stripe: SimulatedStripe, client: Client, waits: list[float]) -> None:
     """It is no reason to ask again."""
     stripe.account.deny("disputes")
