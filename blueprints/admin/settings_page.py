@@ -129,7 +129,7 @@ def _groups(settings: Settings) -> list[tuple[str, list[Row]]]:
 
 
 def _stripe(settings: Settings) -> list[Row]:
-    values, rules = settings.stripe, settings.mrr
+    values = settings.stripe
     endpoints = len(values.webhook_secrets)
     return [
         Row("API key", "STRIPE_API_KEY", "set" if values.api_key else "not set: nothing is read", "Only reads."),
@@ -138,10 +138,6 @@ def _stripe(settings: Settings) -> list[Row]:
         Row("Address", "STRIPE_BASE_URL", _host(values.base_url) or "Stripe’s own"),
         Row("Payments give credits since", "STRIPE_GRANTS_SINCE",
             f"{values.grants_since:%Y-%m-%d} UTC" if values.grants_since else "Stripe was first read or heard"),
-        Row("Coupons that reduce MRR", "MRR_COUPONS", rules.coupons, "Monthly recurring revenue."),
-        Row("A scheduled cancellation leaves MRR", "MRR_CANCELLATION", rules.cancellation),
-        Row("Payments past due in MRR", "MRR_PAST_DUE", rules.past_due),
-        Row("Paused collection in MRR", "MRR_PAUSED", rules.paused),
     ]  # fmt: skip
 
 

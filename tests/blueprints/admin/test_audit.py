@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -72,6 +74,9 @@ def test_the_settings_show_everything_but_secrets(make_app: MakeApp) -> None:
         "20 in 10 minutes",
     ):
         assert shown in page, shown
+    variables = re.findall(r'data-label="Variable"><code>(\w+)<', page)
+    assert {"MRR_COUPONS", "STRIPE_API_KEY"} <= set(variables)
+    assert len(variables) == len(set(variables)), "a setting stands there twice"
     given = environment("")
     for hidden in (SECRET_KEY, secret, "T0KEN", given["WAVESPEED_API_KEY"]):
         assert hidden not in page
