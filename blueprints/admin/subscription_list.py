@@ -146,6 +146,7 @@ exports.add(
             exact_amount("before"),
             exact_amount("after"),
             exports.column("estimated"),
+            exports.column("why_restated", "why"),
         ),
     )
 )

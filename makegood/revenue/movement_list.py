@@ -8,12 +8,26 @@ from fractions import Fraction
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, case, literal, select, true
+from sqlalchemy.orm import Session, aliased
 
 from makegood import pages
 from makegood.models import MrrChange, MrrSnapshot, StripeCustomer
 from makegood.pages import Cursor, Page
+
+NO_LONGER_KNOWN = "what it is worth cannot be told since then"
+UNSURE = "what a part of it is worth cannot be told, or could not be"
+KNOWN_AGAIN = "what it is worth can be told again"
+OTHER_RULES = "first snapshot under other rules"
+FIRST = "first snapshot: what was before nobody knows"
+NOT_IN_THE_ESTIMATE = (
+    "first reading after the estimate: no paid invoice is of the day before, as of who began this day"
+)
+NOT_COUNTED = (
+    "first reading after the estimate: paid for, but not counted, as of who is to be cancelled at the end"
+)
+OTHER_AMOUNT = "first reading after the estimate: paid invoices came to another amount"
+"""Why a change is called restated: by the snapshots that it lies between."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +44,8 @@ class MovementFilters:
 
 @dataclass(frozen=True)
 class ListedMovement:
-    """What one customer pays a month in one currency, before and after: exact, in minor units."""
+    """What one customer pays a month in one currency, before and after: exact, in minor units. `why` is the reason
+    of a change that is restated."""
 
     id: UUID
     day: date
@@ -44,6 +59,7 @@ class ListedMovement:
     before: Fraction
     after: Fraction
     estimated: bool
+    why: str | None
 
 
 def listed(
@@ -74,6 +90,25 @@ def every(filters: MovementFilters) -> Select[*tuple[Any, ...]]:
 
 
 def _selected(filters: MovementFilters) -> Select[*tuple[Any, ...]]:
+    earlier = aliased(MrrSnapshot)
+    last = (
+        select(earlier.estimated, earlier.rules)
+        .where(earlier.day < MrrChange.day)
+        .order_by(earlier.day.desc())
+        .limit(1)
+        .lateral("last")
+    )
+    why = case(
+        (MrrChange.kind != "restated", None),
+        (last.c.estimated.is_(None), FIRST),
+        (last.c.estimated & (MrrChange.before == Fraction(0)), NOT_IN_THE_ESTIMATE),
+        (last.c.estimated & (MrrChange.after == Fraction(0)), NOT_COUNTED),
+        (last.c.estimated, OTHER_AMOUNT),
+        (last.c.rules != MrrSnapshot.rules, OTHER_RULES),
+        (MrrChange.after == Fraction(0), NO_LONGER_KNOWN),
+        (MrrChange.before == Fraction(0), KNOWN_AGAIN),
+        else_=UNSURE,
+    )
     query = (
         select(
             MrrChange.id,
@@ -88,12 +123,15 @@ def _selected(filters: MovementFilters) -> Select[*tuple[Any, ...]]:
             MrrChange.before,
             MrrChange.after,
             MrrSnapshot.estimated,
+            why.label("why"),
         )
         .join(MrrSnapshot, MrrSnapshot.day == MrrChange.day)
+        .outerjoin(last, true())
         .outerjoin(StripeCustomer, StripeCustomer.id == MrrChange.stripe_customer_id)
     )
     if filters.customer is not None:
-        mine = (StripeCustomer.customer_id, MrrChange.stripe_customer_id)
-        query = query.where(or_(*(column == filters.customer for column in mine)))
+        linked = select(StripeCustomer.id).where(StripeCustomer.customer_id == filters.customer)
+        mine = linked.union(select(literal(filters.customer)))
+        query = query.where(MrrChange.stripe_customer_id.in_(mine))
     equal = {MrrChange.kind: filters.kind, MrrChange.currency: filters.currency}
     return pages.narrowed(query, equal, MrrChange.at, filters.start, filters.end)

@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import select
 
 from extensions import db
-from makegood.models import StripeResource
+from makegood.models import StripeCustomer, StripeResource
 from tests.people import add_operator, log_in
 from tests.subscribing import a_quarter
 
@@ -94,13 +95,28 @@ def test_movements_are_the_rows_behind_the_figures(quarter: FlaskClient) -> None
     assert older.count("Estimated") >= 14
 
 
+def test_a_customer_is_found_by_our_id_and_by_stripes(app: Flask, quarter: FlaskClient) -> None:
+    """With the same rows, and nobody else's."""
+    with app.app_context():
+        theirs = db.session.scalars(
+            select(StripeCustomer.id).where(StripeCustomer.customer_id == "user_1003")
+        ).one()
+    for page, row in (("all", '<tr id="sub_'), ("movements", 'class="left2"')):
+        mine, same, all_rows, nobodys = (
+            quarter.get(f"/admin/subscriptions/{page}{asked}").text.count(row)
+            for asked in ("?customer=user_1003", f"?customer={theirs}", "", "?customer=nobody")
+        )
+        assert 0 < mine == same < all_rows
+        assert nobodys == 0
+
+
 def test_files_have_the_rows_of_the_pages(quarter: FlaskClient) -> None:
     days = quarter.get("/admin/exports/mrr-days.csv?range=7d").text.splitlines()
     assert days[0] == "day,currency,mrr,subscribers,estimated,taken_at,rules"
     assert len(days) == 1 + 2 * 7
     movements = quarter.get("/admin/exports/mrr-movements.csv?kind=churn&range=7d").text.splitlines()
     assert movements[1].split(",")[1:] == ["churn", "cus_Q8sZk05", "user_1006", "user_1006@example.com", "usd",
-                                           "49.00", "0.00", "no"]  # fmt: skip
+                                           "49.00", "0.00", "no", ""]  # fmt: skip
     listed = quarter.get("/admin/exports/subscriptions.csv?counted=yes&currency=EUR").text.splitlines()
     assert "9.00" in listed[1].split(",")
 

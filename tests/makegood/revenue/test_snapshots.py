@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from makegood import ranges
 from makegood.models import MrrChange, MrrSnapshot
-from makegood.revenue import movements, snapshots, subscribers
+from makegood.revenue import movement_list, movements, snapshots, subscribers
 from makegood.revenue.mrr_rules import MrrRules
 from makegood.revenue.prices_of_items import ZERO
 from tests.subscribing import NOW, all_read, discount, keep, percent, price, subscription
@@ -129,6 +129,40 @@ def test_a_subscription_that_can_no_longer_be_told_is_no_churn(session: Session)
     assert taken(session, 2).unknown == 0
     assert changes(session, 2) == {"a": ("restated", 1000)}
     assert subscribers.report(session, UTC, month_to(NOW + 2 * DAY)).currencies[0].moved["churn"] == 0
+
+
+def test_what_is_restated_says_why(session: Session) -> None:
+    """Nobody needs to guess: a reading after an estimate, other rules, or something that could not be told."""
+
+    def reasons() -> dict[str, str]:
+        """Of the newest change of each customer."""
+        rows = movement_list.listed(session, movement_list.MovementFilters(kind="restated")).rows
+        return {row.stripe_customer_id[4:]: str(row.why) for row in reversed(rows)}
+
+    all_read(session, "subscriptions")
+    subscribe(session, "stays", 500)
+    subscribe(session, "leaving", 500)
+    taken(session, 0).estimated = True
+    assert set(reasons().values()) == {movement_list.FIRST}
+    subscribe(session, "stays", 700)
+    subscribe(session, "leaving", 500, cancel_at_period_end=True)
+    subscribe(session, "begins", 500, discounts=[discount(percent(50))])
+    taken(session, 1)
+    assert reasons() == {
+        "stays": movement_list.OTHER_AMOUNT,
+        "leaving": movement_list.NOT_COUNTED,
+        "begins": movement_list.NOT_IN_THE_ESTIMATE,
+    }
+    taken(session, 2, MrrRules(coupons="none"))
+    assert reasons()["begins"] == movement_list.OTHER_RULES
+    subscribe(session, "begins", 500, discounts=["di_unread"])
+    taken(session, 3, MrrRules(coupons="none"))
+    subscribe(session, "stays", 700, discounts=["di_unread"])
+    taken(session, 4)
+    assert reasons()["stays"] == movement_list.OTHER_RULES
+    subscribe(session, "stays", 700)
+    taken(session, 5)
+    assert reasons()["stays"] == movement_list.KNOWN_AGAIN
 
 
 def test_churn_is_who_left_of_those_who_were_there_or_came(session: Session) -> None:
