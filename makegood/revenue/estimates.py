@@ -8,6 +8,7 @@ counts before its discounts, else after all of them: an invoice does not say how
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -18,7 +19,7 @@ from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.orm import Session, aliased
 
 from makegood.calendars import local_day, start_of
-from makegood.models import Invoice, MrrChange, MrrSnapshot, StripePrice, StripeResource, Subscription
+from makegood.models import Invoice, MrrChange, MrrSnapshot, MrrTotal, StripePrice, StripeResource, Subscription
 from makegood.revenue import mrr_changes, prices_of_items
 from makegood.revenue.mrr_changes import Payer, State
 from makegood.revenue.mrr_rules import MrrRules
@@ -83,24 +84,47 @@ def _write(
     at: datetime,
 ) -> State:
     """Write every day from the first to before the last; what each paid at the end, 0 for those who once did."""
+    steps = _steps(paid, days[0], timezone)
+    state: State = {}
+    sums: dict[str, Fraction] = {}
+    counts: Counter[str] = Counter()
+    currencies: Counter[str] = Counter()
+    snapshots: list[MrrSnapshot] = []
+    rows: list[MrrTotal | MrrChange] = []
+    for day in (days[0] + n * DAY for n in range((days[1] - days[0]).days)):
+        changed = {payer: state.get(payer, ZERO) + step for payer, step in steps.get(day, {}).items()}
+        # Who once paid stays in it, with 0: to pay again is to come back.
+        before = {payer: state[payer] for payer in changed if payer in state}
+        for (customer, currency), now in changed.items():
+            was = before.get((customer, currency), ZERO)
+            sums[currency] = sums.get(currency, ZERO) + now - was
+            counts[currency] += bool(now) - bool(was)
+            currencies[customer] += bool(now) - bool(was)
+            if not currencies[customer]:
+                del currencies[customer]
+        snapshots.append(
+            MrrSnapshot(day=day, taken_at=at, estimated=True, rules=rules.as_dict(), subscribers=len(currencies))
+        )
+        rows += [MrrTotal(day=day, currency=one, mrr=sums[one], subscribers=n) for one, n in counts.items() if n]
+        end = start_of(day + DAY, timezone) - timedelta(microseconds=1)
+        rows += [mrr_changes.row_of(one, day, end) for one in mrr_changes.compared(before, changed)]
+        state |= changed
+    session.execute(delete(MrrTotal).where(MrrTotal.day >= days[0], MrrTotal.day < days[1]))
+    session.add_all(snapshots)
+    session.flush()
+    session.add_all(rows)
+    session.flush()
+    return state
+
+
+def _steps(paid: Iterable[Paid], first: date, timezone: ZoneInfo) -> dict[date, dict[Payer, Fraction]]:
+    """By how much what each pays changes, by day; what was before the first day belongs to it."""
     steps: dict[date, dict[Payer, Fraction]] = {}
     for one in paid:
         for instant, amount in ((one.start, one.monthly), (one.end, -one.monthly)):
-            step = steps.setdefault(max(local_day(instant, timezone), days[0]), {})
+            step = steps.setdefault(max(local_day(instant, timezone), first), {})
             step[one.payer] = step.get(one.payer, ZERO) + amount
-    state: State = {}
-    kept = {"taken_at": at, "estimated": True, "rules": rules.as_dict()}
-    for day in (days[0] + n * DAY for n in range((days[1] - days[0]).days)):
-        after = state | {payer: state.get(payer, ZERO) + step for payer, step in steps.get(day, {}).items()}
-        paying = {payer: amount for payer, amount in after.items() if amount}
-        session.add(MrrSnapshot(day=day, subscribers=len({customer for customer, _ in paying}), **kept))
-        session.flush()
-        mrr_changes.keep_totals(session, day, paying)
-        end = start_of(day + DAY, timezone) - timedelta(microseconds=1)
-        session.add_all(mrr_changes.row_of(one, day, end) for one in mrr_changes.compared(state, after))
-        state = after
-    session.flush()
-    return state
+    return steps
 
 
 def _returned(session: Session) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from makegood.models import MrrChange, MrrSnapshot
-from makegood.revenue import estimates, movements, snapshots
+from makegood.revenue import estimates, movements, mrr_changes, snapshots
 from makegood.revenue.mrr_rules import MrrRules
 from tests.subscribing import NOW, all_read, keep, line, paid, price, sold, subscription
 
@@ -53,6 +55,32 @@ def test_the_past_counts_what_was_paid_for_each_day_and_joins_what_was_read(sess
     [moved] = movements.between(session, [((NOW - 90 * DAY).date(), NOW.date())])
     assert moved["usd"].net == 1000
     assert not estimates.rebuild(session, RULES, UTC, at=NOW + timedelta(minutes=3))
+
+
+def test_a_day_costs_what_changes_on_it_however_many_pay(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sold(session, "price_1", "month")
+    all_read(session, "subscriptions")
+    snapshots.take(session, RULES, UTC, at=NOW)
+    for number in range(20):
+        begun = NOW - (90 - number) * DAY
+        paid(session, f"in_{number}", f"cus_{number}", begun, line(1000, begun, 30, item=f"si_{number}"))
+    all_read(session, "invoices")
+    looked_at: list[int] = []
+    compared = mrr_changes.compared
+
+    def counting(before: mrr_changes.State, after: mrr_changes.State, **more: Any) -> list[mrr_changes.Change]:
+        looked_at.append(len(before.keys() | after.keys()))
+        return compared(before, after, **more)
+
+    monkeypatch.setattr(mrr_changes, "compared", counting)
+    assert estimates.rebuild(session, RULES, UTC, at=NOW)
+    of_days = looked_at[:-1]  # the last is the seam, where everybody is compared
+    assert (len(of_days), sum(of_days)) == (90, 2 * 20)
+    assert [mrr_on(session, back) for back in (91, 90, 80, 71, 60, 41, 40)] == [
+        0, 1000, 11000, 20000, 19000, 0, 0,
+    ]  # fmt: skip
 
 
 def test_who_is_found_to_have_paid_before_came_back(session: Session) -> None:
