@@ -20,6 +20,8 @@ from sqlalchemy import BigInteger, Select, Text, cast, false, func, null, select
 from sqlalchemy import column as named
 from sqlalchemy.orm import Session
 
+from makegood import money
+
 ROWS_AT_ONCE = 1000
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """How a formula begins; spreadsheets read the full-width forms as well."""
@@ -46,6 +48,11 @@ def usd(name: str, attribute: str) -> Column:
         return None if micros is None else Decimal(micros).scaleb(-6)
 
     return Column(name, value)
+
+
+def major(name: str) -> Column:
+    """The row's amount of that name in its currency's own unit, exactly."""
+    return Column(name, lambda row: money.major(getattr(row, name), row.currency))
 
 
 def rows(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from flask import render_template
 
 from blueprints import formats
 from blueprints.admin import blueprint, exports, filters, newer
 from blueprints.admin.revenue import FIGURES
 from extensions import db
-from makegood import money
 from makegood.pages import Page
 from makegood.revenue import transactions
 from makegood.revenue.categories import FIGURES as CATEGORIES
@@ -58,7 +59,8 @@ def at_stripe(identifier: str, livemode: bool) -> str:
     """The address of an object in Stripe's dashboard."""
     mode = "" if livemode else "/test"
     place = AT_STRIPE.get(identifier.partition("_")[0])
-    path = f"{place}/{identifier}" if place else f"search?query={identifier}"
+    quoted = quote(identifier, safe="")
+    path = f"{place}/{quoted}" if place else f"search?query={quoted}"
     return f"https://dashboard.stripe.com{mode}/{path}"
 
 
@@ -79,11 +81,6 @@ def _wanted(asked: filters.Filters) -> TransactionFilters:
     )
 
 
-def _major(name: str) -> exports.Column:
-    """An amount in its currency's own unit, exactly."""
-    return exports.Column(name, lambda row: money.major(getattr(row, name), row.currency))
-
-
 newer.add("admin.balance_transactions", lambda most: _read(filters.read(NAMES), most))
 exports.add(
     exports.Table(
@@ -97,9 +94,9 @@ exports.add(
             exports.column("reporting_category", "category"),
             exports.column("type"),
             exports.column("currency"),
-            _major("amount"),
-            _major("fee"),
-            _major("net"),
+            exports.major("amount"),
+            exports.major("fee"),
+            exports.major("net"),
             exports.column("status"),
             exports.column("available_on"),
             exports.column("source"),

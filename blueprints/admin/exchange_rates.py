@@ -12,7 +12,6 @@ from blueprints import access, formats
 from blueprints.admin import blueprint, exports, filters
 from blueprints.admin.dialogs import in_place, leave
 from extensions import db
-from makegood import money
 from makegood.errors import Conflict, Invalid, MakegoodError
 from makegood.revenue import rate_changes, rate_sheet
 
@@ -37,7 +36,7 @@ def exchange_rates() -> str:
         filters=asked,
         page=rate_changes.listed(
             db.session(),
-            currency=_currency(asked),
+            currency=asked.currency,
             before=asked.before,
             after=asked.after,
             limit=filters.page_size(),
@@ -143,11 +142,6 @@ def _shown(form: RateForm, status: int = 200) -> ResponseReturnValue:
     return render_template(template, form=form, today=_today()), status
 
 
-def _currency(asked: filters.Filters) -> str | None:
-    currency = (asked["currency"] or "").lower()
-    return currency if money.is_currency(currency) else None
-
-
 def _today() -> date:
     return datetime.now(filters.reporting_zone()).date()
 
@@ -157,7 +151,7 @@ exports.add(
         "exchange-rates",
         "Exchange rates",
         "admin.exchange_rates",
-        lambda: rate_changes.every(_currency(filters.read(("currency",)))),
+        lambda: rate_changes.every(filters.read(("currency",)).currency),
         (
             exports.column("currency"),
             exports.column("day"),

@@ -31,11 +31,11 @@ from blueprints.admin import blueprint, filters
 from blueprints.admin.dialogs import in_place
 from extensions import db
 from makegood import audit, throttles
-from makegood.exports import Column, column, count, lines, rows, usd
+from makegood.exports import Column, column, count, lines, major, rows, usd
 from makegood.ranges import PRESETS
 from makegood.stats import begin_snapshot
 
-__all__ = ["Column", "Table", "add", "column", "rows", "usd"]
+__all__ = ["Column", "Table", "add", "column", "major", "rows", "usd"]
 
 
 @dataclass(frozen=True)

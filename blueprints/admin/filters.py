@@ -17,7 +17,7 @@ from flask_login import current_user
 
 from blueprints import formats
 from blueprints.admin import blueprint
-from makegood import ranges
+from makegood import money, ranges
 from makegood.calendars import local_day, start_of
 from makegood.pages import Cursor
 from makegood.providers.external import EXTERNAL
@@ -67,6 +67,12 @@ class Filters:
         if not {"range", *ENDS}.isdisjoint(changes):
             values = {name: value for name, value in values.items() if name not in ("range", *ENDS)}
         return url_for(self.endpoint or request.endpoint or "", **((request.view_args or {}) | values | changes))
+
+    @property
+    def currency(self) -> str | None:
+        """The filter of that name as a currency's code, which figures are kept by; None where it is none."""
+        currency = self.values.get("currency", "").lower()
+        return currency if money.is_currency(currency) else None
 
     @property
     def span(self) -> dict[str, str]:

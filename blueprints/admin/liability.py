@@ -11,7 +11,6 @@ from flask import current_app
 from blueprints import access
 from blueprints.access import poll
 from blueprints.admin import blueprint, exports, monitoring
-from blueprints.admin.filters import Filters
 from makegood import money, throttles
 from makegood.revenue import liability, margin
 from makegood.revenue.margin_rules import LIABILITY
@@ -21,7 +20,14 @@ PAGE = monitoring.Page(
     "admin.liability",
     "Credit liability",
     "Paid credits that are not used yet, at the price paid for them",
-    ("liability_cards", "liability_ages", "liability_expiries", "liability_moved", "liability_lots"),
+    (
+        "liability_cards",
+        "liability_currencies",
+        "liability_ages",
+        "liability_expiries",
+        "liability_moved",
+        "liability_lots",
+    ),
     ("currency",),
     "No paid credits are left.",
     compared=False,
@@ -46,7 +52,7 @@ def _show(template: str) -> str:
     asked = PAGE.read()
     session, terms, span = monitoring.begin(asked)
     view = liability.report(session, terms, margin.whole_days(span, terms))
-    shown = view.of(_currency(asked))
+    shown = view.of(asked.currency)
     connected = current_app.config["SETTINGS"].stripe.api_key is not None
     page = PAGE
     if not view.currencies:
@@ -70,11 +76,6 @@ def _show(template: str) -> str:
     )
 
 
-def _currency(asked: Filters) -> str | None:
-    currency = (asked["currency"] or "").lower()
-    return currency if money.is_currency(currency) else None
-
-
 def _worth(lot: Any) -> int:
     """What is owed for the credits that are left of a purchase, in minor units."""
     return money.rounded(Fraction(lot.amount * int(lot.left), lot.credits))
@@ -85,7 +86,7 @@ exports.add(
         "liability",
         "Paid credits that are left",
         PAGE.endpoint,
-        lambda: liability.select_lots(_currency(PAGE.read())),
+        lambda: liability.select_lots(PAGE.read().currency),
         (
             exports.column("purchase", "id"),
             exports.column("customer_id"),

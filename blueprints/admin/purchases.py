@@ -8,7 +8,6 @@ from flask import current_app, render_template
 
 from blueprints.admin import blueprint, exports, filters, newer
 from extensions import db
-from makegood import money
 from makegood.models import StripeAccount
 from makegood.pages import Page
 from makegood.purchases import history, waiting_room
@@ -99,11 +98,6 @@ def _wanted(asked: filters.Filters) -> PurchaseFilters:
     )
 
 
-def _major(name: str) -> exports.Column:
-    """An amount in its currency's own unit, exactly."""
-    return exports.Column(name, lambda row: money.major(getattr(row, name), row.currency))
-
-
 newer.add("admin.purchases", lambda most: _read(filters.read(NAMES), most))
 exports.add(
     exports.Table(
@@ -120,9 +114,9 @@ exports.add(
             exports.column("stripe_id", "source_id"),
             exports.column("credits"),
             exports.column("currency"),
-            _major("amount"),
-            _major("paid"),
-            _major("returned"),
+            exports.major("amount"),
+            exports.major("paid"),
+            exports.major("returned"),
             exports.column("credits_taken_back", "clawed"),
             exports.column("credits_owed", "owed"),
             exports.column("credits_expired_before", "gone"),

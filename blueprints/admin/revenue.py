@@ -15,7 +15,7 @@ from blueprints.access import poll
 from blueprints.admin import blueprint, exports, monitoring
 from blueprints.admin.charts import Chart, Series
 from blueprints.admin.filters import Filters
-from makegood import money, revenue, throttles
+from makegood import revenue, throttles
 from makegood.ranges import Range
 from makegood.revenue import categories, figures
 from makegood.revenue.figures import Figures
@@ -73,7 +73,7 @@ def _show(template: str) -> str:
     asked = PAGE.read()
     session, _, span = monitoring.begin(asked)
     view = revenue.period(session, span)
-    shown = view.of(_currency(asked))
+    shown = view.of(asked.currency)
     currencies = [one.currency for one in view.currencies]
     unknown = not currencies and view.reading.read_at is None
     page = replace(PAGE, panels=("revenue_setup",)) if unknown else PAGE
@@ -91,11 +91,6 @@ def _show(template: str) -> str:
         connected=current_app.config["SETTINGS"].stripe.api_key is not None,
         currency=shown.currency if shown else "",
     )
-
-
-def _currency(asked: Filters) -> str | None:
-    currency = (asked["currency"] or "").lower()
-    return currency if money.is_currency(currency) else None
 
 
 def _chart(view: Revenue, shown: CurrencyPeriod, asked: Filters) -> Chart:
@@ -143,15 +138,10 @@ def _query(made: Callable[[Sequence[tuple[Any, Any]]], Select[*tuple[Any, ...]]]
 
     def query(session: Session, terms: Terms, span: Range, asked: Filters) -> Select[*tuple[Any, ...]]:
         found = made([(step.start, step.end) for step in span.steps()])
-        currency = _currency(asked)
+        currency = asked.currency
         return found.where(found.selected_columns["currency"] == currency) if currency else found
 
     return query
-
-
-def _major(name: str) -> exports.Column:
-    """An amount in its currency's own unit, exactly."""
-    return exports.Column(name, lambda row: money.major(getattr(row, name), row.currency))
 
 
 monitoring.export(
@@ -162,7 +152,7 @@ monitoring.export(
     (
         exports.column("starts_at"),
         exports.column("currency"),
-        *(_major(name) for name in FIGURES if name != "moved"),
+        *(exports.major(name) for name in FIGURES if name != "moved"),
     ),
 )
 monitoring.export(
@@ -176,7 +166,7 @@ monitoring.export(
         exports.column("reporting_category", "category"),
         exports.Column("figure", lambda row: categories.figure_of(row.category)),
         exports.column("transactions"),
-        _major("amount"),
-        _major("fee"),
+        exports.major("amount"),
+        exports.major("fee"),
     ),
 )

@@ -92,7 +92,7 @@ def _show(template: str) -> str:
     asked = PAGE.read()
     session, terms, span = monitoring.begin(asked)
     settings = current_app.config["SETTINGS"]
-    view = _view(session, terms, span, _currency(asked))
+    view = _view(session, terms, span, asked.currency)
     state = subscription_rules.state(session, settings, view.report, span)
     page = PAGE if view.report.snapshot else replace(PAGE, panels=("subscriptions_setup",))
     rules = MrrRules.of(view.report.snapshot.rules) if view.report.snapshot else settings.mrr
@@ -137,11 +137,6 @@ def _view(session: Session, terms: Terms, span: Range, currency: str | None) -> 
 def _day(days: Range, day: date) -> Step:
     one = Range(day, day, days.zone, days.now)
     return Step(one.start, one.end, day, day, "day")
-
-
-def _currency(asked: Filters) -> str | None:
-    currency = (asked["currency"] or "").lower()
-    return currency if money.is_currency(currency) else None
 
 
 def _charts(view: View, asked: Filters) -> list[Chart]:
@@ -219,7 +214,7 @@ def _by_day(session: Session, terms: Terms, span: Range, asked: Filters) -> Sele
         .where(MrrTotal.day.between(first, last))
         .order_by(MrrTotal.day, MrrTotal.currency)
     )
-    currency = _currency(asked)
+    currency = asked.currency
     return query.where(MrrTotal.currency == currency) if currency else query
 
 
