@@ -116,9 +116,10 @@ def _kinds(since: datetime) -> dict[str, tuple[Any, ColumnElement[bool], Any]]:
 def session_paid_at() -> ColumnElement[datetime]:
     """When a checkout session was paid: when its charge was made. It may have begun a day before, or longer. Where
     there is no charge, or it has not been read, when it was begun."""
+    # A filter, not a condition: PostgreSQL would walk all charges by their time to find the first.
     charged = (
-        select(func.min(Charge.created_at))
-        .where(Charge.payment_intent == CheckoutSession.payment_intent, Charge.amount_captured > 0)
+        select(func.min(Charge.created_at).filter(Charge.amount_captured > 0))
+        .where(Charge.payment_intent == CheckoutSession.payment_intent)
         .correlate(CheckoutSession)
         .scalar_subquery()
     )
