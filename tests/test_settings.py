@@ -13,7 +13,9 @@ ANYWHERE = environment("postgresql://localhost/x")
 @pytest.mark.parametrize("key", ["sk_live_0123456789", "pk_live_0123456789", "whsec_0123456789"])
 def test_a_key_that_may_write_or_is_none_is_refused_and_not_repeated(key: str) -> None:
     """A secret key of live mode could move money."""
-    with pytest.raises(SettingsError, match=r"STRIPE_API_KEY must begin with rk_.*make a restricted key") as caught:
+    with pytest.raises(
+        SettingsError, match=r"STRIPE_API_KEY must begin with rk_.*make a restricted key"
+    ) as caught:
         load(ANYWHERE | {"STRIPE_API_KEY": key})
     assert key not in str(caught.value)
 
