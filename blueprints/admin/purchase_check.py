@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from flask import render_template
+from flask import flash, redirect, render_template, url_for
+from werkzeug import Response
 
-from blueprints import access
+from blueprints import access, formats
 from blueprints.admin import blueprint
 from blueprints.admin.purchases import about
 from extensions import db
@@ -27,3 +28,16 @@ def purchase_check() -> str:
     return render_template(
         "admin/purchase_check.html", found=found, unread=unread, kinds=KINDS, shown=SHOWN, **about()
     )
+
+
+@blueprint.post("/purchases/check")
+@access.requires("link_stripe")
+@access.throttled(throttles.STATS)
+def check_purchases() -> Response:
+    """Look now as the worker does each day: what is found opens the alerts, and what is over ends them."""
+    found = checks.run_and_alert(db.session())
+    db.session.commit()
+    wrong = len(found.late) + len(found.not_paid)
+    words = f"{formats.counted(wrong, 'finding')} to look at, with an alert" if wrong else "nothing that alerts"
+    flash(f"Checked: {words}.", "info" if wrong else "ok")
+    return redirect(url_for("admin.purchase_check"), 303)

@@ -1,17 +1,19 @@
-"""Finding what Stripe names by its id there: customers, payments, subscriptions, invoices, checkouts, events."""
+"""Finding what Stripe names by its id there (customers, payments, subscriptions, invoices, checkouts, events), and
+who paid with an e-mail address."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, defer
 
 from makegood.hits import Hit
 from makegood.models import (
     Charge,
     CheckoutSession,
+    Customer,
     Dispute,
     Invoice,
     PaymentRefund,
@@ -20,6 +22,7 @@ from makegood.models import (
     StripeEvent,
     Subscription,
 )
+from makegood.purchases import waiting_room
 
 STRIPES = re.compile(r"[a-z]{2,8}_[A-Za-z0-9_]{1,190}")
 NAMED: tuple[tuple[Any, str, Any], ...] = (
@@ -34,7 +37,10 @@ NAMED: tuple[tuple[Any, str, Any], ...] = (
 
 
 def find(session: Session, wanted: str) -> list[Hit]:
-    """What has exactly this id at Stripe. What was credited leads to its purchase, the rest to whose it is."""
+    """What has exactly this id or e-mail address at Stripe. What was credited leads to its purchase, the rest to
+    whose it is, or to whose it could be."""
+    if "@" in wanted:
+        return _with_email(session, wanted)
     if not STRIPES.fullmatch(wanted):
         return []
     event = session.get(StripeEvent, wanted, options=[defer(StripeEvent.raw)])
@@ -43,6 +49,23 @@ def find(session: Session, wanted: str) -> list[Hit]:
     for table, kind, column in NAMED:
         query = select(table).where(column == _charge_of(session, wanted)).options(defer(table.body)).limit(5)
         found += [_owned(kind, row) for row in session.scalars(query)]
+    return found
+
+
+def _with_email(session: Session, email: str) -> list[Hit]:
+    """Stripe's customers with this address whose customer here has another, and what with it nobody could link."""
+    same = func.lower(StripeCustomer.email) == email.lower()
+    linked = (
+        select(StripeCustomer)
+        .join(Customer, Customer.id == StripeCustomer.customer_id)
+        .where(same, func.lower(Customer.email).is_distinct_from(email.lower()))
+        .options(defer(StripeCustomer.body))
+        .limit(5)
+    )
+    found = [_owned("Stripe customer", row) for row in session.scalars(linked)]
+    for row in waiting_room.listed(session, email=email, limit=5).rows:
+        kind = "Stripe customer" if row.kind == waiting_room.CUSTOMER else row.kind
+        found.append(Hit(f"{kind} to link", {"email": email}, row.id, email, row.created_at))
     return found
 
 
