@@ -165,6 +165,7 @@ def test_the_check_names_what_is_paid_and_not_credited_and_what_does_not_say_its
     found = page(operator, "/admin/purchases/check")
     assert found.count("Nobody knows whose it is") == 2
     assert "Sticker sheet" in found
+    assert "This is as far as Stripe has been read." in found
     assert "All is well" not in found
 
 
