@@ -58,6 +58,10 @@ def test_margin_shows_both_bases_and_who_costs_more_than_they_pay(operator: Flas
     assert "Profit, cash $22.73 95.5% margin" in page
     assert "Revenue, recognised $6.00" in page
     assert "Profit, recognised $4.93 82.2% margin" in page
+    assert "cost more than they pay, on recognised revenue" in page
+    cash = operator.get("/admin/margin?sort=cash").text
+    assert "cost more than they pay, on cash" in text(cash)
+    assert "/admin/exports/margin-customers" in cash
     assert "cus_bob" in page[page.index("cost more than they pay") :]
     assert "$23.80 of cash is of payments that belong to no customer here" in page
     assert "Every amount of this range is in US dollars" in page
@@ -88,6 +92,7 @@ def test_the_files_have_the_rows_of_the_page(operator: FlaskClient) -> None:
 def test_liability_shows_what_is_owed_and_how_it_came_about(app: Flask, operator: FlaskClient) -> None:
     page = text(operator.get("/admin/liability").text)
     assert "Owed now $14.00 In USD" in page
+    assert "By currency" not in page
     assert "Up to 30 days 700 $14.00 100.0%" in page
     assert "Never 700 $14.00" in page
 
@@ -97,6 +102,10 @@ def test_liability_shows_what_is_owed_and_how_it_came_about(app: Flask, operator
     assert "Owed now ¥5,000 In JPY, one of 2 currencies" in text(
         operator.get("/admin/liability?currency=jpy").text
     )
+    both = text(operator.get("/admin/liability").text)
+    assert "JPY 100 ¥5,000" in both, "what is owed in another currency is seen without a filter"
+    assert "USD 700 $14.00" in both
+    assert "as shown they may differ in the last digit" in both
     assert "Nothing was paid in EUR" in text(operator.get("/admin/liability?currency=eur").text)
 
 
