@@ -65,9 +65,10 @@ def minor(amount: int | None, currency: str) -> str:
     return "–" if amount is None else money.format(amount, currency)
 
 
-def rate(usd_per_unit: Decimal) -> str:
-    """An exchange rate with the decimals that it has: 1.0842, 0.0066."""
-    return format_decimal(usd_per_unit, format="#,##0.00##########", locale=LOCALE)
+def rate(usd_per_unit: Decimal, beside: Decimal = Decimal(0)) -> str:
+    """An exchange rate with the decimals that it has (1.0842, 0.0066), or as many as the one `beside` it has."""
+    decimals = -min(int(one.normalize().as_tuple().exponent) for one in (usd_per_unit, beside))
+    return f"{usd_per_unit:,.{max(2, decimals)}f}"
 
 
 def usd_exact(micros: int | None) -> str:

@@ -98,6 +98,12 @@ def test_credits_of_a_provider_have_the_decimals_that_they_need() -> None:
     assert [formats.millionths(value) for value in (8_000_000, 500_000, 1)] == ["8", "0.5", "0.000001"]
 
 
+def test_two_rates_of_a_sentence_have_the_same_decimals() -> None:
+    low, high = Decimal("1.1580000000"), Decimal("1.1656000000")
+    assert (formats.rate(low), formats.rate(low, high), formats.rate(high, low)) == ("1.158", "1.1580", "1.1656")
+    assert (formats.rate(Decimal(2)), formats.rate(Decimal("0.0066"))) == ("2.00", "0.0066")
+
+
 @pytest.mark.parametrize(
     ("rate", "text"),
     [
