@@ -98,6 +98,7 @@ def test_reading_everything_again_is_audited(app: Flask, operator: FlaskClient) 
     assert "Read all again…" in operator.get(PAGE).text
     assert f'action="{PAGE}/read-again"' in operator.get(f"{PAGE}/read-again").text
     assert post(operator, "read-again") == 303
+    assert operator.get(PAGE).text.count("Not yet again") == 13
     read(app, pages=1)
     assert post(operator, "read-again") == 303
     assert "Read all again…" not in operator.get(PAGE).text
