@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -81,6 +82,13 @@ def _worth(lot: Any) -> int:
     return money.rounded(Fraction(lot.amount * int(lot.left), lot.credits))
 
 
+def _exactly(lot: Any) -> Decimal:
+    """What is owed for it, in its currency, to the millionth of a minor unit: rows that are added up come to what
+    the page says."""
+    millionths = money.rounded(Fraction(lot.amount * int(lot.left), lot.credits) * 1_000_000)
+    return money.major(millionths, lot.currency) / 1_000_000
+
+
 exports.add(
     exports.Table(
         "liability",
@@ -98,7 +106,7 @@ exports.add(
             exports.Column("amount", lambda lot: money.major(lot.amount, lot.currency)),
             exports.column("credits"),
             exports.Column("left", lambda lot: int(lot.left)),
-            exports.Column("owed", lambda lot: money.major(_worth(lot), lot.currency)),
+            exports.Column("owed", _exactly),
             exports.column("expires_at"),
         ),
     )

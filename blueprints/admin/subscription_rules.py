@@ -91,7 +91,7 @@ def figures(report: Report, shown: Subscribed, rules: MrrRules, result: Result) 
         Figure("Revenue per paying customer", amount(shown.per_payer),
                f"All payments in the range, packs included, less refunds: {amount(Fraction(shown.paid))} by "
                f"{formats.counted(shown.payers, 'customer')}. In the currency that they paid."),
-        Figure("Churn rate", _percent(report.churn.rate if report.churn else None),
+        Figure("Churn rate, all currencies", _percent(report.churn.rate if report.churn else None),
                "Customers who paid at the start or began since then, and pay nothing at the end: Stripe's churn "
                f"rate, over this range. {_of_churn(report)}", "admin.mrr_movements", (("kind", "churn"),)),
         Figure("MRR churn, gross", _percent(_rate(lost, start)),
@@ -102,7 +102,7 @@ def figures(report: Report, shown: Subscribed, rules: MrrRules, result: Result) 
         Figure("Quick ratio", "–" if moved.quick_ratio is None else f"{moved.quick_ratio:.2f}",
                "New, reactivation and expansion by contraction and churn; 4 is good. None without losses.",
                "admin.mrr_movements", currency),
-        Figure("Trial conversion", _percent(trials.rate if trials else None), _of_trials(report)),
+        Figure("Trial conversion, all currencies", _percent(trials.rate if trials else None), _of_trials(report)),
         Figure("Lifetime value", amount(shown.ltv(margin, monthly)),
                f"ARPU times the margin of the range ({basis}, {_percent(margin)}) by the churn of the last "
                f"30 days ({_percent(monthly)}). None while nobody leaves, or without a margin.", "admin.margin"),

@@ -7,6 +7,7 @@ import html
 import io
 import re
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from flask import Flask
@@ -107,6 +108,19 @@ def test_liability_shows_what_is_owed_and_how_it_came_about(app: Flask, operator
     assert "USD 700 $14.00" in both
     assert "as shown they may differ in the last digit" in both
     assert "Nothing was paid in EUR" in text(operator.get("/admin/liability?currency=eur").text)
+
+
+def test_the_file_of_what_is_owed_adds_up_to_the_page(app: Flask, operator: FlaskClient) -> None:
+    with app.app_context():
+        for number in range(3):
+            ada = make_customer(db.session, 0, customer_id=f"cus_{number}", at=AT)
+            make_generation(db.session, ada, credits=5, at=AT)
+            buy(db.session, ada, 1_000, 1_001, at=AT)
+            make_generation(db.session, ada, credits=400, at=AT)
+        db.session.commit()
+    owed = sum(Decimal(lot["owed"]) for lot in rows(operator, "liability"))
+    assert owed == Decimal("18.018")  # 3 x $6.006: rounded each, $18.03
+    assert "Owed now $18.02" in text(operator.get("/admin/liability").text)
 
 
 def test_without_stripe_the_pages_say_that_it_is_not_set_up(operator: FlaskClient) -> None:

@@ -57,6 +57,7 @@ def test_every_figure_has_its_rule_and_the_rules_of_the_snapshot(quarter: FlaskC
     assert "1 subscription is not in these figures" in page
     for title in ("MRR, USD", "Active subscribers, all currencies", "Churn rate, all currencies"):
         assert f"<h3>{title}</h3>" in page
+    assert "Trial conversion, all currencies" in page
     assert "counted=unknown" in page
     assert "kind=churn" in page
     assert "€9.00" in page
