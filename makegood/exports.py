@@ -1,7 +1,7 @@
 """Tables as CSV: every row that the filters name, read with a server-side cursor in flat memory.
 
-Instants are ISO 8601 with their zone (UTC), money is decimal USD, credits are whole numbers, and what is unknown
-is an empty cell. A text that a spreadsheet would take for a formula begins with an apostrophe (what OWASP advises
+Instants are ISO 8601 with their zone (UTC), money is decimal, in USD or in its row's currency, credits are whole
+numbers, and what is unknown is an empty cell. A text that a spreadsheet would take for a formula begins with an apostrophe (what OWASP advises
 against "CSV injection").
 """
 
@@ -51,8 +51,13 @@ def usd(name: str, attribute: str) -> Column:
 
 
 def major(name: str) -> Column:
-    """The row's amount of that name in its currency's own unit, exactly."""
-    return Column(name, lambda row: money.major(getattr(row, name), row.currency))
+    """The row's amount of that name in its currency's own unit, exactly; empty where it is unknown."""
+
+    def value(row: Any) -> Decimal | None:
+        amount = getattr(row, name)
+        return None if amount is None or row.currency is None else money.major(amount, row.currency)
+
+    return Column(name, value)
 
 
 def rows(

@@ -149,7 +149,7 @@ exports.add(
             exports.column("email"),
             exports.column("names_user", "user_id"),
             exports.column("payments"),
-            exports.column("amount_minor", "amount"),
+            exports.major("amount"),
             exports.column("currency"),
         ),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from datetime import UTC, datetime
 from urllib.parse import unquote
 
@@ -78,3 +80,13 @@ def test_an_email_address_that_only_stripe_knows_is_found(operator: FlaskClient)
     for email, place in places.items():
         found = operator.get("/admin/search", query_string={"q": email})
         assert unquote(found.location or found.text) == place
+
+
+def test_a_file_of_money_in_several_currencies_says_so_and_has_their_own_units(operator: FlaskClient) -> None:
+    assert "money is in the currency that its row names" in operator.get("/admin/exports/unlinked").text
+    assert "money is in USD," in operator.get("/admin/exports/customers").text
+    found = csv.DictReader(io.StringIO(operator.get("/admin/exports/unlinked.csv").text))
+    assert {(row["kind"], row["amount"], row["currency"]) for row in found} == {
+        ("payment", "9.00", "usd"),
+        ("customer", "", ""),
+    }
