@@ -64,9 +64,15 @@ def _by(lines: Sequence[UseLine]) -> list[tuple[Sequence[Any], Result]]:
     return [(line.keys, line.result) for line in lines]
 
 
+def _by_provider(view: Margin) -> list[tuple[Sequence[Any], Result]]:
+    """The providers, and below them, as on the page, the revenue that is of none of them."""
+    others = {"Payments for no credits": view.direct, "Not by use": view.beside}
+    return _by(view.providers) + [((name,), Result(recognised=usd)) for name, usd in others.items() if usd]
+
+
 for name, title, keys, measures, of in (
     ("margin-days", "Margin by day", ("starts_on",), RESULT, _by_step),
-    ("margin-providers", "Margin by provider", ("provider",), USE, lambda view: _by(view.providers)),
+    ("margin-providers", "Margin by provider", ("provider",), USE, _by_provider),
     ("margin-models", "Margin by model", ("provider", "model"), USE, lambda view: _by(view.models)),
     ("margin-tiers", "Margin by tier", ("tier",), USE, lambda view: _by(view.tiers)),
 ):

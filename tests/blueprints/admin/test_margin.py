@@ -110,6 +110,16 @@ def test_liability_shows_what_is_owed_and_how_it_came_about(app: Flask, operator
     assert "Nothing was paid in EUR" in text(operator.get("/admin/liability?currency=eur").text)
 
 
+@pytest.mark.usefixtures("sold")
+def test_the_file_of_providers_adds_up_to_all_that_was_recognised(app: Flask, operator: FlaskClient) -> None:
+    with app.app_context():
+        moved(db.session, "charge", 500, at=AT)
+        db.session.commit()
+    found = {row["provider"]: Decimal(row["recognised_usd"]) for row in rows(operator, "margin-providers")}
+    assert found == {"wavespeed": 6, "Payments for no credits": 5}
+    assert "All $11.00" in text(operator.get("/admin/margin").text)
+
+
 def test_the_file_of_what_is_owed_adds_up_to_the_page(app: Flask, operator: FlaskClient) -> None:
     with app.app_context():
         for number in range(3):
