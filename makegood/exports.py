@@ -1,8 +1,8 @@
 """Tables as CSV: every row that the filters name, read with a server-side cursor in flat memory.
 
 Instants are ISO 8601 with their zone (UTC), money is decimal, in USD or in its row's currency, credits are whole
-numbers, and what is unknown is an empty cell. A text that a spreadsheet would take for a formula begins with an apostrophe (what OWASP advises
-against "CSV injection").
+numbers, and what is unknown is an empty cell. A text that a spreadsheet would take for a formula begins with an
+apostrophe (what OWASP advises against "CSV injection").
 """
 
 from __future__ import annotations
