@@ -74,7 +74,7 @@ def read_all(engine: Engine, client: Client) -> None:
         while claimed is not None:
             turns += 1
             page = sync.read(client, claimed)
-            if turns % 11 == 0:
+            if turns % 31 == 0:
                 at += sync.LEASE + timedelta(seconds=1)
                 break
             with Session(engine) as session, session.begin():
