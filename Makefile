@@ -50,6 +50,7 @@ lock: .venv/installed-dev
 .venv/installed-dev: requirements-dev.lock $(BROKEN)
 	$(install)
 
+# localstripe, which only the tests need, comes as source alone.
 define install
 	@$(PYTHON) -c '$(SUITABLE)' 2>/dev/null || { echo "Makegood needs Python 3.11 or newer and found" \
 		"$$(command -v $(PYTHON) >/dev/null && $(PYTHON) --version 2>&1 || echo none);" \
@@ -59,7 +60,7 @@ define install
 	@echo "Installing the packages of $< into .venv (only when that file changed)"
 	@test -z "$(BROKEN)" || $(PYTHON) -m venv --clear .venv
 	@$(IN_VENV) pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
-		--requirement $< >.venv/pip.log 2>&1 || { echo "A package could not be installed:" \
+		--no-binary localstripe --requirement $< >.venv/pip.log 2>&1 || { echo "A package could not be installed:" \
 		"$$(grep ERROR .venv/pip.log | tail -n 1) (all that pip said is in .venv/pip.log;" \
 		"Linux with glibc or macOS, CPython 3.11 to 3.14 and a network are needed)" >&2; exit 1; }
 	@touch $@
