@@ -82,7 +82,7 @@ def test_beyond_the_limit_the_same_button_asks_and_an_admin_approves(
     dialog.get_by_role("button", name="Ask for approval of 2 credits").click()
     page.get_by_text("A refund of 2 credits waits for approval.").wait_for()
     become_admin(page, site)
-    page.get_by_role("link", name="See the request").click()
+    page.locator("#main").get_by_role("link", name="See the request").click()
     page.get_by_role("button", name="Approve 2 credits").click()
     page.get_by_text("It was approved and done").wait_for()
     with strict.app_context():
