@@ -363,7 +363,7 @@ def test_the_dashboard_points_at_deliveries_that_wait_for_long(
     assert "been waiting for more than 10 minutes" not in operator.get("/admin/").text
     with app.app_context():
         deliver(db.session(), used["unknown"], received_at=datetime.now(UTC) - timedelta(minutes=11))
-        deliver(db.session(), used["unknown"])
+        deliver(db.session(), used["unknown"], received_at=datetime.now(UTC))
         db.session.commit()
         assert db.session.query(Callback).count() == 2
     page = operator.get("/admin/pulse").text
