@@ -114,6 +114,7 @@ class Reversal(Base):
         Index("uq_reversals_refund", "refund_id", "customer_id", unique=True),
         Index("uq_reversals_transaction", "transaction_id", unique=True),
         Index("ix_reversals_generation", "generation_id"),
+        Index("ix_reversals_by_hand", "actor", "reversed_at"),
     )
 
     id: Mapped[UUIDKey]

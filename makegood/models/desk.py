@@ -40,6 +40,7 @@ class CreditAdjustment(Base):
         CheckConstraint(foreign_text("idempotency_key"), name="idempotency_key"),
         Index("uq_credit_adjustments_transaction", "transaction_id", unique=True),
         Index("uq_credit_adjustments_key", "customer_id", "idempotency_key", unique=True),
+        Index("ix_credit_adjustments_by_hand", "actor", "adjusted_at"),
     )
 
     id: Mapped[UUIDKey]
