@@ -21,12 +21,14 @@ from makegood.models.operators import (
     Throttle,
 )
 from makegood.models.outputs import Notification, OutputFile
+from makegood.models.payments import Payment, PaymentDue
 from makegood.models.policies import ErrorMapping, RefundPolicy
 from makegood.models.prices import CostAdjustment, CreditPrice, Price, Recompute
 from makegood.models.providers import ProviderBalance, ProviderSwitch
 from makegood.models.purchases import Clawback, Purchase
 from makegood.models.recognised import (
     RecognisedCustomerDay,
+    RecognisedCustomerMonth,
     RecognisedDay,
     RecognisedProgress,
     RecognisedState,
@@ -120,6 +122,8 @@ __all__ = [
     "Operator",
     "OperatorSession",
     "OutputFile",
+    "Payment",
+    "PaymentDue",
     "PaymentRefund",
     "Payout",
     "Price",
@@ -130,6 +134,7 @@ __all__ = [
     "ReasonBucket",
     "ReasonDay",
     "RecognisedCustomerDay",
+    "RecognisedCustomerMonth",
     "RecognisedDay",
     "RecognisedProgress",
     "RecognisedState",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from sqlalchemy import CheckConstraint, ForeignKey
+from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from makegood.models.base import Base, Count
@@ -44,8 +44,19 @@ class RecognisedCustomerDay(CreditMeasures, Base):
     """The same by customer."""
 
     __tablename__ = "recognised_customer_days"
+    __table_args__ = (Index("ix_recognised_customer_days_foreign", "day", postgresql_where=text("currency <> 'usd'")),)
 
     day: Mapped[date] = mapped_column(primary_key=True, sort_order=-2)
+    customer_id: Mapped[str] = mapped_column(primary_key=True, sort_order=-1)
+
+
+class RecognisedCustomerMonth(CreditMeasures, Base):
+    """The same of one month of the reporting time zone, in US dollars: in other currencies each day has its rate."""
+
+    __tablename__ = "recognised_customer_months"
+    __table_args__ = (CheckConstraint("currency = 'usd'", name="currency"),)
+
+    month: Mapped[date] = mapped_column(primary_key=True, sort_order=-2)
     customer_id: Mapped[str] = mapped_column(primary_key=True, sort_order=-1)
 
 

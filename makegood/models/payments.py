@@ -1,0 +1,47 @@
+"""Payments at Stripe with whose they are and what they bought: a rollup of what several of Stripe's lists say."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Index, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from makegood.models.base import Base
+
+
+class Payment(Base):
+    """The balance transaction of a charge, or of a refund or dispute of one, by its id.
+
+    `source` is what moved the money at Stripe, `customer_id` whose charge it is, and `for_credits` whether that
+    charge bought credits here. Amounts are minor units of `currency`.
+    """
+
+    __tablename__ = "payments"
+    __table_args__ = (
+        Index("ix_payments_created_at", "created_at"),
+        Index("ix_payments_source", "source"),
+        Index("ix_payments_customer", "customer_id", postgresql_where=text("customer_id IS NOT NULL")),
+        Index("ix_payments_unlinked", "created_at", postgresql_where=text("customer_id IS NULL")),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    source: Mapped[str]
+    created_at: Mapped[datetime]
+    currency: Mapped[str]
+    amount: Mapped[int]
+    fee: Mapped[int]
+    customer_id: Mapped[str | None]
+    for_credits: Mapped[bool]
+
+
+class PaymentDue(Base):
+    """Something changed that payments are made of: `key` is the Stripe id by which they are found.
+
+    Triggers add a row with whatever changes (migrations/sql/0019_payments.sql). Whoever sees it sees the change too.
+    """
+
+    __tablename__ = "payments_due"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    key: Mapped[str]
