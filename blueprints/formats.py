@@ -21,7 +21,7 @@ from flask import Flask, current_app, g
 from markupsafe import Markup
 
 from makegood import money, refunds
-from makegood.stats.figures import FEW
+from makegood.stats.figures import FEW, Rate
 
 LOCALE = "en"
 MINUS = "−"
@@ -29,6 +29,7 @@ MICROS = 1_000_000
 SECRET_WORDS = ("authorization", "signature", "secret", "token", "cookie", "api-key", "api_key", "apikey")
 CALLBACK_TOKEN = re.compile(r"(/callbacks/[^/\s]+/)[\w-]{16,}")
 NO_DATA = "No data"
+TOO_FEW = "n/a"
 HEX_BYTES = 512
 
 
@@ -105,8 +106,10 @@ def _dollars(micros: int, pattern: str, smallest: Decimal) -> str:
     return f"{MINUS if micros < 0 else ''}${text}"
 
 
-def percent(rate: Decimal | None) -> str:
-    """A rate from 0 to 1 with one decimal; only a true 0 or 1 is shown as 0.0% or 100.0%."""
+def percent(rate: Decimal | Rate | None) -> str:
+    """A rate from 0 to 1 with one decimal; only a true 0 or 1 is shown as 0.0% or 100.0%. Of too few it is n/a."""
+    if isinstance(rate, Rate):
+        return TOO_FEW if rate.whole and not rate else percent(rate.shown)
     if rate is None:
         return NO_DATA
     shown = (rate * 100).quantize(Decimal("0.1"), ROUND_HALF_UP)
@@ -118,7 +121,7 @@ def percent(rate: Decimal | None) -> str:
 
 
 def share(part: int, whole: int) -> Decimal | None:
-    """`part` of `whole` as a rate from 0 to 1; None without a whole."""
+    """`part` of `whole` from 0 to 1, where it says what the whole is made of; None without a whole."""
     return Decimal(part) / whole if whole else None
 
 
@@ -315,9 +318,10 @@ FILTERS = (
 
 
 def init_app(app: Flask) -> None:
-    """Give the templates these filters, `share`, `now`, and of how many a rate is one of `few`."""
+    """Give the templates these filters, `rate_of`, `share`, `now`, and of how many a rate is one of `few`."""
     for function in FILTERS:
         app.add_template_filter(function)
+    app.add_template_global(Rate, "rate_of")
     app.add_template_global(share)
     app.add_template_global(FEW, "few")
     app.add_template_global(now)

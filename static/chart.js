@@ -110,7 +110,9 @@
       const show = !hidden.has(data.series[n].label);
       if (data.series[n].line) {
         const sparse = data.labels.length <= 62;
-        return { show, stroke: full, width: 2, spanGaps: false, dash: n % 2 ? [6, 4] : undefined, points: { show: sparse, size: 5, fill: full, stroke: full } };
+        // A step between two without a value has no line to it: where points are left out, this one is not.
+        const alone = (plot, n, shown) => shown ? null : plot.data[n].flatMap((value, i, all) => value !== null && (all[i - 1] ?? null) === null && (all[i + 1] ?? null) === null ? [i] : []);
+        return { show, stroke: full, width: 2, spanGaps: false, dash: n % 2 ? [6, 4] : undefined, points: { show: sparse, filter: alone, size: 5, fill: full, stroke: full } };
       }
       const partial = data.partial === null ? full : hatched(full);
       return {
@@ -218,7 +220,7 @@
     if (!state.rows.hidden) state.rows.href = address(state, i);
     state.reset.hidden = zooms.from === null;
     data.series.forEach((series, n) => {
-      const text = i === null ? series.total ?? "" : series.values[i] === null ? "–" : write(data, series.values[i]);
+      const text = i === null ? series.total ?? "" : series.values[i] === null ? data.unit === "rate" ? "n/a" : "–" : write(data, series.values[i]);
       state.figures[n].figureOf.textContent = i === null && zooms.from !== null ? "" : text;
     });
   }

@@ -27,8 +27,9 @@ from blueprints.admin.filters import reporting_zone
 from makegood import money
 from makegood.calendars import start_of
 from makegood.ranges import DAY, Range, Step
+from makegood.stats.figures import Rate
 
-Value = int | Decimal | None
+Value = int | Decimal | Rate | None
 COLOURS = tuple(f"chart-{n}" for n in range(1, 7))
 OTHER = "chart-other"
 HUNDREDTH = Decimal("0.01")
@@ -108,7 +109,8 @@ class Chart:
 
     def written(self, value: Value, series: Series) -> str:
         """A value as the table and the legend show it."""
-        return "–" if value is None else write(value, series.unit or self.unit)
+        nothing = value.whole == 0 if isinstance(value, Rate) else value is None
+        return "–" if nothing else write(value, series.unit or self.unit)
 
     def header(self, series: Series) -> str:
         """What stands above the series in the table: it names the unit."""
@@ -182,6 +184,8 @@ class Chart:
 
     def _drawn(self, value: Value) -> float | int | None:
         """A value in the unit of the axis: the currency's own, percent, a count, milliseconds."""
+        if isinstance(value, Rate):
+            value = value.shown
         if value is None or self.unit in ("count", "duration"):
             return None if value is None else int(value)
         if self.currency:

@@ -14,6 +14,7 @@ from blueprints.admin import blueprint
 from makegood import money
 from makegood.calendars import start_of
 from makegood.ranges import Range
+from makegood.stats.figures import Rate
 
 
 def _average(value: Decimal) -> str:
@@ -53,7 +54,7 @@ def write(value: Any, kind: str) -> str:
 
 
 @blueprint.app_template_filter("written")
-def written(value: int | Decimal | None, kind: str) -> str:
+def written(value: int | Decimal | Rate | None, kind: str) -> str:
     """A figure as its kind is written."""
     return write(value, kind) if value is not None or kind in SAYS_NONE else "–"
 
@@ -65,9 +66,12 @@ def average(value: Decimal) -> str:
 
 
 @blueprint.app_template_filter("change")
-def change(now: int | Decimal | None, before: int | Decimal | None, kind: str = "count") -> Change | None:
+def change(
+    now: int | Decimal | Rate | None, before: int | Decimal | Rate | None, kind: str = "count"
+) -> Change | None:
     """How a figure changed: percent of what it was (from tenfold on how many times), or points for a rate. None
-    where one of them has no data."""
+    where one of them has no data, or is a rate of too few."""
+    now, before = (value.shown if isinstance(value, Rate) else value for value in (now, before))
     if now is None or before is None:
         return None
     said = f"{write(before, kind)} before"

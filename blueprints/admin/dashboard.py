@@ -15,6 +15,7 @@ from blueprints.admin.dashboard_charts import SUCCESS_TARGET
 from extensions import db
 from makegood import inbox, stats, switches
 from makegood.revenue import in_short
+from makegood.stats.figures import FEW
 
 DEFAULT_RANGE = "7d"
 PANELS = (
@@ -37,7 +38,7 @@ EMPTY = {
     "generations": "No generation was charged or ended in this range.",
     "cost": "Nothing of a known cost was charged in this range.",
     "credits": "No credits were used in this range.",
-    "success": "No generation ended in this range.",
+    "success": f"Too few generations ended in each step of this range for a rate: fewer than {FEW}.",
     "refunded": "No refund was issued in this range.",
     "latency": "No generation succeeded in this range.",
 }

@@ -11,6 +11,7 @@ from flask import url_for
 from blueprints.admin.charts import COLOURS, OTHER, Chart, Series, Value, most
 from makegood.generation_log import BY_END
 from makegood.stats import Period, StepUsage, Usage
+from makegood.stats.figures import FEW
 
 SUCCESS_TARGET = Decimal("0.95")
 
@@ -138,7 +139,7 @@ def _success(view: Period) -> Chart:
     return Chart(
         "success",
         "Success rate",
-        f"Succeeded of what ended; the line is the target of {SUCCESS_TARGET * 100:.0f}%",
+        f"Succeeded of what ended, where {FEW} or more did; the line is the target of {SUCCESS_TARGET * 100:.0f}%",
         view.range,
         [
             Series(

@@ -14,6 +14,7 @@ from makegood.generation_log import BY_END
 from makegood.providers.protocol import ErrorClass
 from makegood.stats import failures
 from makegood.stats.failures import FailureFilters, FailureReport
+from makegood.stats.figures import Rate
 
 PAGE = monitoring.Page(
     "admin.monitoring_failures",
@@ -100,9 +101,9 @@ def _chart(view: FailureReport, asked: Filters) -> Chart:
             ),
             Series(
                 "Failure rate",
-                [formats.share(step.failed, step.ended) for step in view.steps],
+                [Rate(step.failed, step.ended) for step in view.steps],
                 "",
-                formats.share(view.failed, view.ended),
+                Rate(view.failed, view.ended),
                 unit="rate",
             ),
         ],

@@ -26,7 +26,6 @@ from makegood.errors import NotFound
 from makegood.provider_health import figures
 from makegood.provider_health.balances import written
 from makegood.ranges import Range
-from makegood.stats.figures import FEW
 from makegood.terms import Terms
 
 NAMES = ("provider",)
@@ -119,7 +118,7 @@ def _asked(endpoint: str) -> Filters:
 
 
 def _common(asked: Filters) -> dict[str, Any]:
-    return {"filters": asked, "compared": True, "few": FEW, "balance_left": written}
+    return {"filters": asked, "compared": True, "balance_left": written}
 
 
 def _settings() -> Any:

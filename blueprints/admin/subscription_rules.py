@@ -13,11 +13,13 @@ from blueprints import formats
 from makegood import money
 from makegood.models import StripeResource
 from makegood.ranges import Range
+from makegood.revenue.churn import Churn
 from makegood.revenue.movements import decimal
 from makegood.revenue.mrr_rules import MrrRules
 from makegood.revenue.results import Result
 from makegood.revenue.snapshots import SOURCE
 from makegood.revenue.subscribers import Report, Subscribed
+from makegood.stats.figures import FEW, Rate
 from settings import Settings
 
 OVERDUE = timedelta(hours=2)
@@ -72,7 +74,7 @@ def figures(report: Report, shown: Subscribed, rules: MrrRules, result: Result) 
         return "–" if exact is None else money.format(money.rounded(exact), shown.currency)
 
     moved = shown.moved
-    monthly = report.monthly.rate if report.monthly else None
+    monthly = _churn(report.monthly)
     start = shown.before.mrr if shown.before else Fraction(0)
     lost = -(moved["churn"] + moved["contraction"])
     kept = lost - moved["expansion"] - moved["reactivation"]
@@ -91,7 +93,7 @@ def figures(report: Report, shown: Subscribed, rules: MrrRules, result: Result) 
         Figure("Revenue per paying customer", amount(shown.per_payer),
                f"All payments in the range, packs included, less refunds: {amount(Fraction(shown.paid))} by "
                f"{formats.counted(shown.payers, 'customer')}. In the currency that they paid."),
-        Figure("Churn rate, all currencies", _percent(report.churn.rate if report.churn else None),
+        Figure("Churn rate, all currencies", _rated(_churn(report.churn)),
                "Customers who paid at the start or began since then, and pay nothing at the end: Stripe's churn "
                f"rate, over this range. {_of_churn(report)}", "admin.mrr_movements", (("kind", "churn"),)),
         Figure("MRR churn, gross", _percent(_rate(lost, start)),
@@ -102,10 +104,12 @@ def figures(report: Report, shown: Subscribed, rules: MrrRules, result: Result) 
         Figure("Quick ratio", "–" if moved.quick_ratio is None else f"{moved.quick_ratio:.2f}",
                "New, reactivation and expansion by contraction and churn; 4 is good. None without losses.",
                "admin.mrr_movements", currency),
-        Figure("Trial conversion, all currencies", _percent(trials.rate if trials else None), _of_trials(report)),
-        Figure("Lifetime value", amount(shown.ltv(margin, monthly)),
+        Figure("Trial conversion, all currencies",
+               _rated(Rate(trials.converted, trials.ended) if trials else Rate(0, 0)), _of_trials(report)),
+        Figure("Lifetime value", amount(shown.ltv(margin, monthly.shown)),
                f"ARPU times the margin of the range ({basis}, {_percent(margin)}) by the churn of the last "
-               f"30 days ({_percent(monthly)}). None while nobody leaves, or without a margin.", "admin.margin"),
+               f"30 days ({_rated(monthly)}). None while nobody leaves, of fewer than {FEW}, or without a "
+               "margin.", "admin.margin"),
     ]  # fmt: skip
 
 
@@ -122,6 +126,14 @@ def _of_trials(report: Report) -> str:
         return f"{rule} Not known until the invoices have been read."
     undecided = f", {report.trials.undecided} not decided yet" if report.trials.undecided else ""
     return f"{rule} {report.trials.converted} of {report.trials.ended}{undecided}."
+
+
+def _churn(churn: Churn | None) -> Rate:
+    return Rate(churn.left, churn.active + churn.joined) if churn else Rate(0, 0)
+
+
+def _rated(rate: Rate) -> str:
+    return formats.percent(rate) if rate.whole else "–"
 
 
 def _rate(part: Fraction, whole: Fraction) -> Decimal | None:

@@ -101,7 +101,7 @@ def _cost(usage: Usage) -> str | None:
 
 def _rate(usage: Usage) -> str | None:
     """Percent with one decimal; None when nothing ended."""
-    rate = usage.success_rate
+    rate = usage.success_rate.exact
     return None if rate is None else str((rate * 100).quantize(ONE_PLACE, ROUND_HALF_UP))
 
 

@@ -82,7 +82,7 @@ def _step(step: StepUsage) -> dict[str, Any]:
 
 
 def _usage(usage: Usage) -> dict[str, Any]:
-    rate = usage.success_rate
+    rate = usage.success_rate.exact
     return {
         "generations": usage.generations,
         "succeeded": usage.succeeded,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Select, select
@@ -14,7 +13,7 @@ from makegood import rollups
 from makegood.ranges import Range, Step
 from makegood.rollup_tables import REASONS
 from makegood.stats import sums, usage
-from makegood.stats.figures import FEW
+from makegood.stats.figures import Rate
 from makegood.stats.usage import UsageFilters
 from makegood.terms import Terms
 
@@ -55,9 +54,9 @@ class ModelLine:
     frequent: list[tuple[str, int]]
 
     @property
-    def rate(self) -> Decimal | None:
-        """Failed of ended, from 0 to 1; None without anything ended."""
-        return Decimal(self.failed) / self.ended if self.ended else None
+    def rate(self) -> Rate:
+        """Failed of ended."""
+        return Rate(self.failed, self.ended)
 
 
 @dataclass(frozen=True)
@@ -191,7 +190,7 @@ def _by_count(line: ModelLine) -> tuple[object, ...]:
 
 
 def _by_rate(line: ModelLine) -> tuple[object, ...]:
-    return line.ended < FEW, -(line.rate or 0), *_by_count(line)
+    return not line.rate, -(line.rate.exact or 0), *_by_count(line)
 
 
 def _steps(session: Session, terms: Terms, asked: Range, filters: FailureFilters) -> list[FailureStep]:

@@ -12,6 +12,27 @@ FEW = 20
 
 
 @dataclass(frozen=True)
+class Rate:
+    """`part` of `whole`, from 0 to 1. Figures for people show it from FEW on; it is true where it is shown."""
+
+    part: int
+    whole: int
+
+    @property
+    def exact(self) -> Decimal | None:
+        """None of nothing."""
+        return Decimal(self.part) / self.whole if self.whole else None
+
+    @property
+    def shown(self) -> Decimal | None:
+        """None of fewer than FEW."""
+        return self.exact if self.whole >= FEW else None
+
+    def __bool__(self) -> bool:
+        return self.shown is not None
+
+
+@dataclass(frozen=True)
 class Usage:
     """Sums over a range: counts, credits, USD micro-dollars, milliseconds.
 
@@ -39,9 +60,9 @@ class Usage:
         return self.succeeded + self.failed
 
     @property
-    def success_rate(self) -> Decimal | None:
-        """From 0 to 1; None when nothing ended."""
-        return Decimal(self.succeeded) / self.ended if self.ended else None
+    def success_rate(self) -> Rate:
+        """Succeeded of ended."""
+        return Rate(self.succeeded, self.ended)
 
     @property
     def net_credits(self) -> int:

@@ -17,10 +17,16 @@ USAGES = st.builds(Usage, **dict.fromkeys(MEASURE_NAMES, COUNTS))
 
 
 def test_a_rate_without_a_denominator_is_no_data() -> None:
-    assert Usage(generations=5, cancelled=5).success_rate is None
-    assert Usage(failed=1).success_rate == 0
-    assert Usage(succeeded=2, failed=1, cancelled=7).success_rate == Decimal(2) / 3
+    assert Usage(generations=5, cancelled=5).success_rate.exact is None
+    assert Usage(failed=1).success_rate.exact == 0
+    assert Usage(succeeded=2, failed=1, cancelled=7).success_rate.exact == Decimal(2) / 3
     assert Usage(succeeded=2, failed=1, cancelled=7).ended == 3
+
+
+def test_a_rate_of_fewer_than_twenty_is_not_shown() -> None:
+    few, enough = Usage(succeeded=19).success_rate, Usage(failed=20).success_rate
+    assert (few.exact, few.shown, bool(few)) == (1, None, False)
+    assert (enough.exact, enough.shown, bool(enough)) == (0, 0, True)
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def fail(session: Session, customer: str, at: datetime, *, charged: datetime | N
 def test_an_empty_platform_has_zeros_and_no_rates(session: Session) -> None:
     view = look(session)
     assert view.today == view.week == view.month == view.last30 == Usage()
-    assert view.today.success_rate is None
+    assert view.today.success_rate.exact is None
     assert (view.active_today, view.customers_with_credits, view.credits_in_circulation) == (0, 0, 0)
     assert view.providers == view.failures == view.refunds == view.alerts == []
     assert [row.tier for row in view.tiers] == ["free", "plus", "pro"]
