@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 
 from makegood import alerts
 from makegood.models import Purchase, StripeAccount, StripeResource
-from makegood.purchases import fulfilment, returns
+from makegood.purchases import fulfilment, returns, without_credits
+from makegood.purchases.without_credits import WithoutCredits
 from makegood.stripe import progress
 
 KINDS = {"purchase_not_credited": "paid but not credited", "purchase_not_paid": "credited but not paid"}
@@ -28,60 +29,43 @@ PAID_BY = frozenset({"charges", "checkout_sessions", "disputes", "invoice_paymen
 # An invoice that somebody marked paid at Stripe, because the money came in elsewhere, has no charge there.
 # `amount_paid_off_stripe` is not in every answer; the payment's record is
 # (docs.stripe.com/changelog/dahlia/2026-05-27/invoice-object-amount-paid-off-stripe-property).
+# What has its payment is set aside first, all at once: of the few that are left each is looked at.
 NOT_PAID = text(
     """
+    WITH doubtful AS (
+        SELECT * FROM purchases
+         WHERE source_kind = 'checkout_session' AND NOT EXISTS (
+               SELECT FROM stripe_checkout_sessions s JOIN stripe_charges c ON c.payment_intent = s.payment_intent
+                WHERE s.id = source_id AND s.payment_status IN ('paid', 'no_payment_required')
+                  AND c.amount_captured > 0)
+        UNION ALL
+        SELECT * FROM purchases
+         WHERE source_kind = 'invoice' AND NOT EXISTS (
+               SELECT FROM stripe_invoices i
+                 JOIN stripe_invoice_payments ON invoice_id = i.id
+                 JOIN stripe_charges c USING (payment_intent)
+                WHERE i.id = source_id AND i.status = 'paid' AND c.amount_captured > 0)
+    )
     SELECT p.source_kind, p.source_id, p.customer_id, p.credits, p.amount, p.currency, p.paid_at,
-           CASE WHEN coalesce(s.id, i.id) IS NULL THEN 'nothing is known of it from Stripe'
-                ELSE 'Stripe says: ' || coalesce(s.payment_status, i.status) END AS problem
-      FROM purchases p
+           CASE WHEN said.paid THEN 'its payment has not been read'
+                ELSE coalesce('Stripe says: ' || coalesce(s.payment_status, i.status),
+                              'nothing is known of it from Stripe') END AS problem
+      FROM doubtful p
       LEFT JOIN stripe_checkout_sessions s ON p.source_kind = 'checkout_session' AND s.id = p.source_id
       LEFT JOIN stripe_invoices i ON p.source_kind = 'invoice' AND i.id = p.source_id
-     WHERE coalesce(s.payment_status NOT IN ('paid', 'no_payment_required'), i.status <> 'paid', true)
-    UNION ALL
-    SELECT p.source_kind, p.source_id, p.customer_id, p.credits, p.amount, p.currency, p.paid_at,
-           'its payment has not been read'
-      FROM purchases p
-     WHERE p.paid > 0 AND p.granted_at < :patient AND p.source_kind = ANY(:kinds)
-       AND (EXISTS (SELECT FROM stripe_checkout_sessions WHERE id = p.source_id)
-            OR EXISTS (SELECT FROM stripe_invoices WHERE id = p.source_id))
+     CROSS JOIN LATERAL (SELECT coalesce(s.payment_status IN ('paid', 'no_payment_required'),
+                                         i.status = 'paid', false)) AS said (paid)
+     WHERE NOT said.paid
+        OR p.paid > 0 AND p.granted_at < :patient AND p.source_kind = ANY(:kinds)
        AND NOT EXISTS (
-            SELECT FROM stripe_checkout_sessions s JOIN stripe_charges c ON c.payment_intent = s.payment_intent
-             WHERE s.id = p.source_id AND c.amount_captured > 0)
-       AND NOT EXISTS (
-            SELECT FROM stripe_invoice_payments i
-              JOIN stripe_charges c ON c.payment_intent = i.payment_intent OR c.id = i.charge_id
-             WHERE i.invoice_id = p.source_id AND c.amount_captured > 0)
+            SELECT FROM stripe_invoice_payments payment JOIN stripe_charges c ON c.id = payment.charge_id
+             WHERE payment.invoice_id = p.source_id AND c.amount_captured > 0)
        AND NOT EXISTS (
             SELECT FROM stripe_invoice_payments
              WHERE invoice_id = p.source_id AND status = 'paid'
                AND body -> 'payment' ->> 'type' = 'payment_record')
-       AND NOT EXISTS (
-            SELECT FROM stripe_invoices
-             WHERE id = p.source_id AND (body ->> 'amount_paid_off_stripe')::bigint >= amount_paid)
+       AND ((i.body ->> 'amount_paid_off_stripe')::bigint >= i.amount_paid) IS NOT TRUE
      ORDER BY 7, 2
-    """
-)
-WITHOUT_CREDITS = text(
-    """
-    WITH sold AS (
-        SELECT line -> 'price' ->> 'product' AS product_id, s.created_at AS at
-          FROM stripe_checkout_sessions s, jsonb_array_elements(
-               CASE jsonb_typeof(s.body -> 'line_items' -> 'data')
-               WHEN 'array' THEN s.body -> 'line_items' -> 'data' ELSE '[]' END) AS line
-         WHERE s.mode = 'payment' AND s.payment_status IN ('paid', 'no_payment_required')
-           AND s.created_at >= :since
-        UNION ALL
-        SELECT line -> 'pricing' -> 'price_details' ->> 'product', i.paid_at
-          FROM stripe_invoices i, jsonb_array_elements(
-               CASE jsonb_typeof(i.body -> 'lines' -> 'data')
-               WHEN 'array' THEN i.body -> 'lines' -> 'data' ELSE '[]' END) AS line
-         WHERE i.status = 'paid' AND i.billing_reason IN ('subscription_create', 'subscription_cycle')
-           AND i.amount_paid > 0 AND i.paid_at >= :since
-    )
-    SELECT sold.product_id, p.name, p.body -> 'metadata' ->> 'credits', count(*), max(sold.at)
-      FROM sold JOIN stripe_products p ON p.id = sold.product_id
-     WHERE coalesce(p.body -> 'metadata' ->> 'credits', '') !~ '^[0-9]{1,10}$'
-     GROUP BY p.id, sold.product_id ORDER BY 5 DESC, 1
     """
 )
 
@@ -114,17 +98,6 @@ class NotPaid:
     currency: str
     paid_at: datetime
     problem: str
-
-
-@dataclass(frozen=True)
-class WithoutCredits:
-    """A product that was sold and does not say how many credits it is; `says` is what stands there instead."""
-
-    product_id: str
-    name: str | None
-    says: str | None
-    sold: int
-    last_at: datetime
 
 
 @dataclass(frozen=True)
@@ -164,7 +137,7 @@ def run(session: Session, *, at: datetime | None = None) -> Check:
     kinds = [kind for kind, needed in PAYMENTS.items() if needed.isdisjoint(unread)]
     values = {"patient": at - fulfilment.PATIENCE, "kinds": kinds}
     not_paid = [NotPaid(*row) for row in session.execute(NOT_PAID, values)]
-    without = [WithoutCredits(*row) for row in session.execute(WITHOUT_CREDITS, {"since": since})]
+    without = without_credits.sold(session, since)
     incomplete = progress.unread(session, PAID_BY)
     return Check(at, since, not_credited, not_paid + _not_taken_back(session), without, unread, incomplete)
 

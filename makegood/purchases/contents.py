@@ -32,15 +32,17 @@ _LINES = """(
                     ELSE NOT EXISTS (SELECT FROM stripe_products p
                                       WHERE p.id = sold.product_id
                                         AND coalesce(p.body #>> '{{metadata,credits}}', '') !~ '[1-9]') END))"""
-_PRICED = "line #>> '{price,product,id}', line #>> '{price,product}'"
-LINES_OF_SESSION = _LINES.format(listed="stripe_checkout_sessions.body -> 'line_items'", product=_PRICED)
+PRODUCT_OF_PRICE = "line #>> '{price,product,id}', line #>> '{price,product}'"
+"""Where a line of a checkout session says its product: the first of these that is there."""
+PRODUCT_OF_LINE = (
+    "line #>> '{pricing,price_details,product,id}', line #>> '{pricing,price_details,product}', "
+    + PRODUCT_OF_PRICE
+)
+"""The same of an invoice's line."""
+LINES_OF_SESSION = _LINES.format(listed="stripe_checkout_sessions.body -> 'line_items'", product=PRODUCT_OF_PRICE)
 """Whether a checkout session may have bought credits: a line is of a product that sells some, or of one of
 `products` (if `some`), or the lines were not read."""
-LINES_OF_INVOICE = _LINES.format(
-    listed="stripe_invoices.body -> 'lines'",
-    product="line #>> '{pricing,price_details,product,id}', line #>> '{pricing,price_details,product}', "
-    + _PRICED,
-)
+LINES_OF_INVOICE = _LINES.format(listed="stripe_invoices.body -> 'lines'", product=PRODUCT_OF_LINE)
 """The same of an invoice."""
 
 

@@ -74,9 +74,12 @@ def candidates(session: Session, products: Sequence[str] | None = None) -> dict[
         ("invoices", "invoice", contents.LINES_OF_INVOICE),
     ):
         table, condition, paid_at = _kinds(since)[kind]
-        query = select(table.id).where(condition, not_credited(kind, table), text(lines))
+        paid = select(table.id, table.body, paid_at.label("paid_at")).where(condition, not_credited(kind, table))
+        # OFFSET 0: without it, PostgreSQL looks into all bodies before it leaves out what is credited.
+        left = paid.offset(0).subquery(table.__tablename__)
         values = {"some": products is not None, "products": list(products or ())}
-        found[resource] = list(session.scalars(query.order_by(paid_at, table.id), values))
+        query = select(left.c.id).where(text(lines)).order_by(left.c.paid_at, left.c.id)
+        found[resource] = list(session.scalars(query, values))
     return found
 
 
@@ -95,6 +98,8 @@ def waiting(session: Session, ids: Iterable[str] | None = None) -> list[Source]:
     if since is None:
         return []
     wanted = [one for found in candidates(session).values() for one in found] if ids is None else list(ids)
+    if not wanted:
+        return []
     rows: list[tuple[str, Any, datetime]] = []
     for kind, (table, condition, paid_at) in _kinds(since).items():
         query = select(table, paid_at).where(table.id.in_(wanted), condition, not_credited(kind, table))
@@ -132,7 +137,7 @@ def paid_sessions(since: datetime) -> ColumnElement[bool]:
         CheckoutSession.mode == "payment",
         CheckoutSession.payment_status.in_(PAID),
         CheckoutSession.status.is_distinct_from("open"),
-        session_paid_at() >= since,
+        or_(CheckoutSession.created_at >= since, session_paid_at() >= since),  # nothing is paid before it begins
     )
 
 

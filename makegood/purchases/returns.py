@@ -16,8 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 # Of which purchases' payments anything went back, or of which it had: nothing can differ of the others.
-MOVED = text(
-    """
+_MOVED = """ARRAY(
     WITH moved AS MATERIALIZED (
         SELECT id, payment_intent FROM stripe_charges WHERE amount_refunded > 0
         UNION
@@ -25,35 +24,33 @@ MOVED = text(
     )
     SELECT source_id FROM purchases WHERE refunded <> 0 OR disputed <> 0
     UNION
-    SELECT s.id FROM stripe_checkout_sessions s JOIN moved USING (payment_intent)
+    SELECT id FROM stripe_checkout_sessions WHERE payment_intent = ANY(ARRAY(SELECT payment_intent FROM moved))
     UNION
-    SELECT i.invoice_id FROM stripe_invoice_payments i JOIN moved USING (payment_intent)
-    UNION
-    SELECT i.invoice_id FROM stripe_invoice_payments i JOIN moved ON moved.id = i.charge_id
-    """
-)
+    SELECT invoice_id FROM stripe_invoice_payments
+     WHERE payment_intent = ANY(ARRAY(SELECT payment_intent FROM moved))
+        OR charge_id = ANY(ARRAY(SELECT id FROM moved))
+)"""
 # A dispute in another currency than its charge's withdrew all of it; one of a status that we do not know is judged
 # by what it moved.
-DIFFERING = text(
-    """
-    WITH paying AS (
+_DIFFERING = """
+    WITH asked AS MATERIALIZED (SELECT {sources} AS sources), paying AS (
         SELECT p.id, c.id AS charge_id
           FROM purchases p
           JOIN stripe_checkout_sessions s ON s.id = p.source_id
           JOIN stripe_charges c ON c.payment_intent = s.payment_intent
-         WHERE p.source_kind = 'checkout_session' AND p.source_id = ANY(:sources)
+         WHERE p.source_kind = 'checkout_session' AND p.source_id = ANY((SELECT sources FROM asked)::text[])
         UNION
         SELECT p.id, c.id
           FROM purchases p
           JOIN stripe_invoice_payments i ON i.invoice_id = p.source_id
           JOIN stripe_charges c ON c.payment_intent = i.payment_intent
-         WHERE p.source_kind = 'invoice' AND p.source_id = ANY(:sources)
+         WHERE p.source_kind = 'invoice' AND p.source_id = ANY((SELECT sources FROM asked)::text[])
         UNION
         SELECT p.id, i.charge_id
           FROM purchases p
           JOIN stripe_invoice_payments i ON i.invoice_id = p.source_id
          WHERE p.source_kind = 'invoice' AND i.charge_id IS NOT NULL
-           AND p.source_id = ANY(:sources)
+           AND p.source_id = ANY((SELECT sources FROM asked)::text[])
     ), returned AS (
         SELECT paying.id, c.currency, c.amount_captured AS captured, c.amount_refunded AS refunded,
                least(c.amount_captured - c.amount_refunded, (
@@ -83,8 +80,9 @@ DIFFERING = text(
     SELECT id, customer_id, refunded, disputed FROM converted
      WHERE (refunded, disputed) <> (refunded_before, disputed_before)
      ORDER BY customer_id, id
-    """
-)
+"""
+DIFFERING = text(_DIFFERING.format(sources="CAST(:sources AS text[])"))
+ALL_DIFFERING = text(_DIFFERING.format(sources=_MOVED))
 SET = text("SELECT set_returned(:purchase, :refunded, :disputed, :lifetime, 'stripe', :at)")
 
 
@@ -101,8 +99,9 @@ class Return:
 def differing(session: Session, sources: Iterable[str] | None = None) -> list[Return]:
     """The purchases of these checkout sessions and invoices (None: of all) for which there is something to do."""
     session.flush()
-    asked = list(session.scalars(MOVED) if sources is None else sources)
-    return [Return(*row) for row in session.execute(DIFFERING, {"sources": asked})]
+    if sources is None:
+        return [Return(*row) for row in session.execute(ALL_DIFFERING)]
+    return [Return(*row) for row in session.execute(DIFFERING, {"sources": list(sources)})]
 
 
 def follow(session: Session, returns: Iterable[Return], lifetime: timedelta, *, at: datetime) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from makegood import ledger, purchases
 from makegood.models import Grant, Product, Purchase
 from makegood.purchases import checks, fulfilment
+from makegood.purchases.without_credits import WithoutCredits
 from makegood.stripe import mirror
 from simulator.stripe.billing import Account
 from tests.makegood.purchases.conftest import BEGAN, Tell, objects
@@ -80,6 +81,21 @@ def test_a_checkout_counts_by_when_it_was_paid_not_by_when_it_was_begun(
     assert (purchase.source_id, purchase.paid_at) == (offered["id"], SOON)
     assert ledger.balance(session, ada) == ALLOWANCE + 100
     assert checks.run(session, at=SOON).not_credited == []
+
+
+def test_what_does_not_say_its_credits_is_counted_by_when_it_was_paid(
+    session: Session, account: Account, tell: Tell
+) -> None:
+    mug = account.price(account.product("A mug"), 1500, "usd")
+    account.wait(-120)
+    offered, paid_before = (account.checkout([(mug, 1)]) for _ in range(2))
+    account.wait(60)
+    account.complete(paid_before)
+    account.wait(120)
+    account.complete(offered)
+    tell("products", "charges", "checkout_sessions")
+    found = checks.run(session, at=SOON).without_credits
+    assert found == [WithoutCredits(mug["product"], "A mug", None, 1, SOON)]
 
 
 def test_credits_of_a_period_that_is_over_live_as_long_as_the_settings_say(
