@@ -9,6 +9,8 @@ from uuid import UUID
 
 from flask import Flask, current_app, url_for
 
+from makegood import api_keys
+
 PAGES: dict[str, tuple[str, Callable[[str], dict[str, object]]]] = {
     "generation": ("admin.generation", lambda name: {"generation_id": UUID(name)}),
     "customer": ("admin.customer", lambda name: {"customer_id": name}),
@@ -29,6 +31,7 @@ PAGES: dict[str, tuple[str, Callable[[str], dict[str, object]]]] = {
     "error-mapping": ("admin.unmapped_errors", lambda _: {}),
     "limits": ("admin.limits", lambda _: {}),
     "operator": ("admin.operators", lambda _: {}),
+    "api_key": ("admin.api_keys", lambda _: {}),
 }
 """By the subject's first word: the endpoint, and its arguments for the rest of the subject."""
 
@@ -43,10 +46,11 @@ class Subject:
 
 
 def read(subject: str) -> Subject:
-    """The parts of a subject. An e-mail address is an operator."""
+    """The parts of a subject. An e-mail address is an operator, and what begins as our keys do is one."""
     kind, separator, name = subject.partition(":")
     if not separator:
-        kind, name = ("operator", subject) if "@" in subject else (subject, "")
+        key = subject.startswith(api_keys.PREFIX)
+        kind, name = ("operator", subject) if "@" in subject else ("api_key", subject) if key else (subject, "")
     return Subject(re.sub("[-_]", " ", kind), name, _address(kind, name))
 
 

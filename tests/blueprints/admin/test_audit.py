@@ -37,6 +37,20 @@ def test_an_entry_says_who_what_when_from_where_before_and_after(operator: Flask
     assert "Login succeeded" not in page.partition("<tbody>")[2]
 
 
+def test_what_an_entry_lists_is_written_for_people(app: Flask, operator: FlaskClient) -> None:
+    with app.app_context():
+        rates = [{"currency": "eur", "day": "2026-11-20", "before": None, "after": "1.1656"}]
+        details = {"rates": rates, "from": "2026-11-15T00:00:00+00:00", "to": "2026-99-15T00:00:00+00:00"}
+        audit.record(db.session(), actor="bo", action="rates.saved", subject="exchange-rates", details=details)
+        audit.record(db.session(), actor="bo", action="api_key.created", subject="mg_q6S1NkIQ")
+        db.session.commit()
+    page = operator.get("/admin/audit?actor=bo").text
+    assert "<dd>2026-11-20 eur: – → 1.1656</dd>" in page
+    assert "<dd>15 Nov 2026, 00:00:00 UTC</dd>" in page
+    assert "<dd>2026-99-15T00:00:00+00:00</dd>" in page
+    assert '/admin/api-keys">API key <span class="nowrap" title="mg_q6S1NkIQ">mg_q6S1NkIQ</span>' in page
+
+
 def test_filters_that_match_nothing_say_so(operator: FlaskClient) -> None:
     assert "Nothing matches these filters" in operator.get("/admin/audit?subject=generation:x").text
     assert "Login succeeded" in operator.get("/admin/audit?action=login.succeeded").text
