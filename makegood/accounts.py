@@ -77,7 +77,9 @@ def read(
         shown[-1].entry if len(rows) > ENTRIES else None,
         _newer(before, balance.entries),
         _adjustments(session, shown),
-        generation_log.listed(session, GenerationFilters(customer_id=customer_id), limit=GENERATIONS).rows,
+        generation_log.GENERATIONS.page(
+            session, GenerationFilters(customer_id=customer_id), limit=GENERATIONS
+        ).rows,
         refund_history.history(session, RefundFilters(customer_id=customer_id), limit=REFUNDS).rows,
         written[: notes.SHOWN],
         written[notes.SHOWN - 1].id if len(written) > notes.SHOWN else None,

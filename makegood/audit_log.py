@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, select, text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from makegood import pages
 from makegood.models import AuditEntry
-from makegood.pages import Cursor, Page
+from makegood.pages import Listing
 
 ACTIONS = text(
     """
@@ -50,32 +50,14 @@ class Change:
     after: Any
 
 
-def listed(
-    session: Session,
-    filters: AuditFilters,
-    *,
-    before: Cursor | None = None,
-    after: Cursor | None = None,
-    limit: int = pages.SIZE,
-) -> Page[AuditEntry]:
-    """One page of entries, by the time when they were written."""
-    return pages.read(
-        session,
-        _selected(select(AuditEntry), filters),
-        AuditEntry.created_at.expression,
-        AuditEntry.id.expression,
-        lambda row: row[0],
-        lambda entry: Cursor(entry.created_at, entry.id),
-        before=before,
-        after=after,
-        limit=limit,
-    )
-
-
-def every(filters: AuditFilters) -> Select[*tuple[Any, ...]]:
-    """All of them, newest first."""
-    columns = select(*AuditEntry.__table__.columns)
-    return _selected(columns, filters).order_by(AuditEntry.created_at.desc(), AuditEntry.id.desc())
+ENTRIES: Listing[AuditFilters, AuditEntry] = Listing(
+    select(AuditEntry),
+    pages.whole,
+    at=AuditEntry.created_at,
+    id=AuditEntry.id,
+    equal={"actor": AuditEntry.actor, "action": AuditEntry.action, "subject": AuditEntry.subject},
+)
+"""By when they were written."""
 
 
 def actions(session: Session) -> list[str]:
@@ -117,12 +99,3 @@ def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
             yield from _flat(item, f"{name} {key}" if name else str(key))
     elif value is not None:
         yield name, value
-
-
-def _selected(query: Select[*tuple[Any, ...]], filters: AuditFilters) -> Select[*tuple[Any, ...]]:
-    equal = {
-        AuditEntry.actor: filters.actor,
-        AuditEntry.action: filters.action,
-        AuditEntry.subject: filters.subject,
-    }
-    return pages.narrowed(query, equal, AuditEntry.created_at, filters.start, filters.end)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from makegood import pages
 from makegood.models import Generation
-from makegood.pages import Cursor, Page
+from makegood.pages import Listing
 
 
 @dataclass(frozen=True)
@@ -56,46 +54,32 @@ class LateResults:
     unknown_costs: int
 
 
-COLUMNS = (
-    Generation.id,
-    Generation.customer_id,
-    Generation.provider,
-    Generation.model,
-    Generation.ended_at,
-    Generation.error_class,
-    Generation.error_message,
-    Generation.credits_charged,
-    Generation.credits_refunded,
-    Generation.cost_micros,
-    Generation.late_outcome,
+FAILURES: Listing[FailureFilters, LoggedFailure] = Listing(
+    select(
+        Generation.id,
+        Generation.customer_id,
+        Generation.provider,
+        Generation.model,
+        Generation.ended_at,
+        Generation.error_class,
+        Generation.error_message,
+        Generation.credits_charged,
+        Generation.credits_refunded,
+        Generation.cost_micros,
+        Generation.late_outcome,
+    ).where(Generation.status == "failed"),
+    LoggedFailure,
+    at=Generation.ended_at,
+    id=Generation.id,
+    equal={
+        "provider": Generation.provider,
+        "error_class": Generation.error_class,
+        "customer_id": Generation.customer_id,
+        "late_outcome": Generation.late_outcome,
+        "model": Generation.model,
+    },
 )
-
-
-def log(
-    session: Session,
-    filters: FailureFilters,
-    *,
-    before: Cursor | None = None,
-    after: Cursor | None = None,
-    limit: int = pages.SIZE,
-) -> Page[LoggedFailure]:
-    """One page of failed generations, by the time when they ended."""
-    return pages.read(
-        session,
-        _selected(filters),
-        Generation.ended_at.expression,  # type: ignore[arg-type]
-        Generation.id.expression,
-        lambda row: LoggedFailure(*row),
-        lambda failure: Cursor(failure.ended_at, failure.generation_id),
-        before=before,
-        after=after,
-        limit=limit,
-    )
-
-
-def every(filters: FailureFilters) -> Select[*tuple[Any, ...]]:
-    """All of them, newest first."""
-    return _selected(filters).order_by(Generation.ended_at.desc(), Generation.id.desc())
+"""By when they ended."""
 
 
 def late_results(session: Session, *, since: datetime) -> LateResults:
@@ -108,15 +92,3 @@ def late_results(session: Session, *, since: datetime) -> LateResults:
         ).where(Generation.late_outcome == "succeeded", Generation.late_at >= since, Generation.status == "failed")
     ).one()
     return LateResults(row[0], int(row[1] or 0), row[2])
-
-
-def _selected(filters: FailureFilters) -> Select[*tuple[Any, ...]]:
-    query = select(*COLUMNS).where(Generation.status == "failed")
-    equal = {
-        Generation.provider: filters.provider,
-        Generation.error_class: filters.error_class,
-        Generation.customer_id: filters.customer_id,
-        Generation.late_outcome: filters.late_outcome,
-        Generation.model: filters.model,
-    }
-    return pages.narrowed(query, equal, Generation.ended_at, filters.start, filters.end)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Boolean, ColumnElement, Select, false, literal_column, select
+from sqlalchemy import Boolean, ColumnElement, false, literal_column, select
 from sqlalchemy.orm import Session
 
-from makegood import pages
 from makegood.models import Day, Generation, Tier
 from makegood.models.generations import ENDED, IN_FLIGHT
-from makegood.pages import Cursor, Page
+from makegood.pages import Listing
 
 ALL_IN_FLIGHT = "in_flight"
 STATUSES = (*ENDED, ALL_IN_FLIGHT, *IN_FLIGHT)
@@ -65,25 +64,6 @@ class LoggedGeneration:
     ended_at: datetime | None
 
 
-COLUMNS = (
-    Generation.id,
-    Generation.customer_id,
-    Generation.tier,
-    Generation.provider,
-    Generation.model,
-    Generation.kind,
-    Generation.status,
-    Generation.error_class,
-    Generation.credits_charged,
-    Generation.credits_refunded,
-    Generation.cost_micros,
-    Generation.latency_ms,
-    Generation.late_outcome,
-    Generation.charged_at,
-    Generation.ended_at,
-)
-
-
 FAILED = Generation.status == literal_column("'failed'")
 OF_COST: dict[str, ColumnElement[bool]] = {
     "unknown": Generation.cost_micros.is_(None),
@@ -113,63 +93,55 @@ def choices(session: Session) -> Choices:
     return Choices(sorted({row.model for row in seen}), sorted({row.kind for row in seen}), list(tiers))
 
 
-def listed(
-    session: Session,
-    filters: GenerationFilters,
-    *,
-    before: Cursor | None = None,
-    after: Cursor | None = None,
-    limit: int = pages.SIZE,
-) -> Page[LoggedGeneration]:
-    """One page of generations, by the instant that the filters name."""
-    by_end = filters.by == BY_END
-    return pages.read(
-        session,
-        _selected(filters),
-        _instant(filters),
-        Generation.id.expression,
-        lambda row: LoggedGeneration(*row),
-        lambda row: Cursor(row.ended_at if by_end and row.ended_at else row.charged_at, row.generation_id),
-        before=before,
-        after=after,
-        limit=limit,
-    )
-
-
-def every(filters: GenerationFilters) -> Select[*tuple[Any, ...]]:
-    """All of them, newest first."""
-    return _selected(filters).order_by(_instant(filters).desc(), Generation.id.desc())
-
-
-def _instant(filters: GenerationFilters) -> ColumnElement[Any]:
-    column = Generation.ended_at if filters.by == BY_END else Generation.charged_at
-    return column.expression
-
-
-def _selected(filters: GenerationFilters) -> Select[*tuple[Any, ...]]:
-    query = select(*COLUMNS)
+def _having(filters: GenerationFilters) -> Iterator[ColumnElement[bool]]:
     if filters.status is not None:
-        query = query.where(_having(filters.status))
+        yield _of_status(filters.status)
     if filters.error_class is not None:
-        query = query.where(FAILED)
+        yield FAILED
     if filters.by == BY_END:
-        query = query.where(Generation.ended_at.is_not(None))
+        yield Generation.ended_at.is_not(None)
     for value, conditions in ((filters.cost, OF_COST), (filters.refunded, OF_REFUND)):
         if value is not None:
-            query = query.where(conditions.get(value, false()))
-    equal = {
-        Generation.provider: filters.provider,
-        Generation.model: filters.model,
-        Generation.kind: filters.kind,
-        Generation.tier: filters.tier,
-        Generation.error_class: filters.error_class,
-        Generation.customer_id: filters.customer_id,
-    }
-    return pages.narrowed(query, equal, _instant(filters), filters.start, filters.end)
+            yield conditions.get(value, false())
 
 
-def _having(status: str) -> ColumnElement[bool]:
+def _of_status(status: str) -> ColumnElement[bool]:
     """The condition as the partial indexes spell it, so that they serve it."""
     if status == "failed":
         return FAILED
     return Generation.status.in_(IN_FLIGHT) if status == ALL_IN_FLIGHT else Generation.status == status
+
+
+GENERATIONS: Listing[GenerationFilters, LoggedGeneration] = Listing(
+    select(
+        Generation.id,
+        Generation.customer_id,
+        Generation.tier,
+        Generation.provider,
+        Generation.model,
+        Generation.kind,
+        Generation.status,
+        Generation.error_class,
+        Generation.credits_charged,
+        Generation.credits_refunded,
+        Generation.cost_micros,
+        Generation.latency_ms,
+        Generation.late_outcome,
+        Generation.charged_at,
+        Generation.ended_at,
+    ),
+    LoggedGeneration,
+    at=Generation.charged_at,
+    id=Generation.id,
+    equal={
+        "provider": Generation.provider,
+        "model": Generation.model,
+        "kind": Generation.kind,
+        "tier": Generation.tier,
+        "error_class": Generation.error_class,
+        "customer_id": Generation.customer_id,
+    },
+    having=_having,
+    key=lambda filters: Generation.ended_at if filters.by == BY_END else Generation.charged_at,
+)
+"""By the instant that the filters name."""

@@ -14,13 +14,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, delete, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from makegood import alerts, audit, connections, pages
+from makegood import alerts, audit, connections
 from makegood.errors import Conflict, NotFound
 from makegood.models import Generation, Notification
-from makegood.pages import Cursor, Page
+from makegood.pages import Listing
 from makegood.providers.signatures import sign_v1
 
 SECONDS = 15.0
@@ -189,25 +189,6 @@ def send_again(session: Session, notification_id: UUID, *, actor: str, address: 
     return notification
 
 
-def failing(session: Session, *, before: Cursor | None = None, after: Cursor | None = None) -> Page[Failing]:
-    """One page of the notifications that were tried and not taken, newest first."""
-    return pages.read(
-        session,
-        _not_taken(),
-        Notification.created_at.expression,
-        Notification.id.expression,
-        lambda row: Failing(*row),
-        lambda one: Cursor(one.created_at, one.id),
-        before=before,
-        after=after,
-    )
-
-
-def every() -> Select[*tuple[Any, ...]]:
-    """All of them, newest first."""
-    return _not_taken().order_by(Notification.created_at.desc(), Notification.id.desc())
-
-
 def forget(session: Session, *, before: datetime) -> int:
     """Delete what was delivered before this time. Returns how many. What was not taken stays."""
     gone = session.scalars(
@@ -216,18 +197,21 @@ def forget(session: Session, *, before: datetime) -> int:
     return len(gone.all())
 
 
-def _not_taken() -> Select[*tuple[Any, ...]]:
-    return (
-        select(
-            Notification.id,
-            Notification.generation_id,
-            Generation.customer_id,
-            Notification.event,
-            Notification.attempts,
-            Notification.answer,
-            Notification.created_at,
-            Notification.next_at,
-        )
-        .join(Generation, Generation.id == Notification.generation_id)
-        .where(Notification.delivered_at.is_(None), Notification.attempts > 0)
+FAILING: Listing[None, Failing] = Listing(
+    select(
+        Notification.id,
+        Notification.generation_id,
+        Generation.customer_id,
+        Notification.event,
+        Notification.attempts,
+        Notification.answer,
+        Notification.created_at,
+        Notification.next_at,
     )
+    .join(Generation, Generation.id == Notification.generation_id)
+    .where(Notification.delivered_at.is_(None), Notification.attempts > 0),
+    Failing,
+    at=Notification.created_at,
+    id=Notification.id,
+)
+"""The notifications that were tried and not taken."""

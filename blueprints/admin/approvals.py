@@ -11,17 +11,15 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from blueprints import access, formats
-from blueprints.admin import blueprint, exports, filters, navigation, newer
+from blueprints.admin import blueprint, exports, filters, lists, navigation
 from blueprints.admin.dialogs import leave, tell
 from extensions import db
 from makegood import approval_list, approvals, limits, throttles
 from makegood.approval_list import ApprovalFilters
 from makegood.errors import Conflict, Forbidden, Invalid, NeedsApproval
 from makegood.models import Approval, Generation
-from makegood.pages import Page
 from makegood.refund_approvals import KIND, generation_of
 
-NAMES = ("state", "kind", "by")
 LABELS = {"state": "State", "kind": "Kind", "by": "Asked by"}
 STATES = {state: formats.words(state) for state in approval_list.STATES} | {"pending": "Waiting"}
 KINDS = {"refund": "Refund", "bulk_refund": "Bulk refund"}
@@ -31,12 +29,9 @@ KINDS = {"refund": "Refund", "bulk_refund": "Bulk refund"}
 @access.requires("view")
 def show_approvals() -> str:
     """Requests, newest first, as the filters in the URL say."""
-    asked = filters.read(NAMES)
     return render_template(
         "admin/approvals.html",
-        filters=asked,
-        page=_read(asked, filters.page_size()),
-        chips=filters.chips(asked, LABELS, {"state": STATES, "kind": KINDS}),
+        **LIST.shown(),
         states=STATES,
         kinds=KINDS,
         as_of=datetime.now(UTC),
@@ -131,36 +126,28 @@ def _note() -> str:
     return request.form.get("note", "").replace("\r\n", "\n")
 
 
-def _read(asked: filters.Filters, most: int) -> Page[Approval]:
-    return approval_list.listed(db.session(), _wanted(asked), before=asked.before, after=asked.after, limit=most)
-
-
 def _wanted(asked: filters.Filters) -> ApprovalFilters:
     return ApprovalFilters(asked["state"], asked["kind"], asked["by"], asked.start, asked.end)
 
 
-newer.add("admin.approvals", lambda most: _read(filters.read(NAMES), most))
 navigation.badge("admin.approvals", waiting)
-exports.add(
-    exports.Table(
-        "approvals",
-        "Approvals",
-        "admin.approvals",
-        lambda: approval_list.every(_wanted(filters.read(NAMES))),
-        (
-            exports.column("requested_at"),
-            exports.column("approval_id", "id"),
-            exports.column("kind"),
-            exports.column("subject"),
-            exports.column("credits"),
-            exports.column("note"),
-            exports.column("requested_by"),
-            exports.column("expires_at"),
-            exports.column("state"),
-            exports.column("decided_by"),
-            exports.column("decided_at"),
-            exports.column("decision_note"),
-            exports.column("details"),
-        ),
-    )
+LIST = lists.add(
+    lists.ListPage("admin.approvals", approval_list.APPROVALS, LABELS, _wanted, {"state": STATES, "kind": KINDS}),
+    "approvals",
+    "Approvals",
+    (
+        exports.column("requested_at"),
+        exports.column("approval_id", "id"),
+        exports.column("kind"),
+        exports.column("subject"),
+        exports.column("credits"),
+        exports.column("note"),
+        exports.column("requested_by"),
+        exports.column("expires_at"),
+        exports.column("state"),
+        exports.column("decided_by"),
+        exports.column("decided_at"),
+        exports.column("decision_note"),
+        exports.column("details"),
+    ),
 )

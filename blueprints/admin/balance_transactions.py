@@ -7,23 +7,19 @@ from urllib.parse import quote
 from flask import render_template
 
 from blueprints import formats
-from blueprints.admin import blueprint, exports, filters, newer
+from blueprints.admin import blueprint, exports, filters, lists
 from blueprints.admin.revenue import FIGURES
 from extensions import db
-from makegood.pages import Page
 from makegood.revenue import transactions
 from makegood.revenue.categories import FIGURES as CATEGORIES
-from makegood.revenue.transactions import LoggedTransaction, TransactionFilters
+from makegood.revenue.transactions import TransactionFilters
 
-NAMES = ("figure", "category", "currency", "customer", "source")
 LABELS = {
     "figure": "Figure",
     "category": "Category",
     "currency": "Currency",
     "customer": "Customer",
     "source": "Stripe's object",
-    "from": "From",
-    "to": "Until",
 }
 CHOICES = {"figure": FIGURES, "category": {code: formats.words(code) for code in CATEGORIES}}
 AT_STRIPE = {
@@ -44,12 +40,9 @@ AT_STRIPE = {
 @blueprint.get("/revenue/transactions")
 def balance_transactions() -> str:
     """Balance transactions, newest first, as the filters in the URL say."""
-    asked = filters.read(NAMES)
     return render_template(
         "admin/balance_transactions.html",
-        filters=asked,
-        page=_read(asked, filters.page_size()),
-        chips=filters.chips(asked, LABELS, CHOICES),
+        **LIST.shown(),
         choices=CHOICES,
     )
 
@@ -64,13 +57,9 @@ def at_stripe(identifier: str, livemode: bool) -> str:
     return f"https://dashboard.stripe.com{mode}/{path}"
 
 
-def _read(asked: filters.Filters, limit: int) -> Page[LoggedTransaction]:
-    return transactions.listed(db.session(), _wanted(asked), before=asked.before, after=asked.after, limit=limit)
-
-
 def _wanted(asked: filters.Filters) -> TransactionFilters:
     currency = asked["currency"]
-    return TransactionFilters(
+    wanted = TransactionFilters(
         asked["figure"],
         asked["category"],
         currency.lower() if currency else None,
@@ -79,30 +68,27 @@ def _wanted(asked: filters.Filters) -> TransactionFilters:
         asked.start,
         asked.end,
     )
+    return transactions.sharpened(db.session(), wanted)
 
 
-newer.add("admin.balance_transactions", lambda most: _read(filters.read(NAMES), most))
-exports.add(
-    exports.Table(
-        "balance-transactions",
-        "Balance transactions",
-        "admin.balance_transactions",
-        lambda: transactions.every(_wanted(filters.read(NAMES))),
-        (
-            exports.column("created_at"),
-            exports.column("balance_transaction_id", "id"),
-            exports.column("reporting_category", "category"),
-            exports.column("type"),
-            exports.column("currency"),
-            exports.major("amount"),
-            exports.major("fee"),
-            exports.major("net"),
-            exports.column("status"),
-            exports.column("available_on"),
-            exports.column("source"),
-            exports.column("charge_id"),
-            exports.column("customer_id"),
-            exports.column("description"),
-        ),
-    )
+LIST = lists.add(
+    lists.ListPage("admin.balance_transactions", transactions.TRANSACTIONS, LABELS, _wanted, CHOICES),
+    "balance-transactions",
+    "Balance transactions",
+    (
+        exports.column("created_at"),
+        exports.column("balance_transaction_id", "id"),
+        exports.column("reporting_category", "category"),
+        exports.column("type"),
+        exports.column("currency"),
+        exports.major("amount"),
+        exports.major("fee"),
+        exports.major("net"),
+        exports.column("status"),
+        exports.column("available_on"),
+        exports.column("source"),
+        exports.column("charge_id"),
+        exports.column("customer_id"),
+        exports.column("description"),
+    ),
 )

@@ -128,7 +128,7 @@ def days(form: dict[str, str]) -> tuple[date, date]:
 
 def _imports() -> dict[str, Any]:
     before, after = Cursor.parse(request.args.get("older")), Cursor.parse(request.args.get("newer"))
-    page = bills.history(db.session(), before=before, after=after)
+    page = bills.IMPORTS.page(db.session(), before=before, after=after)
     return {"page": page, "under_way": any(one.state in UNDER_WAY for one in page.rows), "paged": before or after}
 
 
@@ -137,7 +137,7 @@ exports.add(
         "bills",
         "Imports of bills",
         "admin.bills",
-        imports.every,
+        bills.IMPORTS.every,
         (
             exports.column("created_at"),
             exports.column("bill_id", "id"),

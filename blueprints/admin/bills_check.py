@@ -11,7 +11,7 @@ from sqlalchemy import Select
 
 from blueprints.admin import bills_upload, blueprint, exports
 from extensions import db
-from makegood import bills, pages
+from makegood import bills
 from makegood.bills import comparison
 from makegood.bills.categories import CATEGORIES, Category
 from makegood.bills.comparison import Scope
@@ -55,7 +55,6 @@ def category_page(bill_id: UUID, category: str, problem: str = "") -> str:
             kind.name,
             before=Cursor.parse(older),
             after=Cursor.parse(newer),
-            limit=pages.SIZE,
         ),
         place={"older": older, "newer": newer},
         problem=problem,

@@ -12,12 +12,12 @@ from sqlalchemy import Select
 
 from blueprints import access, formats
 from blueprints.access import poll
-from blueprints.admin import blueprint, exports, filters, newer
+from blueprints.admin import blueprint, exports, filters, lists
 from extensions import db
 from makegood import approvals, bulk_refunds
+from makegood.bulk_refunds import ItemFilters
 from makegood.errors import Conflict, NotFound
 from makegood.models import Approval, BulkRefund
-from makegood.pages import Page
 from makegood.stats import begin_snapshot
 
 OUTCOMES = {
@@ -38,8 +38,7 @@ class Export:
 @blueprint.get("/bulk-refunds", endpoint="bulk_refunds")
 def bulk_refunds_list() -> str:
     """Every bulk refund, the newest first."""
-    asked = filters.read(())
-    return render_template("admin/bulk_refunds.html", filters=asked, page=_read(asked, filters.page_size()))
+    return render_template("admin/bulk_refunds.html", **LIST.shown())
 
 
 @blueprint.get("/bulk-refunds/<uuid:bulk_refund_id>")
@@ -62,10 +61,9 @@ def _one(bulk_refund_id: UUID) -> dict[str, Any]:
     begin_snapshot(db.session())
     asked = replace(filters.read(("outcome",)), endpoint="admin.bulk_refund")
     outcome = _outcome(asked)
-    page = bulk_refunds.items(
+    page = bulk_refunds.ITEMS.page(
         db.session(),
-        bulk_refund_id,
-        outcome,
+        ItemFilters(bulk_refund_id, outcome),
         before=asked.before,
         after=asked.after,
         limit=filters.page_size(),
@@ -125,13 +123,6 @@ def resume_bulk_refund(bulk_refund_id: UUID) -> ResponseReturnValue:
     return redirect(url_for("admin.bulk_refund", bulk_refund_id=bulk_refund_id), 303)
 
 
-def _read(asked: filters.Filters, limit: int) -> Page[BulkRefund]:
-    return bulk_refunds.latest(db.session(), before=asked.before, after=asked.after, limit=limit)
-
-
-newer.add("admin.bulk_refunds", lambda most: _read(filters.read(()), most))
-
-
 def _waiting(bulk: BulkRefund) -> Approval | None:
     """The request for a second operator's approval that it waits for."""
     if bulk.state != "waiting":
@@ -149,39 +140,36 @@ def _export() -> Select[*tuple[Any, ...]]:
     except ValueError:
         raise NotFound("There is no such bulk refund.") from None
     bulk_refunds.get(db.session(), bulk_refund_id)
-    return bulk_refunds.every_item(bulk_refund_id, _outcome(filters.read(("outcome",))))
+    return bulk_refunds.ITEMS.every(ItemFilters(bulk_refund_id, _outcome(filters.read(("outcome",)))))
 
 
-exports.add(
-    exports.Table(
-        "bulk-refunds",
-        "Bulk refunds",
-        "admin.bulk_refunds",
-        bulk_refunds.every,
-        (
-            exports.column("asked_at", "created_at"),
-            exports.column("id"),
-            exports.column("provider"),
-            exports.column("model"),
-            exports.column("error_class"),
-            exports.column("status"),
-            exports.column("charged_from", "since"),
-            exports.column("charged_until", "until"),
-            exports.column("reason"),
-            exports.column("note"),
-            exports.column("generations"),
-            exports.column("customers"),
-            exports.column("credits"),
-            exports.column("state"),
-            exports.column("refunded"),
-            exports.column("skipped"),
-            exports.column("failed"),
-            exports.column("credits_refunded"),
-            exports.column("by", "actor"),
-            exports.column("approved_by", "approver"),
-            exports.column("ended_at"),
-        ),
-    )
+LIST = lists.add(
+    lists.ListPage("admin.bulk_refunds", bulk_refunds.BULK_REFUNDS, {}),
+    "bulk-refunds",
+    "Bulk refunds",
+    (
+        exports.column("asked_at", "created_at"),
+        exports.column("id"),
+        exports.column("provider"),
+        exports.column("model"),
+        exports.column("error_class"),
+        exports.column("status"),
+        exports.column("charged_from", "since"),
+        exports.column("charged_until", "until"),
+        exports.column("reason"),
+        exports.column("note"),
+        exports.column("generations"),
+        exports.column("customers"),
+        exports.column("credits"),
+        exports.column("state"),
+        exports.column("refunded"),
+        exports.column("skipped"),
+        exports.column("failed"),
+        exports.column("credits_refunded"),
+        exports.column("by", "actor"),
+        exports.column("approved_by", "approver"),
+        exports.column("ended_at"),
+    ),
 )
 exports.add(
     exports.Table(

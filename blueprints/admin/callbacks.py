@@ -8,22 +8,18 @@ from flask import current_app, flash, redirect, render_template, url_for
 from werkzeug import Response
 
 from blueprints import access, formats
-from blueprints.admin import blueprint, exports, filters, newer
+from blueprints.admin import blueprint, exports, filters, lists
 from extensions import db
 from makegood import inbox
 from makegood.errors import Conflict
-from makegood.inbox import InboxFilters, Listed
+from makegood.inbox import InboxFilters
 from makegood.models.callbacks import CALLBACK_STATES
-from makegood.pages import Page
 from makegood.stats import begin_snapshot
 
-NAMES = ("provider", "state", "generation")
 LABELS = {
     "provider": "Provider",
     "state": "State",
     "generation": "Generation",
-    "from": "From",
-    "to": "Until",
 }
 STATES = {state: formats.words(state) for state in (*CALLBACK_STATES, inbox.LATE)}
 MOST_TEXT = 100_000
@@ -33,16 +29,12 @@ MOST_TEXT = 100_000
 @blueprint.get("/callbacks")
 def callbacks() -> str:
     """Deliveries, newest first, as the filters in the URL say."""
-    asked = filters.read(NAMES)
     begin_snapshot(db.session())
-    page = _read(asked, filters.page_size())
     return render_template(
         "admin/callbacks.html",
-        filters=asked,
-        page=page,
+        **LIST.shown(),
         counts=inbox.counts(db.session()),
         long_wait=inbox.LONG_WAIT,
-        chips=filters.chips(asked, LABELS, {"state": STATES}),
         providers=filters.provider_choices(),
         states=STATES,
     )
@@ -80,10 +72,6 @@ def apply_callback(callback_id: UUID) -> Response:
     return redirect(url_for("admin.callback", callback_id=callback_id), 303)
 
 
-def _read(asked: filters.Filters, limit: int) -> Page[Listed]:
-    return inbox.listed(db.session(), _wanted(asked), before=asked.before, after=asked.after, limit=limit)
-
-
 def _wanted(asked: filters.Filters) -> InboxFilters:
     generation_id = _generation(asked)  # first: what is no id is taken out of the filters
     return InboxFilters(asked["provider"], asked["state"], generation_id, asked.start, asked.end)
@@ -102,13 +90,9 @@ def _generation(asked: filters.Filters) -> UUID | None:
         return None
 
 
-newer.add("admin.callbacks", lambda most: _read(filters.read(NAMES), most))
-exports.add(
-    exports.Table(
-        "callbacks",
-        "Callbacks",
-        "admin.callbacks",
-        lambda: inbox.every(_wanted(filters.read(NAMES))),
-        tuple(exports.column(name) for name in inbox.Listed.__annotations__),
-    )
+LIST = lists.add(
+    lists.ListPage("admin.callbacks", inbox.DELIVERIES, LABELS, _wanted, {"state": STATES}),
+    "callbacks",
+    "Callbacks",
+    tuple(exports.column(name) for name in inbox.Listed.__annotations__),
 )

@@ -11,25 +11,23 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import Select, select
 
 from blueprints import access
-from blueprints.admin import blueprint, exports, filters, newer, purchases
+from blueprints.admin import blueprint, exports, filters, lists, purchases
 from extensions import db
 from makegood import accounts, adjustments, audit, customer_list, grants, ids, notes
 from makegood import customers as customer_rules
-from makegood.customer_list import BALANCE, NEWEST, CustomerFilters, CustomerPage, Place
+from makegood.customer_list import BALANCE, NEWEST, CustomerFilters
 from makegood.errors import Invalid
 from makegood.generation_log import choices
 from makegood.models import CreditTransaction, CustomerNote
 from makegood.stats import begin_snapshot
 
 LAST_ENTRY = 2**63 - 1
-NAMES = ("q", "tier", "balance", "order")
 LABELS = {
     "q": "Begins with",
     "tier": "Tier",
     "balance": "Balance",
     "order": "Order",
     "from": "Customer since",
-    "to": "Until",
 }
 CHOICES = {
     "balance": {"some": "Has credits", "none": "No credits"},
@@ -40,14 +38,10 @@ CHOICES = {
 @blueprint.get("/customers")
 def customers() -> str:
     """Customers as the filters in the URL say: newest first, or by their balance."""
-    asked = filters.read(NAMES)
-    page = _read(asked, filters.page_size())
     return render_template(
         "admin/customers.html",
-        filters=asked,
-        page=page,
+        **LIST.shown(),
         paged="older" in request.args or "newer" in request.args,
-        chips=filters.chips(asked, LABELS, CHOICES),
         tiers=choices(db.session()).tiers,
         choices=CHOICES,
     )
@@ -111,11 +105,6 @@ def page(customer_id: str, *, note: str = "", problem: str = "") -> str:
     )
 
 
-def _read(asked: filters.Filters, limit: int) -> CustomerPage:
-    before, after = Place.parse(request.args.get("older")), Place.parse(request.args.get("newer"))
-    return customer_list.listed(db.session(), _wanted(asked), before=before, after=after, limit=limit)
-
-
 def _wanted(asked: filters.Filters) -> CustomerFilters:
     order = BALANCE if asked["order"] == BALANCE else NEWEST
     return CustomerFilters(asked["q"], asked["tier"], asked["balance"], asked.start, asked.end, order)
@@ -147,22 +136,18 @@ def _notes() -> Select[*tuple[Any, ...]]:
     return select(*CustomerNote.__table__.columns).where(of).order_by(CustomerNote.id.desc())
 
 
-newer.add("admin.customers", lambda most: _read(filters.read(NAMES), most))
-exports.add(
-    exports.Table(
-        "customers",
-        "Customers",
-        "admin.customers",
-        lambda: customer_list.every(_wanted(filters.read(NAMES))),
-        (
-            exports.column("customer_id", "id"),
-            exports.column("email"),
-            exports.column("tier"),
-            exports.column("balance_credits", "balance"),
-            exports.column("created_at"),
-            exports.column("last_charged_day"),
-        ),
-    )
+LIST = lists.add(
+    lists.ListPage("admin.customers", customer_list.CUSTOMERS, LABELS, _wanted, CHOICES),
+    "customers",
+    "Customers",
+    (
+        exports.column("customer_id", "id"),
+        exports.column("email"),
+        exports.column("tier"),
+        exports.column("balance_credits", "balance"),
+        exports.column("created_at"),
+        exports.column("last_charged_day"),
+    ),
 )
 exports.add(
     exports.Table(

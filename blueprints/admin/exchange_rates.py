@@ -9,11 +9,12 @@ from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from blueprints import access, formats
-from blueprints.admin import blueprint, exports, filters
+from blueprints.admin import blueprint, exports, filters, lists
 from blueprints.admin.dialogs import in_place, leave
 from extensions import db
 from makegood.errors import Conflict, Invalid, MakegoodError
 from makegood.revenue import rate_changes, rate_sheet
+from makegood.revenue.rate_changes import RateFilters
 
 FIELDS = ("currency", "day", "usd_per_unit", "source")
 
@@ -30,19 +31,10 @@ class RateForm:
 @blueprint.get("/revenue/rates")
 def exchange_rates() -> str:
     """The table, the latest day first."""
-    asked = filters.read(("currency",))
     return render_template(
         "admin/exchange_rates.html",
-        filters=asked,
-        page=rate_changes.listed(
-            db.session(),
-            currency=asked.currency,
-            before=asked.before,
-            after=asked.after,
-            limit=filters.page_size(),
-        ),
+        **LIST.shown(),
         newest=rate_changes.newest(db.session()),
-        chips=filters.chips(asked, {"currency": "Currency", "from": "From", "to": "Until"}, {}),
         today=_today(),
     )
 
@@ -146,20 +138,22 @@ def _today() -> date:
     return datetime.now(filters.reporting_zone()).date()
 
 
-exports.add(
-    exports.Table(
-        "exchange-rates",
-        "Exchange rates",
-        "admin.exchange_rates",
-        lambda: rate_changes.every(filters.read(("currency",)).currency),
-        (
-            exports.column("currency"),
-            exports.column("day"),
-            exports.column("usd_per_unit"),
-            exports.column("source"),
-            exports.column("by", "actor"),
-            exports.column("saved_at", "created_at"),
-            exports.column("replaced_at"),
-        ),
-    )
+def _wanted(asked: filters.Filters) -> RateFilters:
+    return RateFilters(asked.currency)
+
+
+LIST = lists.add(
+    lists.ListPage("admin.exchange_rates", rate_changes.RATES, {"currency": "Currency"}, _wanted),
+    "exchange-rates",
+    "Exchange rates",
+    (
+        exports.column("currency"),
+        exports.column("day"),
+        exports.column("usd_per_unit"),
+        exports.column("source"),
+        exports.column("by", "actor"),
+        exports.column("saved_at", "created_at"),
+        exports.column("replaced_at"),
+    ),
+    every=rate_changes.every,
 )

@@ -7,6 +7,7 @@ instants of UTC (`2026-11-21T14:00Z`, half open), as a chart's hour links to its
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from urllib.parse import unquote
@@ -23,7 +24,7 @@ from makegood.pages import Cursor
 from makegood.providers.external import EXTERNAL
 from makegood.ranges import PRESETS, Range
 
-ENDS = ("from", "to")
+ENDS = {"from": "From", "to": "Until"}
 SPAN = ("range", *ENDS, "zone")
 OF_URL_FOR = ("endpoint", "name")
 LONGEST = 200
@@ -133,7 +134,7 @@ def carried(*without: str) -> dict[str, str]:
     }
 
 
-def chips(filters: Filters, labels: dict[str, str], choices: dict[str, dict[str, str]]) -> list[Chip]:
+def chips(filters: Filters, labels: Mapping[str, str], choices: Mapping[str, Mapping[str, str]]) -> list[Chip]:
     """One chip for each active filter but the range and zone, which stand in the bar of ranges; `choices` turns
     a filter's values into words. On a list without a default range, what narrows it to a range is a chip too."""
     shown = []
@@ -146,7 +147,9 @@ def chips(filters: Filters, labels: dict[str, str], choices: dict[str, dict[str,
         words = choices.get(name, {}).get(value, value)
         if name in ENDS:
             others = {end: filters[end] for end in ENDS if end != name}
-            shown.append(Chip(f"{labels.get(name, name)}: {_end(value)}", filters.url(**{name: None}, **others)))
+            shown.append(
+                Chip(f"{labels.get(name, ENDS[name])}: {_end(value)}", filters.url(**{name: None}, **others))
+            )
             continue
         shown.append(Chip(f"{labels[name]}: {words}", filters.url(**{name: None})))
     return shown

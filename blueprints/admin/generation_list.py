@@ -5,25 +5,12 @@ from __future__ import annotations
 from flask import render_template
 
 from blueprints import formats
-from blueprints.admin import blueprint, exports, filters, newer
+from blueprints.admin import blueprint, exports, filters, lists
 from extensions import db
 from makegood import generation_log
-from makegood.generation_log import BY_CHARGE, BY_END, STATUSES, GenerationFilters, LoggedGeneration
-from makegood.pages import Page
+from makegood.generation_log import BY_CHARGE, BY_END, STATUSES, GenerationFilters
 from makegood.providers.protocol import ErrorClass
 
-NAMES = (
-    "status",
-    "provider",
-    "model",
-    "kind",
-    "tier",
-    "error",
-    "customer",
-    "cost",
-    "refunded",
-    "by",
-)
 LABELS = {
     "status": "Status",
     "provider": "Provider",
@@ -35,8 +22,6 @@ LABELS = {
     "cost": "Cost",
     "refunded": "Refunded",
     "by": "Times",
-    "from": "From",
-    "to": "Until",
 }
 CHOICES = {
     "status": {status: formats.words(status) for status in STATUSES},
@@ -52,23 +37,16 @@ BULK = {"provider", "model", "error", "status", "range", "from", "to", "zone"}
 @blueprint.get("/generations")
 def generations() -> str:
     """Generations, newest first, as the filters in the URL say."""
-    asked = filters.read(NAMES)
-    page = _read(asked, filters.page_size())
+    asked = LIST.asked()
     return render_template(
         "admin/generations.html",
-        filters=asked,
-        page=page,
-        chips=filters.chips(asked, LABELS, CHOICES),
+        **LIST.shown(asked),
         providers=filters.provider_choices(),
         seen=generation_log.choices(db.session()),
         choices=CHOICES,
         by_end=asked["by"] == BY_END,
         bulk=BULK,
     )
-
-
-def _read(asked: filters.Filters, limit: int) -> Page[LoggedGeneration]:
-    return generation_log.listed(db.session(), _wanted(asked), before=asked.before, after=asked.after, limit=limit)
 
 
 def _wanted(asked: filters.Filters) -> GenerationFilters:
@@ -88,29 +66,25 @@ def _wanted(asked: filters.Filters) -> GenerationFilters:
     )
 
 
-newer.add("admin.generations", lambda most: _read(filters.read(NAMES), most))
-exports.add(
-    exports.Table(
-        "generations",
-        "Generations",
-        "admin.generations",
-        lambda: generation_log.every(_wanted(filters.read(NAMES))),
-        (
-            exports.column("charged_at"),
-            exports.column("ended_at"),
-            exports.column("generation_id", "id"),
-            exports.column("customer_id"),
-            exports.column("tier"),
-            exports.column("provider"),
-            exports.column("model"),
-            exports.column("kind"),
-            exports.column("status"),
-            exports.column("error_class"),
-            exports.column("credits_charged"),
-            exports.column("credits_refunded"),
-            exports.usd("cost_usd", "cost_micros"),
-            exports.column("latency_ms"),
-            exports.column("late_outcome"),
-        ),
-    )
+LIST = lists.add(
+    lists.ListPage("admin.generations", generation_log.GENERATIONS, LABELS, _wanted, CHOICES),
+    "generations",
+    "Generations",
+    (
+        exports.column("charged_at"),
+        exports.column("ended_at"),
+        exports.column("generation_id", "id"),
+        exports.column("customer_id"),
+        exports.column("tier"),
+        exports.column("provider"),
+        exports.column("model"),
+        exports.column("kind"),
+        exports.column("status"),
+        exports.column("error_class"),
+        exports.column("credits_charged"),
+        exports.column("credits_refunded"),
+        exports.usd("cost_usd", "cost_micros"),
+        exports.column("latency_ms"),
+        exports.column("late_outcome"),
+    ),
 )

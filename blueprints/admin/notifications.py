@@ -8,7 +8,7 @@ from flask import current_app, flash, redirect, render_template, url_for
 from werkzeug import Response
 
 from blueprints import access
-from blueprints.admin import blueprint, exports, filters
+from blueprints.admin import blueprint, exports, lists
 from extensions import db
 from makegood import notifications as rules
 from makegood.errors import Conflict
@@ -17,10 +17,8 @@ from makegood.errors import Conflict
 @blueprint.get("/notifications")
 def notifications() -> str:
     """What was tried and not taken, newest first."""
-    asked = filters.read(())
-    page = rules.failing(db.session(), before=asked.before, after=asked.after)
     url = current_app.config["SETTINGS"].notify_url
-    return render_template("admin/notifications.html", filters=asked, page=page, url=url)
+    return render_template("admin/notifications.html", **LIST.shown(), url=url)
 
 
 @blueprint.post("/notifications/<uuid:notification_id>/send-again")
@@ -41,12 +39,9 @@ def send_again(notification_id: UUID) -> Response:
     return redirect(url_for("admin.notifications"), 303)  # type: ignore[return-value]
 
 
-exports.add(
-    exports.Table(
-        "notifications",
-        "Notifications",
-        "admin.notifications",
-        rules.every,
-        tuple(exports.column(name) for name in rules.Failing.__annotations__),
-    )
+LIST = lists.add(
+    lists.ListPage("admin.notifications", rules.FAILING, {}),
+    "notifications",
+    "Notifications",
+    tuple(exports.column(name) for name in rules.Failing.__annotations__),
 )

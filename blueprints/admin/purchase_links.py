@@ -9,16 +9,16 @@ from flask import current_app, flash, redirect, render_template, request, url_fo
 from flask.typing import ResponseReturnValue
 
 from blueprints import access, formats
-from blueprints.admin import blueprint, exports, filters
+from blueprints.admin import blueprint, exports, filters, lists
 from blueprints.admin.purchases import about
 from extensions import db
 from makegood import throttles
 from makegood.errors import Conflict, Invalid
 from makegood.models import Customer
 from makegood.purchases import waiting_room
+from makegood.purchases.waiting_room import UnlinkedFilters
 from makegood.stats import begin_snapshot
 
-NAMES = ("kind", "email")
 LABELS = {"kind": "Kind", "email": "E-mail address"}
 KINDS = {
     "customer": "Stripe customer",
@@ -41,21 +41,10 @@ class LinkForm:
 @blueprint.get("/purchases/unlinked")
 def unlinked() -> str:
     """What nobody could link, newest first."""
-    asked = filters.read(NAMES)
     begin_snapshot(db.session())
-    page = waiting_room.listed(
-        db.session(),
-        asked["kind"],
-        asked["email"],
-        before=asked.before,
-        after=asked.after,
-        limit=filters.page_size(),
-    )
     return render_template(
         "admin/purchase_unlinked.html",
-        filters=asked,
-        page=page,
-        chips=filters.chips(asked, LABELS, {"kind": KINDS}),
+        **LIST.shown(),
         kinds=KINDS,
         **about(),
     )
@@ -136,21 +125,22 @@ def _show(kind: str, object_id: str, form: LinkForm) -> str:
     return render_template("admin/purchase_link.html", found=found, form=form, kinds=KINDS, **about())
 
 
-exports.add(
-    exports.Table(
-        "unlinked",
-        "To link",
-        "admin.unlinked",
-        lambda: waiting_room.every(*(filters.read(NAMES)[name] for name in NAMES)),
-        (
-            exports.column("created_at"),
-            exports.column("kind"),
-            exports.column("stripe_id", "id"),
-            exports.column("email"),
-            exports.column("names_user", "user_id"),
-            exports.column("payments"),
-            exports.major("amount"),
-            exports.column("currency"),
-        ),
-    )
+def _wanted(asked: filters.Filters) -> UnlinkedFilters:
+    return UnlinkedFilters(asked["kind"], asked["email"])
+
+
+LIST = lists.add(
+    lists.ListPage("admin.unlinked", waiting_room.UNLINKED, LABELS, _wanted, {"kind": KINDS}),
+    "unlinked",
+    "To link",
+    (
+        exports.column("created_at"),
+        exports.column("kind"),
+        exports.column("stripe_id", "id"),
+        exports.column("email"),
+        exports.column("names_user", "user_id"),
+        exports.column("payments"),
+        exports.major("amount"),
+        exports.column("currency"),
+    ),
 )

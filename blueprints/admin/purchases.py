@@ -6,25 +6,21 @@ from uuid import UUID
 
 from flask import current_app, render_template
 
-from blueprints.admin import blueprint, exports, filters, newer
+from blueprints.admin import blueprint, exports, filters, lists
 from extensions import db
 from makegood.models import StripeAccount
-from makegood.pages import Page
 from makegood.purchases import history, waiting_room
 from makegood.purchases.checks import PAID_BY
-from makegood.purchases.history import KINDS, LoggedPurchase, PurchaseFilters
+from makegood.purchases.history import KINDS, PurchaseFilters
 from makegood.purchases.linking import LINKED_BY
 from makegood.stats import begin_snapshot
 from makegood.stripe import progress
 
-NAMES = ("kind", "state", "customer", "source")
 LABELS = {
     "kind": "Paid by",
     "state": "Money",
     "customer": "Customer",
     "source": "Stripe's object",
-    "from": "From",
-    "to": "Until",
 }
 STATES = {
     "kept": "all kept",
@@ -45,13 +41,10 @@ CAUSES = {
 @blueprint.get("/purchases")
 def purchases() -> str:
     """Purchases, newest first, as the filters in the URL say."""
-    asked = filters.read(NAMES)
     begin_snapshot(db.session())
     return render_template(
         "admin/purchases.html",
-        filters=asked,
-        page=_read(asked, filters.page_size()),
-        chips=filters.chips(asked, LABELS, CHOICES),
+        **LIST.shown(),
         choices=CHOICES,
         **about(),
     )
@@ -88,41 +81,33 @@ def account() -> dict[str, object]:
     }
 
 
-def _read(asked: filters.Filters, limit: int) -> Page[LoggedPurchase]:
-    return history.listed(db.session(), _wanted(asked), before=asked.before, after=asked.after, limit=limit)
-
-
 def _wanted(asked: filters.Filters) -> PurchaseFilters:
     return PurchaseFilters(
         asked["kind"], asked["state"], asked["customer"], asked["source"], None, asked.start, asked.end
     )
 
 
-newer.add("admin.purchases", lambda most: _read(filters.read(NAMES), most))
-exports.add(
-    exports.Table(
-        "purchases",
-        "Purchases",
-        "admin.purchases",
-        lambda: history.every(_wanted(filters.read(NAMES))),
-        (
-            exports.column("paid_at"),
-            exports.column("purchase_id", "id"),
-            exports.column("customer_id"),
-            exports.column("linked_by"),
-            exports.column("paid_by", "source_kind"),
-            exports.column("stripe_id", "source_id"),
-            exports.column("credits"),
-            exports.column("currency"),
-            exports.major("amount"),
-            exports.major("paid"),
-            exports.major("returned"),
-            exports.column("credits_taken_back", "clawed"),
-            exports.column("credits_owed", "owed"),
-            exports.column("credits_expired_before", "gone"),
-            exports.column("credits_left", "left"),
-            exports.column("expires_at"),
-            exports.column("granted_at"),
-        ),
-    )
+LIST = lists.add(
+    lists.ListPage("admin.purchases", history.PURCHASES, LABELS, _wanted, CHOICES),
+    "purchases",
+    "Purchases",
+    (
+        exports.column("paid_at"),
+        exports.column("purchase_id", "id"),
+        exports.column("customer_id"),
+        exports.column("linked_by"),
+        exports.column("paid_by", "source_kind"),
+        exports.column("stripe_id", "source_id"),
+        exports.column("credits"),
+        exports.column("currency"),
+        exports.major("amount"),
+        exports.major("paid"),
+        exports.major("returned"),
+        exports.column("credits_taken_back", "clawed"),
+        exports.column("credits_owed", "owed"),
+        exports.column("credits_expired_before", "gone"),
+        exports.column("credits_left", "left"),
+        exports.column("expires_at"),
+        exports.column("granted_at"),
+    ),
 )

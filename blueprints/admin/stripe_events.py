@@ -10,17 +10,15 @@ from werkzeug import Response
 
 from blueprints import access, formats
 from blueprints.access import poll
-from blueprints.admin import blueprint, exports, filters, newer
+from blueprints.admin import blueprint, exports, filters, lists
 from extensions import db
 from makegood.errors import Conflict
 from makegood.models.stripe import EVENT_STATES
-from makegood.pages import Page
 from makegood.stats import begin_snapshot
 from makegood.stripe import applying, event_list
 from makegood.stripe.event_list import EventFilters, Listed
 
-NAMES = ("state", "type", "object")
-LABELS = {"state": "State", "type": "Type", "object": "Object", "from": "From", "to": "Until"}
+LABELS = {"state": "State", "type": "Type", "object": "Object"}
 STATES = {state: formats.words(state) for state in EVENT_STATES}
 TYPES = {
     "charge.": "Charges and disputes",
@@ -52,16 +50,12 @@ SOON = timedelta(minutes=1)
 @blueprint.get("/stripe/events")
 def stripe_events() -> str:
     """Events, the last to come first, as the filters in the URL say."""
-    asked = filters.read(NAMES)
     begin_snapshot(db.session())
-    page = _read(asked, filters.page_size())
     settings = current_app.config["SETTINGS"]
     return render_template(
         "admin/stripe_events.html",
-        filters=asked,
-        page=page,
+        **LIST.shown(),
         counts=event_list.counts(db.session()),
-        chips=filters.chips(asked, LABELS, {"state": STATES, "type": TYPES}),
         states=STATES,
         types=TYPES,
         endpoint_url=f"{settings.public_url}{url_for('stripe.receive')}",
@@ -134,21 +128,13 @@ def _soon(known: event_list.Known) -> bool:
     return _has_key() and event.state == "waiting" and event.next_try_at < datetime.now(UTC) + SOON
 
 
-def _read(asked: filters.Filters, limit: int) -> Page[Listed]:
-    return event_list.listed(db.session(), _wanted(asked), before=asked.before, after=asked.after, limit=limit)
-
-
 def _wanted(asked: filters.Filters) -> EventFilters:
     return EventFilters(asked["state"], asked["type"], asked["object"], asked.start, asked.end)
 
 
-newer.add("admin.stripe_events", lambda most: _read(filters.read(NAMES), most))
-exports.add(
-    exports.Table(
-        "stripe-events",
-        "Stripe events",
-        "admin.stripe_events",
-        lambda: event_list.every(_wanted(filters.read(NAMES))),
-        tuple(exports.column(name) for name in Listed.__annotations__),
-    )
+LIST = lists.add(
+    lists.ListPage("admin.stripe_events", event_list.EVENTS, LABELS, _wanted, {"state": STATES, "type": TYPES}),
+    "stripe-events",
+    "Stripe events",
+    tuple(exports.column(name) for name in Listed.__annotations__),
 )

@@ -5,31 +5,25 @@ from __future__ import annotations
 from flask import render_template
 
 from blueprints import formats
-from blueprints.admin import blueprint, exports, filters, newer
+from blueprints.admin import blueprint, exports, filters, lists
 from blueprints.admin.exports import Column
-from extensions import db
 from makegood import money
 from makegood.models.subscriptions import KINDS
-from makegood.pages import Page
 from makegood.revenue import movement_list, subscription_list
-from makegood.revenue.movement_list import ListedMovement, MovementFilters
-from makegood.revenue.subscription_list import STATUSES, ListedSubscription, SubscriptionFilters
+from makegood.revenue.movement_list import MovementFilters
+from makegood.revenue.subscription_list import STATUSES, SubscriptionFilters
 
-NAMES = ("status", "counted", "currency", "customer")
 LABELS = {
     "status": "Status",
     "counted": "In MRR",
     "currency": "Currency",
     "customer": "Customer",
-    "kind": "Movement",
-    "from": "From",
-    "to": "Until",
 }
 CHOICES = {
     "status": {status: formats.words(status) for status in STATUSES},
     "counted": {"yes": "Yes", "no": "No", "unknown": "Unknown"},
 }
-OF_MOVEMENTS = ("kind", "currency", "customer")
+OF_MOVEMENTS = {"kind": "Movement", "currency": "Currency", "customer": "Customer"}
 MOVEMENTS = {"kind": {kind: formats.words(kind) for kind in KINDS}}
 WHY = {
     "cancels": "will be cancelled",
@@ -45,12 +39,9 @@ WHY = {
 @blueprint.get("/subscriptions/all", endpoint="subscription_list")
 def show_subscriptions() -> str:
     """Subscriptions, newest first, as the filters in the URL say."""
-    asked = filters.read(NAMES)
     return render_template(
         "admin/subscription_list.html",
-        filters=asked,
-        page=_subscriptions(asked, filters.page_size()),
-        chips=filters.chips(asked, LABELS, CHOICES),
+        **SUBSCRIPTIONS.shown(),
         choices=CHOICES,
         why=WHY,
         rounded=money.rounded,
@@ -60,20 +51,11 @@ def show_subscriptions() -> str:
 @blueprint.get("/subscriptions/movements")
 def mrr_movements() -> str:
     """Changes of MRR, newest first, as the filters in the URL say."""
-    asked = filters.read(OF_MOVEMENTS)
     return render_template(
         "admin/mrr_movements.html",
-        filters=asked,
-        page=_movements(asked, filters.page_size()),
-        chips=filters.chips(asked, LABELS, MOVEMENTS),
+        **CHANGES.shown(),
         choices=MOVEMENTS,
         rounded=money.rounded,
-    )
-
-
-def _subscriptions(asked: filters.Filters, limit: int) -> Page[ListedSubscription]:
-    return subscription_list.listed(
-        db.session(), _wanted(asked), before=asked.before, after=asked.after, limit=limit
     )
 
 
@@ -81,10 +63,6 @@ def _wanted(asked: filters.Filters) -> SubscriptionFilters:
     return SubscriptionFilters(
         asked["status"], asked["counted"], _currency(asked), asked["customer"], asked.start, asked.end
     )
-
-
-def _movements(asked: filters.Filters, limit: int) -> Page[ListedMovement]:
-    return movement_list.listed(db.session(), _moved(asked), before=asked.before, after=asked.after, limit=limit)
 
 
 def _moved(asked: filters.Filters) -> MovementFilters:
@@ -106,47 +84,39 @@ def exact_amount(name: str) -> Column:
     return Column(name, value)
 
 
-newer.add("admin.subscription_list", lambda most: _subscriptions(filters.read(NAMES), most))
-newer.add("admin.mrr_movements", lambda most: _movements(filters.read(OF_MOVEMENTS), most))
-exports.add(
-    exports.Table(
-        "subscriptions",
-        "Subscriptions",
-        "admin.subscription_list",
-        lambda: subscription_list.every(_wanted(filters.read(NAMES))),
-        (
-            exports.column("created_at"),
-            exports.column("subscription_id", "subscription_id"),
-            exports.column("stripe_customer_id"),
-            exports.column("customer_id"),
-            exports.column("email"),
-            exports.column("status"),
-            exports.column("currency"),
-            exact_amount("mrr"),
-            exports.column("why_not_in_mrr", "why"),
-            exports.column("trial_end"),
-            exports.column("ends_at"),
-            exports.column("ended_at"),
-        ),
-    )
+SUBSCRIPTIONS = lists.add(
+    lists.ListPage("admin.subscription_list", subscription_list.SUBSCRIPTIONS, LABELS, _wanted, CHOICES),
+    "subscriptions",
+    "Subscriptions",
+    (
+        exports.column("created_at"),
+        exports.column("subscription_id", "subscription_id"),
+        exports.column("stripe_customer_id"),
+        exports.column("customer_id"),
+        exports.column("email"),
+        exports.column("status"),
+        exports.column("currency"),
+        exact_amount("mrr"),
+        exports.column("why_not_in_mrr", "why"),
+        exports.column("trial_end"),
+        exports.column("ends_at"),
+        exports.column("ended_at"),
+    ),
 )
-exports.add(
-    exports.Table(
-        "mrr-movements",
-        "Movements of MRR",
-        "admin.mrr_movements",
-        lambda: movement_list.every(_moved(filters.read(OF_MOVEMENTS))),
-        (
-            exports.column("day"),
-            exports.column("kind"),
-            exports.column("stripe_customer_id"),
-            exports.column("customer_id"),
-            exports.column("email"),
-            exports.column("currency"),
-            exact_amount("before"),
-            exact_amount("after"),
-            exports.column("estimated"),
-            exports.column("why_restated", "why"),
-        ),
-    )
+CHANGES = lists.add(
+    lists.ListPage("admin.mrr_movements", movement_list.MOVEMENTS, OF_MOVEMENTS, _moved, MOVEMENTS),
+    "mrr-movements",
+    "Movements of MRR",
+    (
+        exports.column("day"),
+        exports.column("kind"),
+        exports.column("stripe_customer_id"),
+        exports.column("customer_id"),
+        exports.column("email"),
+        exports.column("currency"),
+        exact_amount("before"),
+        exact_amount("after"),
+        exports.column("estimated"),
+        exports.column("why_restated", "why"),
+    ),
 )

@@ -7,13 +7,14 @@ from makegood.bills.acceptance import Accepted, accept, accept_all
 from makegood.bills.categories import CATEGORIES, Category
 from makegood.bills.comparison import Scope, Sums, summary
 from makegood.bills.drafts import Draft, Mapping, discard, import_draft, keep, preview
-from makegood.bills.imports import get, history, start, start_again
+from makegood.bills.imports import IMPORTS, get, start, start_again
 from makegood.bills.nightly import start_nightly
 from makegood.bills.reviews import review, review_all
 from makegood.bills.withdrawal import withdraw
 
 __all__ = [
     "CATEGORIES",
+    "IMPORTS",
     "Accepted",
     "Category",
     "Draft",
@@ -24,7 +25,6 @@ __all__ = [
     "accept_all",
     "discard",
     "get",
-    "history",
     "import_draft",
     "keep",
     "preview",

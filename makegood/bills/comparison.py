@@ -15,9 +15,9 @@ from sqlalchemy import ARRAY, BigInteger, Boolean, DateTime, Select, Text, bindp
 from sqlalchemy.dialects.postgresql import UUID as PGUUID
 from sqlalchemy.orm import Session
 
-from makegood import pages
 from makegood.bills.categories import ALL, CATEGORIES, IN_PERIOD, JOBS, NOT_BILLED, UNKNOWN
 from makegood.models import Bill
+from makegood.pages import Cursor, Listing, Page
 
 
 @dataclass(frozen=True)
@@ -125,24 +125,16 @@ def rows(
     scope: Scope,
     category: str,
     *,
-    before: pages.Cursor | None = None,
-    after: pages.Cursor | None = None,
-    limit: int = pages.SIZE,
-) -> pages.Page[Row]:
+    before: Cursor | None = None,
+    after: Cursor | None = None,
+    limit: int | None = None,
+) -> Page[Row]:
     """A category's rows, the newest first."""
     session.execute(PLAN)
     found = _selected(scope, category)
-    return pages.read(
-        session,
-        select(found).where(found.c.category == category),
-        found.c.at,
-        found.c.id,
-        lambda row: Row(**row._mapping),
-        lambda row: pages.Cursor(row.at, row.id),
-        before=before,
-        after=after,
-        limit=limit,
-    )
+    query = select(found).where(found.c.category == category)
+    listing: Listing[None, Row] = Listing(query, Row, at=found.c.at, id=found.c.id)
+    return listing.page(session, before=before, after=after, limit=limit)
 
 
 def every(session: Session, scope: Scope, category: str) -> Select[*tuple[Any, ...]]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
-from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Select, select
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -15,6 +14,7 @@ from makegood import audit, calendars, pages
 from makegood.errors import Conflict, Invalid, NotFound
 from makegood.ids import uuid7
 from makegood.models import Bill
+from makegood.pages import Listing
 from makegood.providers import wavespeed_billing
 from makegood.providers.billing import Billing
 from makegood.providers.protocol import Provider
@@ -72,26 +72,7 @@ def get(session: Session, bill_id: UUID, *, lock: bool = False) -> Bill:
     return bill
 
 
-def history(
-    session: Session, *, before: pages.Cursor | None = None, after: pages.Cursor | None = None
-) -> pages.Page[Bill]:
-    """All imports, newest first."""
-    return pages.read(
-        session,
-        select(Bill),
-        Bill.created_at,  # type: ignore[arg-type]
-        Bill.id,  # type: ignore[arg-type]
-        lambda row: row[0],
-        lambda bill: pages.Cursor(bill.created_at, bill.id),
-        before=before,
-        after=after,
-        limit=pages.SIZE,
-    )
-
-
-def every() -> Select[*tuple[Any, ...]]:
-    """The columns of all imports, newest first."""
-    return select(*Bill.__table__.columns).order_by(Bill.created_at.desc(), Bill.id.desc())
+IMPORTS: Listing[None, Bill] = Listing(select(Bill), pages.whole, at=Bill.created_at, id=Bill.id)
 
 
 def add(

@@ -5,22 +5,21 @@ What was confirmed is written down generation by generation, and the database le
 
 from makegood.bulk_refunds.confirmation import approve, refuse, start
 from makegood.bulk_refunds.previews import MOST, Changed, Group, Preview, Scope, preview
-from makegood.bulk_refunds.records import Item, every, every_item, get, items, latest
+from makegood.bulk_refunds.records import BULK_REFUNDS, ITEMS, Item, ItemFilters, get
 from makegood.bulk_refunds.working import resume, stop, work
 
 __all__ = [
+    "BULK_REFUNDS",
+    "ITEMS",
     "MOST",
     "Changed",
     "Group",
     "Item",
+    "ItemFilters",
     "Preview",
     "Scope",
     "approve",
-    "every",
-    "every_item",
     "get",
-    "items",
-    "latest",
     "preview",
     "refuse",
     "resume",

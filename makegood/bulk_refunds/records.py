@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from makegood import pages
 from makegood.errors import Conflict, NotFound
 from makegood.models import BulkRefund, BulkRefundItem, Generation, Refund, Reversal
-from makegood.pages import Cursor, Page
+from makegood.pages import Listing
 
 NOW = {
     "waiting": "waits for a second operator",
@@ -64,78 +64,48 @@ def locked(session: Session, bulk_refund_id: UUID, state: str) -> BulkRefund:
     return found
 
 
-def latest(
-    session: Session, *, before: Cursor | None = None, after: Cursor | None = None, limit: int = pages.SIZE
-) -> Page[BulkRefund]:
-    """One page of bulk refunds, the newest first."""
-    return pages.read(
-        session,
-        select(BulkRefund),
-        BulkRefund.created_at.expression,
-        BulkRefund.id.expression,
-        lambda row: row[0],
-        lambda bulk: Cursor(bulk.created_at, bulk.id),
-        before=before,
-        after=after,
-        limit=limit,
+BULK_REFUNDS: Listing[None, BulkRefund] = Listing(
+    select(BulkRefund), pages.whole, at=BulkRefund.created_at, id=BulkRefund.id
+)
+
+
+@dataclass(frozen=True)
+class ItemFilters:
+    """What to list: the generations of one bulk refund. `outcome` may be "due" for those not done yet; None is no
+    restriction."""
+
+    bulk_refund_id: UUID
+    outcome: str | None = None
+
+
+def _having(filters: ItemFilters) -> Iterator[ColumnElement[bool]]:
+    if filters.outcome is not None:
+        due = filters.outcome == "due"
+        yield BulkRefundItem.outcome.is_(None) if due else BulkRefundItem.outcome == filters.outcome
+
+
+ITEMS: Listing[ItemFilters, Item] = Listing(
+    select(
+        BulkRefundItem.generation_id,
+        BulkRefundItem.customer_id,
+        Generation.model,
+        Generation.status,
+        Generation.error_class,
+        Generation.charged_at,
+        BulkRefundItem.credits,
+        BulkRefundItem.outcome,
+        BulkRefundItem.problem,
+        BulkRefundItem.refund_id,
+        Refund.credits.label("refunded"),
+        Reversal.id.label("reversal_id"),
     )
-
-
-def every() -> Select[*tuple[Any, ...]]:
-    """All bulk refunds, the newest first."""
-    return select(*BulkRefund.__table__.columns).order_by(BulkRefund.created_at.desc(), BulkRefund.id.desc())
-
-
-def items(
-    session: Session,
-    bulk_refund_id: UUID,
-    outcome: str | None = None,
-    *,
-    before: Cursor | None = None,
-    after: Cursor | None = None,
-    limit: int = pages.SIZE,
-) -> Page[Item]:
-    """One page of its generations, the latest charged first. `outcome` may be "due" for those not done yet."""
-    return pages.read(
-        session,
-        _selected(bulk_refund_id, outcome),
-        Generation.charged_at.expression,
-        Generation.id.expression,
-        lambda row: Item(*row),
-        lambda item: Cursor(item.charged_at, item.generation_id),
-        before=before,
-        after=after,
-        limit=limit,
-    )
-
-
-def every_item(bulk_refund_id: UUID, outcome: str | None = None) -> Select[*tuple[Any, ...]]:
-    """All of its generations, the latest charged first."""
-    query = _selected(bulk_refund_id, outcome)
-    return query.order_by(Generation.charged_at.desc(), Generation.id.desc())
-
-
-def _selected(bulk_refund_id: UUID, outcome: str | None) -> Select[*tuple[Any, ...]]:
-    query = (
-        select(
-            BulkRefundItem.generation_id,
-            BulkRefundItem.customer_id,
-            Generation.model,
-            Generation.status,
-            Generation.error_class,
-            Generation.charged_at,
-            BulkRefundItem.credits,
-            BulkRefundItem.outcome,
-            BulkRefundItem.problem,
-            BulkRefundItem.refund_id,
-            Refund.credits.label("refunded"),
-            Reversal.id.label("reversal_id"),
-        )
-        .join(Generation, Generation.id == BulkRefundItem.generation_id)
-        .outerjoin(Refund, Refund.id == BulkRefundItem.refund_id)
-        .outerjoin(Reversal, Reversal.refund_id == Refund.id)
-        .where(BulkRefundItem.bulk_refund_id == bulk_refund_id)
-    )
-    if outcome == "due":
-        return query.where(BulkRefundItem.outcome.is_(None))
-    return query.where(BulkRefundItem.outcome == outcome) if outcome else query
+    .join(Generation, Generation.id == BulkRefundItem.generation_id)
+    .outerjoin(Refund, Refund.id == BulkRefundItem.refund_id)
+    .outerjoin(Reversal, Reversal.refund_id == Refund.id),
+    Item,
+    at=Generation.charged_at,
+    id=Generation.id,
+    equal={"bulk_refund_id": BulkRefundItem.bulk_refund_id},
+    having=_having,
+)
+"""The latest charged first."""

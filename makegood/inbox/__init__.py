@@ -2,6 +2,7 @@
 
 from makegood.inbox.applying import Applied, apply_again
 from makegood.inbox.deliveries import (
+    DELIVERIES,
     LATE,
     LONG_WAIT,
     Counts,
@@ -9,13 +10,12 @@ from makegood.inbox.deliveries import (
     InboxFilters,
     Listed,
     counts,
-    every,
-    listed,
     long_waits,
     read,
 )
 
 __all__ = [
+    "DELIVERIES",
     "LATE",
     "LONG_WAIT",
     "Applied",
@@ -25,8 +25,6 @@ __all__ = [
     "Listed",
     "apply_again",
     "counts",
-    "every",
-    "listed",
     "long_waits",
     "read",
 ]

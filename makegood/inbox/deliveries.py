@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from makegood import hints, pages, reports
+from makegood import hints, reports
 from makegood.errors import NotFound
 from makegood.models import Callback, Generation
-from makegood.pages import Cursor, Page
+from makegood.pages import Listing
 from makegood.providers.protocol import Outcome, Provider
 
 LATE = "late"
@@ -82,49 +82,27 @@ class Delivery:
         return self.callback.detail in (hints.ANOTHERS, hints.OTHER_JOB)
 
 
-def listed(
-    session: Session,
-    filters: InboxFilters,
-    *,
-    before: Cursor | None = None,
-    after: Cursor | None = None,
-    limit: int = pages.SIZE,
-) -> Page[Listed]:
-    """One page of deliveries, newest first."""
-    return pages.read(
-        session,
-        _selected(filters),
-        Callback.received_at.expression,
-        Callback.id.expression,
-        lambda row: Listed(*row),
-        lambda delivery: Cursor(delivery.received_at, delivery.id),
-        before=before,
-        after=after,
-        limit=limit,
-    )
+def _having(filters: InboxFilters) -> Iterator[Any]:
+    if filters.state == LATE:
+        yield CAME_LATE
+    elif filters.state is not None:
+        yield Callback.state == filters.state
+        if filters.state != "applied":
+            yield NOT_APPLIED
 
 
-def every(filters: InboxFilters) -> Select[*tuple[Any, ...]]:
-    """All of them, newest first."""
-    return _selected(filters).order_by(Callback.received_at.desc(), Callback.id.desc())
-
-
-def _selected(filters: InboxFilters) -> Select[*tuple[Any, ...]]:
-    columns = (
+DELIVERIES: Listing[InboxFilters, Listed] = Listing(
+    select(
         *(getattr(Callback, name) for name in Listed.__annotations__ if name != "says"),
         Callback.parsed["outcome"].astext.label("says"),
-    )
-    query = select(*columns)
-    if filters.state == LATE:
-        query = query.where(CAME_LATE)
-    elif filters.state is not None:
-        query = query.where(Callback.state == filters.state)
-        if filters.state != "applied":
-            query = query.where(NOT_APPLIED)
-    if filters.generation_id is not None:
-        query = query.where(Callback.generation_id == filters.generation_id)
-    equal = {Callback.provider: filters.provider}
-    return pages.narrowed(query, equal, Callback.received_at, filters.start, filters.end)
+    ),
+    Listed,
+    at=Callback.received_at,
+    id=Callback.id,
+    equal={"provider": Callback.provider, "generation_id": Callback.generation_id},
+    having=_having,
+)
+"""By when they came."""
 
 
 def counts(session: Session, *, at: datetime | None = None) -> Counts:

@@ -23,6 +23,7 @@ from makegood.models import (
     Subscription,
 )
 from makegood.purchases import waiting_room
+from makegood.purchases.waiting_room import UnlinkedFilters
 
 STRIPES = re.compile(r"[a-z]{2,8}_[A-Za-z0-9_]{1,190}")
 NAMED: tuple[tuple[Any, str, Any], ...] = (
@@ -63,7 +64,7 @@ def _with_email(session: Session, email: str) -> list[Hit]:
         .limit(5)
     )
     found = [_owned("Stripe customer", row) for row in session.scalars(linked)]
-    for row in waiting_room.listed(session, email=email, limit=5).rows:
+    for row in waiting_room.UNLINKED.page(session, UnlinkedFilters(email=email), limit=5).rows:
         kind = "Stripe customer" if row.kind == waiting_room.CUSTOMER else row.kind
         found.append(Hit(f"{kind} to link", {"email": email}, row.id, email, row.created_at))
     return found

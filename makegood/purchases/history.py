@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
-from makegood import pages
 from makegood.errors import NotFound
 from makegood.models import Clawback, CreditTransaction, Grant, Purchase
-from makegood.pages import Cursor, Page
+from makegood.pages import Listing
 
 KINDS = {"checkout_session": "Checkout", "invoice": "Invoice"}
 STATES: dict[str, ColumnElement[bool]] = {
@@ -61,27 +59,6 @@ class LoggedPurchase:
     granted_at: datetime
 
 
-COLUMNS = (
-    Purchase.id,
-    Purchase.customer_id,
-    Purchase.linked_by,
-    Purchase.source_kind,
-    Purchase.source_id,
-    Purchase.credits,
-    Purchase.currency,
-    Purchase.amount,
-    Purchase.paid,
-    Purchase.returned,
-    Purchase.clawed,
-    Purchase.owed,
-    Purchase.gone,
-    Grant.remaining.label("left"),
-    Grant.expires_at,
-    Purchase.paid_at,
-    Purchase.granted_at,
-)
-
-
 @dataclass(frozen=True)
 class Detail:
     """One purchase, its grant, and what was taken back or restored, newest first, each with its ledger entry."""
@@ -91,31 +68,38 @@ class Detail:
     clawbacks: list[tuple[Clawback, int | None]]
 
 
-def listed(
-    session: Session,
-    filters: PurchaseFilters,
-    *,
-    before: Cursor | None = None,
-    after: Cursor | None = None,
-    limit: int = pages.SIZE,
-) -> Page[LoggedPurchase]:
-    """One page of purchases, by when they were paid."""
-    return pages.read(
-        session,
-        _selected(filters),
-        Purchase.paid_at.expression,
-        Purchase.id.expression,
-        lambda row: LoggedPurchase(*row),
-        lambda one: Cursor(one.paid_at, one.id),
-        before=before,
-        after=after,
-        limit=limit,
-    )
-
-
-def every(filters: PurchaseFilters) -> Select[*tuple[Any, ...]]:
-    """All of them, newest first."""
-    return _selected(filters).order_by(Purchase.paid_at.desc(), Purchase.id.desc())
+PURCHASES: Listing[PurchaseFilters, LoggedPurchase] = Listing(
+    select(
+        Purchase.id,
+        Purchase.customer_id,
+        Purchase.linked_by,
+        Purchase.source_kind,
+        Purchase.source_id,
+        Purchase.credits,
+        Purchase.currency,
+        Purchase.amount,
+        Purchase.paid,
+        Purchase.returned,
+        Purchase.clawed,
+        Purchase.owed,
+        Purchase.gone,
+        Grant.remaining.label("left"),
+        Grant.expires_at,
+        Purchase.paid_at,
+        Purchase.granted_at,
+    ).join(Grant, Grant.id == Purchase.grant_id),
+    LoggedPurchase,
+    at=Purchase.paid_at,
+    id=Purchase.id,
+    equal={
+        "kind": Purchase.source_kind,
+        "customer_id": Purchase.customer_id,
+        "source_id": Purchase.source_id,
+        "currency": Purchase.currency,
+    },
+    having=lambda filters: [STATES[filters.state]] if filters.state in STATES else [],
+)
+"""By when they were paid."""
 
 
 def read(session: Session, purchase_id: UUID) -> Detail:
@@ -131,16 +115,3 @@ def read(session: Session, purchase_id: UUID) -> Detail:
     )
     grant = session.get_one(Grant, purchase.grant_id, populate_existing=True)
     return Detail(purchase, grant, [(row[0], row[1]) for row in rows])
-
-
-def _selected(filters: PurchaseFilters) -> Select[*tuple[Any, ...]]:
-    query = select(*COLUMNS).join(Grant, Grant.id == Purchase.grant_id)
-    if filters.state in STATES:
-        query = query.where(STATES[filters.state])
-    equal = {
-        Purchase.source_kind: filters.kind,
-        Purchase.customer_id: filters.customer_id,
-        Purchase.source_id: filters.source_id,
-        Purchase.currency: filters.currency,
-    }
-    return pages.narrowed(query, equal, Purchase.paid_at, filters.start, filters.end)

@@ -48,7 +48,7 @@ def read(session: Session, customer_id: str) -> AtStripe:
     subscriptions: list[Subscription] = _newest(session, Subscription, customer_id, with_body=True)
     return AtStripe(
         _newest(session, StripeCustomer, customer_id),
-        history.listed(session, PurchaseFilters(customer_id=customer_id), limit=SHOWN),
+        history.PURCHASES.page(session, PurchaseFilters(customer_id=customer_id), limit=SHOWN),
         charges,
         session.scalar(succeeded) or 0,
         _disputes(session, charges),

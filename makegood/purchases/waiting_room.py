@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, exists, func, literal, select, union_all
+from sqlalchemy import Subquery, exists, func, literal, select, union_all
 from sqlalchemy.orm import Session
 
 from makegood import audit, purchases
 from makegood.errors import Conflict, Invalid, NotFound
 from makegood.models import Charge, CheckoutSession, Customer, Invoice, Purchase, StripeCustomer, Subscription
-from makegood.pages import Cursor, Page, read
+from makegood.pages import Listing
 from makegood.purchases import fulfilment, linking
 from makegood.purchases.fulfilment import RETURNED_CREDITS_LIVE
 
@@ -60,54 +60,87 @@ class Changed(Conflict):
     """A link would credit something else than what was agreed to."""
 
 
-def listed(
-    session: Session,
-    kind: str | None = None,
-    email: str | None = None,
-    *,
-    before: Cursor | None = None,
-    after: Cursor | None = None,
-    limit: int = 50,
-) -> Page[Unlinked]:
-    """One page of them, newest first. Customers of Stripe's who never bought anything are not listed."""
-    query = _narrowed(kind, email)
-    rows = query.selected_columns
-    return read(
-        session,
-        query,
-        rows.created_at,
-        rows.id,
-        lambda row: Unlinked(*row),
-        lambda one: Cursor(one.created_at, one.id),
-        before=before,
-        after=after,
-        limit=limit,
+@dataclass(frozen=True)
+class UnlinkedFilters:
+    """What to list; None is no restriction. `email` is compared in any case."""
+
+    kind: str | None = None
+    email: str | None = None
+
+
+def _unlinked() -> Subquery:
+    succeeded = (Charge.status == "succeeded") & (Charge.amount_captured > 0)
+    payments = (
+        select(func.count())
+        .select_from(Charge)
+        .where(Charge.stripe_customer_id == StripeCustomer.id, succeeded)
+        .correlate(StripeCustomer)
+        .scalar_subquery()
     )
+    bought = [
+        exists().where(table.stripe_customer_id == StripeCustomer.id)
+        for table in (Charge, Invoice, Subscription, CheckoutSession)
+    ]
+    owners = select(
+        literal(CUSTOMER).label("kind"),
+        StripeCustomer.id.label("id"),
+        StripeCustomer.email.label("email"),
+        StripeCustomer.user_id.label("user_id"),
+        payments.label("payments"),
+        literal(None).label("amount"),
+        literal(None).label("currency"),
+        StripeCustomer.created_at.label("created_at"),
+    ).where(StripeCustomer.customer_id.is_(None), bought[0] | bought[1] | bought[2] | bought[3])
+    guests = select(
+        literal(PAYMENT),
+        Charge.id,
+        Charge.email,
+        Charge.user_id,
+        literal(1),
+        Charge.amount,
+        Charge.currency,
+        Charge.created_at,
+    ).where(Charge.stripe_customer_id.is_(None), Charge.customer_id.is_(None), succeeded)
+    free = select(
+        literal(CHECKOUT),
+        CheckoutSession.id,
+        CheckoutSession.email,
+        CheckoutSession.client_reference_id,
+        literal(0),
+        CheckoutSession.amount_total,
+        CheckoutSession.currency,
+        CheckoutSession.created_at,
+    ).where(
+        CheckoutSession.stripe_customer_id.is_(None),
+        CheckoutSession.customer_id.is_(None),
+        CheckoutSession.payment_status == "no_payment_required",
+        CheckoutSession.mode == "payment",
+    )
+    return union_all(owners, guests, free).subquery()
+
+
+_ROWS = _unlinked()
+UNLINKED: Listing[UnlinkedFilters, Unlinked] = Listing(
+    select(_ROWS),
+    Unlinked,
+    at=_ROWS.c.created_at,
+    id=_ROWS.c.id,
+    equal={"kind": _ROWS.c.kind},
+    having=lambda filters: (
+        [func.lower(_ROWS.c.email) == filters.email.lower()] if filters.email is not None else []
+    ),
+)
+"""By when they came to be. Customers of Stripe's who never bought anything are not listed."""
 
 
 def count(session: Session) -> int:
     """How many there are."""
-    return session.scalar(select(func.count()).select_from(_selected().subquery())) or 0
-
-
-def every(kind: str | None = None, email: str | None = None) -> Select[*tuple[Any, ...]]:
-    """All of them, newest first."""
-    query = _narrowed(kind, email)
-    return query.order_by(query.selected_columns.created_at.desc(), query.selected_columns.id.desc())
-
-
-def _narrowed(kind: str | None, email: str | None) -> Select[*tuple[Any, ...]]:
-    rows = _selected().subquery()
-    query = select(rows)
-    if kind is not None:
-        query = query.where(rows.c.kind == kind)
-    return query if email is None else query.where(func.lower(rows.c.email) == email.lower())
+    return session.scalar(select(func.count()).select_from(_ROWS)) or 0
 
 
 def get(session: Session, kind: str, object_id: str) -> Unlinked:
     """One of them. Raises NotFound if there is none, or if it is linked by now."""
-    rows = _selected().subquery()
-    row = session.execute(select(rows).where(rows.c.kind == kind, rows.c.id == object_id)).first()
+    row = session.execute(select(_ROWS).where(_ROWS.c.kind == kind, _ROWS.c.id == object_id)).first()
     if row is None:
         raise NotFound("There is nothing to link here: it is linked by now, or it does not exist.")
     return Unlinked(*row)
@@ -186,55 +219,3 @@ def _credited(session: Session, customer_id: str) -> tuple[int, int, int]:
     sums = select(func.count(), func.coalesce(func.sum(Purchase.credits), 0), func.coalesce(back, 0))
     count, credits, taken = session.execute(sums.where(Purchase.customer_id == customer_id)).one()
     return count, int(credits), int(taken)
-
-
-def _selected() -> Select[*tuple[Any, ...]]:
-    succeeded = (Charge.status == "succeeded") & (Charge.amount_captured > 0)
-    payments = (
-        select(func.count())
-        .select_from(Charge)
-        .where(Charge.stripe_customer_id == StripeCustomer.id, succeeded)
-        .correlate(StripeCustomer)
-        .scalar_subquery()
-    )
-    bought = [
-        exists().where(table.stripe_customer_id == StripeCustomer.id)
-        for table in (Charge, Invoice, Subscription, CheckoutSession)
-    ]
-    owners = select(
-        literal(CUSTOMER).label("kind"),
-        StripeCustomer.id.label("id"),
-        StripeCustomer.email.label("email"),
-        StripeCustomer.user_id.label("user_id"),
-        payments.label("payments"),
-        literal(None).label("amount"),
-        literal(None).label("currency"),
-        StripeCustomer.created_at.label("created_at"),
-    ).where(StripeCustomer.customer_id.is_(None), bought[0] | bought[1] | bought[2] | bought[3])
-    guests = select(
-        literal(PAYMENT),
-        Charge.id,
-        Charge.email,
-        Charge.user_id,
-        literal(1),
-        Charge.amount,
-        Charge.currency,
-        Charge.created_at,
-    ).where(Charge.stripe_customer_id.is_(None), Charge.customer_id.is_(None), succeeded)
-    free = select(
-        literal(CHECKOUT),
-        CheckoutSession.id,
-        CheckoutSession.email,
-        CheckoutSession.client_reference_id,
-        literal(0),
-        CheckoutSession.amount_total,
-        CheckoutSession.currency,
-        CheckoutSession.created_at,
-    ).where(
-        CheckoutSession.stripe_customer_id.is_(None),
-        CheckoutSession.customer_id.is_(None),
-        CheckoutSession.payment_status == "no_payment_required",
-        CheckoutSession.mode == "payment",
-    )
-    rows = union_all(owners, guests, free).subquery()
-    return select(rows)

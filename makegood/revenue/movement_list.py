@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from fractions import Fraction
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, case, literal, select, true
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import ColumnElement, Select, case, literal, select, true
+from sqlalchemy.orm import aliased
 
-from makegood import pages
 from makegood.models import MrrChange, MrrSnapshot, StripeCustomer
-from makegood.pages import Cursor, Page
+from makegood.pages import Listing
 
 NO_LONGER_KNOWN = "what it is worth cannot be told since then"
 UNSURE = "what a part of it is worth cannot be told, or could not be"
@@ -62,34 +62,7 @@ class ListedMovement:
     why: str | None
 
 
-def listed(
-    session: Session,
-    filters: MovementFilters,
-    *,
-    before: Cursor | None = None,
-    after: Cursor | None = None,
-    limit: int = pages.SIZE,
-) -> Page[ListedMovement]:
-    """One page of changes, by when they were found."""
-    return pages.read(
-        session,
-        _selected(filters),
-        MrrChange.at.expression,
-        MrrChange.id.expression,
-        lambda row: ListedMovement(**row._mapping),
-        lambda row: Cursor(row.at, row.id),
-        before=before,
-        after=after,
-        limit=limit,
-    )
-
-
-def every(filters: MovementFilters) -> Select[*tuple[Any, ...]]:
-    """All of them, newest first."""
-    return _selected(filters).order_by(MrrChange.at.desc(), MrrChange.id.desc())
-
-
-def _selected(filters: MovementFilters) -> Select[*tuple[Any, ...]]:
+def _selected() -> Select[*tuple[Any, ...]]:
     earlier = aliased(MrrSnapshot)
     last = (
         select(earlier.estimated, earlier.rules)
@@ -109,7 +82,7 @@ def _selected(filters: MovementFilters) -> Select[*tuple[Any, ...]]:
         (MrrChange.before == Fraction(0), KNOWN_AGAIN),
         else_=UNSURE,
     )
-    query = (
+    return (
         select(
             MrrChange.id,
             MrrChange.day,
@@ -129,9 +102,20 @@ def _selected(filters: MovementFilters) -> Select[*tuple[Any, ...]]:
         .outerjoin(last, true())
         .outerjoin(StripeCustomer, StripeCustomer.id == MrrChange.stripe_customer_id)
     )
+
+
+def _having(filters: MovementFilters) -> Iterator[ColumnElement[bool]]:
     if filters.customer is not None:
         linked = select(StripeCustomer.id).where(StripeCustomer.customer_id == filters.customer)
-        mine = linked.union(select(literal(filters.customer)))
-        query = query.where(MrrChange.stripe_customer_id.in_(mine))
-    equal = {MrrChange.kind: filters.kind, MrrChange.currency: filters.currency}
-    return pages.narrowed(query, equal, MrrChange.at, filters.start, filters.end)
+        yield MrrChange.stripe_customer_id.in_(linked.union(select(literal(filters.customer))))
+
+
+MOVEMENTS: Listing[MovementFilters, ListedMovement] = Listing(
+    _selected(),
+    ListedMovement,
+    at=MrrChange.at,
+    id=MrrChange.id,
+    equal={"kind": MrrChange.kind, "currency": MrrChange.currency},
+    having=_having,
+)
+"""By when they were found."""

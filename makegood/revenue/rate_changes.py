@@ -13,10 +13,10 @@ from sqlalchemy import DateTime, Select, cast, func, select, text, update
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
-from makegood import audit, pages
+from makegood import audit
 from makegood.errors import Conflict, Invalid
 from makegood.models import BalanceSum, ExchangeRate
-from makegood.pages import Cursor, Page
+from makegood.pages import Listing
 from makegood.revenue.rates import USD, Rate
 
 ONE_EDITOR = text("SELECT pg_advisory_xact_lock(hashtextextended('makegood: exchange rates', 0))")
@@ -44,50 +44,36 @@ class Change:
     before: Decimal | None
 
 
-COLUMNS = (
-    ExchangeRate.id,
-    ExchangeRate.currency,
-    ExchangeRate.day,
-    ExchangeRate.usd_per_unit,
-    ExchangeRate.source,
-    ExchangeRate.actor,
-    ExchangeRate.created_at,
-    ExchangeRate.replaced_at,
+@dataclass(frozen=True)
+class RateFilters:
+    """What to list; None is no restriction."""
+
+    currency: str | None = None
+
+
+RATES: Listing[RateFilters, DatedRate] = Listing(
+    select(
+        ExchangeRate.id,
+        ExchangeRate.currency,
+        ExchangeRate.day,
+        ExchangeRate.usd_per_unit,
+        ExchangeRate.source,
+        ExchangeRate.actor,
+        ExchangeRate.created_at,
+        ExchangeRate.replaced_at,
+    ),
+    DatedRate,
+    at=cast(func.timezone("UTC", cast(ExchangeRate.day, DateTime)), DateTime(timezone=True)),
+    id=ExchangeRate.id,
+    equal={"currency": ExchangeRate.currency},
 )
-_NOON = func.timezone("UTC", cast(ExchangeRate.day, DateTime))
+"""The latest day first, with those that were replaced."""
 
 
-def listed(
-    session: Session,
-    *,
-    currency: str | None = None,
-    before: Cursor | None = None,
-    after: Cursor | None = None,
-    limit: int = pages.SIZE,
-) -> Page[DatedRate]:
-    """One page of rates, the latest day first, with those that were replaced."""
-    query = select(*COLUMNS)
-    if currency is not None:
-        query = query.where(ExchangeRate.currency == currency)
-    at = cast(_NOON, DateTime(timezone=True))
-    found = pages.read(
-        session,
-        query.add_columns(at.label("at")),
-        at,
-        ExchangeRate.id.expression,
-        lambda row: (DatedRate(*row[:-1]), row.at),
-        lambda item: Cursor(item[1], item[0].id),
-        before=before,
-        after=after,
-        limit=limit,
-    )
-    return Page([rate for rate, _ in found.rows], found.older, found.newer, found.first)
-
-
-def every(currency: str | None = None) -> Select[*tuple[Any, ...]]:
+def every(filters: RateFilters) -> Select[*tuple[Any, ...]]:
     """All of them, by currency, the latest day first."""
-    query = select(*COLUMNS).order_by(ExchangeRate.currency, ExchangeRate.day.desc(), ExchangeRate.id.desc())
-    return query.where(ExchangeRate.currency == currency) if currency is not None else query
+    order = (ExchangeRate.currency, ExchangeRate.day.desc(), ExchangeRate.id.desc())
+    return RATES.selected(filters).order_by(*order)
 
 
 def newest(session: Session) -> dict[str, Rate | None]:

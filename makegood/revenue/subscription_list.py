@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 from typing import Any
 
-from sqlalchemy import CompoundSelect, Select, and_, case, false, func, literal, or_, select, union
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, CompoundSelect, and_, case, false, func, literal, or_, select, union
 
-from makegood import pages
 from makegood.models import StripeCustomer, Subscription, SubscriptionWorth
 from makegood.models.subscriptions import Exact
-from makegood.pages import Cursor, Page
+from makegood.pages import Listing
 from makegood.revenue.prices_of_items import ZERO
 
 STATUSES = (
@@ -71,61 +70,6 @@ OF_COUNT = {
 }
 
 
-def listed(
-    session: Session,
-    filters: SubscriptionFilters,
-    *,
-    before: Cursor | None = None,
-    after: Cursor | None = None,
-    limit: int = pages.SIZE,
-) -> Page[ListedSubscription]:
-    """One page of subscriptions, by when they began."""
-    return pages.read(
-        session,
-        _selected(filters),
-        Subscription.created_at.expression,
-        Subscription.id.expression,
-        lambda row: ListedSubscription(**row._mapping),
-        lambda row: Cursor(row.created_at, row.subscription_id),
-        before=before,
-        after=after,
-        limit=limit,
-    )
-
-
-def every(filters: SubscriptionFilters) -> Select[*tuple[Any, ...]]:
-    """All of them, newest first."""
-    return _selected(filters).order_by(Subscription.created_at.desc(), Subscription.id.desc())
-
-
-def _selected(filters: SubscriptionFilters) -> Select[*tuple[Any, ...]]:
-    query = (
-        select(
-            Subscription.id.label("subscription_id"),
-            Subscription.stripe_customer_id,
-            func.coalesce(Subscription.customer_id, StripeCustomer.customer_id).label("customer_id"),
-            StripeCustomer.email,
-            Subscription.status,
-            Subscription.currency,
-            case((LIVE, SubscriptionWorth.mrr), else_=literal(ZERO, Exact)).label("mrr"),
-            case((LIVE, SubscriptionWorth.why), else_=Subscription.status).label("why"),
-            Subscription.trial_end,
-            Subscription.cancel_at.label("ends_at"),
-            Subscription.ended_at,
-            Subscription.created_at,
-            Subscription.livemode,
-        )
-        .outerjoin(SubscriptionWorth, SubscriptionWorth.subscription_id == Subscription.id)
-        .outerjoin(StripeCustomer, StripeCustomer.id == Subscription.stripe_customer_id)
-    )
-    if filters.counted is not None:
-        query = query.where(OF_COUNT.get(filters.counted, false()))
-    if filters.customer is not None:
-        query = query.where(Subscription.id.in_(_of(filters.customer)))
-    equal = {Subscription.status: filters.status, Subscription.currency: filters.currency}
-    return pages.narrowed(query, equal, Subscription.created_at, filters.start, filters.end)
-
-
 def _of(customer: str) -> CompoundSelect[Any]:
     """The subscriptions of a customer by our id or Stripe's: each way by an index of its own."""
     linked = select(StripeCustomer.id).where(StripeCustomer.customer_id == customer)
@@ -134,3 +78,37 @@ def _of(customer: str) -> CompoundSelect[Any]:
         select(Subscription.id).where(Subscription.stripe_customer_id == customer),
         select(Subscription.id).where(Subscription.stripe_customer_id.in_(linked)),
     )
+
+
+def _having(filters: SubscriptionFilters) -> Iterator[ColumnElement[bool]]:
+    if filters.counted is not None:
+        yield OF_COUNT.get(filters.counted, false())
+    if filters.customer is not None:
+        yield Subscription.id.in_(_of(filters.customer))
+
+
+SUBSCRIPTIONS: Listing[SubscriptionFilters, ListedSubscription] = Listing(
+    select(
+        Subscription.id.label("subscription_id"),
+        Subscription.stripe_customer_id,
+        func.coalesce(Subscription.customer_id, StripeCustomer.customer_id).label("customer_id"),
+        StripeCustomer.email,
+        Subscription.status,
+        Subscription.currency,
+        case((LIVE, SubscriptionWorth.mrr), else_=literal(ZERO, Exact)).label("mrr"),
+        case((LIVE, SubscriptionWorth.why), else_=Subscription.status).label("why"),
+        Subscription.trial_end,
+        Subscription.cancel_at.label("ends_at"),
+        Subscription.ended_at,
+        Subscription.created_at,
+        Subscription.livemode,
+    )
+    .outerjoin(SubscriptionWorth, SubscriptionWorth.subscription_id == Subscription.id)
+    .outerjoin(StripeCustomer, StripeCustomer.id == Subscription.stripe_customer_id),
+    ListedSubscription,
+    at=Subscription.created_at,
+    id=Subscription.id,
+    equal={"status": Subscription.status, "currency": Subscription.currency},
+    having=_having,
+)
+"""By when they began."""

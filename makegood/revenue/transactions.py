@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, func, or_, select, union_all
 from sqlalchemy.orm import Session
 
-from makegood import pages
 from makegood.models import BalanceTransaction, Charge, Dispute, PaymentRefund
-from makegood.pages import Cursor, Page
+from makegood.pages import Listing
 from makegood.revenue import categories
 
 FEES, NET = "fees", "net"
@@ -31,8 +31,8 @@ FIGURES = (
 
 @dataclass(frozen=True)
 class TransactionFilters:
-    """What to list; None is no restriction. `source` is the id of Stripe's object that it is about. The instants
-    are half open: [start, end)."""
+    """What to list; None is no restriction. `source` is the id of Stripe's object that it is about; `among` are
+    categories. The instants are half open: [start, end)."""
 
     figure: str | None = None
     category: str | None = None
@@ -41,6 +41,7 @@ class TransactionFilters:
     source: str | None = None
     start: datetime | None = None
     end: datetime | None = None
+    among: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -70,53 +71,14 @@ class LoggedTransaction:
 
 
 _ABOUT = func.coalesce(PaymentRefund.charge_id, Dispute.charge_id, BalanceTransaction.source)
-COLUMNS = (
-    BalanceTransaction.id,
-    BalanceTransaction.created_at,
-    BalanceTransaction.type,
-    BalanceTransaction.reporting_category.label("category"),
-    BalanceTransaction.currency,
-    BalanceTransaction.amount,
-    BalanceTransaction.fee,
-    BalanceTransaction.net,
-    BalanceTransaction.source,
-    BalanceTransaction.status,
-    BalanceTransaction.available_on,
-    BalanceTransaction.livemode,
-    BalanceTransaction.body["description"].astext.label("description"),
-    Charge.id.label("charge_id"),
-    Charge.customer_id,
-)
 
 
-def listed(
-    session: Session,
-    filters: TransactionFilters,
-    *,
-    before: Cursor | None = None,
-    after: Cursor | None = None,
-    limit: int = pages.SIZE,
-) -> Page[LoggedTransaction]:
-    """One page of balance transactions, by when they were created."""
-    query = _selected(filters)
-    if filters.figure == categories.OTHER:  # mostly none: not looked for in every row
-        query = query.where(BalanceTransaction.reporting_category.in_(_unknown(session)))
-    return pages.read(
-        session,
-        query,
-        BalanceTransaction.created_at.expression,
-        BalanceTransaction.id.expression,
-        lambda row: LoggedTransaction(*row),
-        lambda row: Cursor(row.created_at, row.id),
-        before=before,
-        after=after,
-        limit=limit,
-    )
-
-
-def every(filters: TransactionFilters) -> Select[*tuple[Any, ...]]:
-    """All of them, newest first."""
-    return _selected(filters).order_by(BalanceTransaction.created_at.desc(), BalanceTransaction.id.desc())
+def sharpened(session: Session, filters: TransactionFilters) -> TransactionFilters:
+    """The same filters, easier to follow: what is of no known category is mostly nothing, and is not looked for in
+    every row."""
+    if filters.figure != categories.OTHER:
+        return filters
+    return replace(filters, among=tuple(_unknown(session)))
 
 
 def _unknown(session: Session) -> list[str]:
@@ -127,25 +89,6 @@ def _unknown(session: Session) -> list[str]:
     found = found.union_all(select(following).where(found.c.name.is_not(None)))
     names = session.scalars(select(found.c.name).where(found.c.name.is_not(None)))
     return [name for name in names if categories.figure_of(name) == categories.OTHER]
-
-
-def _selected(filters: TransactionFilters) -> Select[*tuple[Any, ...]]:
-    query = (
-        select(*COLUMNS)
-        .outerjoin(PaymentRefund, PaymentRefund.id == BalanceTransaction.source)
-        .outerjoin(Dispute, Dispute.id == BalanceTransaction.source)
-        .outerjoin(Charge, Charge.id == _ABOUT)
-    )
-    if filters.figure in FIGURES:
-        query = query.where(_of_figure(filters.figure))
-    if filters.customer_id is not None:
-        query = query.where(BalanceTransaction.source.in_(_sources_of(filters.customer_id)))
-    equal = {
-        BalanceTransaction.reporting_category: filters.category,
-        BalanceTransaction.currency: filters.currency,
-        BalanceTransaction.source: filters.source,
-    }
-    return pages.narrowed(query, equal, BalanceTransaction.created_at, filters.start, filters.end)
 
 
 def _of_figure(figure: str) -> ColumnElement[bool]:
@@ -169,3 +112,46 @@ def _sources_of(customer_id: str) -> Select[Any]:
             select(Dispute.id).where(Dispute.charge_id.in_(charges)),
         ).subquery()
     )
+
+
+def _having(filters: TransactionFilters) -> Iterator[ColumnElement[bool]]:
+    if filters.figure in FIGURES:
+        yield _of_figure(filters.figure)
+    if filters.customer_id is not None:
+        yield BalanceTransaction.source.in_(_sources_of(filters.customer_id))
+    if filters.among is not None:
+        yield BalanceTransaction.reporting_category.in_(filters.among)
+
+
+TRANSACTIONS: Listing[TransactionFilters, LoggedTransaction] = Listing(
+    select(
+        BalanceTransaction.id,
+        BalanceTransaction.created_at,
+        BalanceTransaction.type,
+        BalanceTransaction.reporting_category.label("category"),
+        BalanceTransaction.currency,
+        BalanceTransaction.amount,
+        BalanceTransaction.fee,
+        BalanceTransaction.net,
+        BalanceTransaction.source,
+        BalanceTransaction.status,
+        BalanceTransaction.available_on,
+        BalanceTransaction.livemode,
+        BalanceTransaction.body["description"].astext.label("description"),
+        Charge.id.label("charge_id"),
+        Charge.customer_id,
+    )
+    .outerjoin(PaymentRefund, PaymentRefund.id == BalanceTransaction.source)
+    .outerjoin(Dispute, Dispute.id == BalanceTransaction.source)
+    .outerjoin(Charge, Charge.id == _ABOUT),
+    LoggedTransaction,
+    at=BalanceTransaction.created_at,
+    id=BalanceTransaction.id,
+    equal={
+        "category": BalanceTransaction.reporting_category,
+        "currency": BalanceTransaction.currency,
+        "source": BalanceTransaction.source,
+    },
+    having=_having,
+)
+"""By when they were created."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, func, select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from makegood import pages
 from makegood.models import Charge, Purchase, StripeEvent
 from makegood.models.purchases import SOURCE_KINDS
-from makegood.pages import Cursor, Page
+from makegood.pages import Listing
 from makegood.stripe import events
 from makegood.stripe.mirror import MODELS
 from makegood.stripe.resources import RESOURCE_OF
@@ -78,31 +78,29 @@ class Known:
     purchase: Purchase | None = None
 
 
-def listed(
-    session: Session,
-    filters: EventFilters,
-    *,
-    before: Cursor | None = None,
-    after: Cursor | None = None,
-    limit: int = pages.SIZE,
-) -> Page[Listed]:
-    """One page of events, the last to come first."""
-    return pages.read(
-        session,
-        _selected(filters),
-        StripeEvent.received_at.expression,
-        StripeEvent.id.expression,
-        lambda row: Listed(*row),
-        lambda event: Cursor(event.received_at, event.id),
-        before=before,
-        after=after,
-        limit=limit,
-    )
+def _having(filters: EventFilters) -> Iterator[Any]:
+    if filters.state is not None:
+        yield StripeEvent.state == filters.state
+        if filters.state != "applied":
+            yield NOT_APPLIED
+    if filters.type is not None:
+        beginning = filters.type.endswith(".")
+        yield (
+            StripeEvent.type.startswith(filters.type, autoescape=True)
+            if beginning
+            else StripeEvent.type == filters.type
+        )
 
 
-def every(filters: EventFilters) -> Select[*tuple[Any, ...]]:
-    """All of them, the last to come first."""
-    return _selected(filters).order_by(StripeEvent.received_at.desc(), StripeEvent.id.desc())
+EVENTS: Listing[EventFilters, Listed] = Listing(
+    select(*(getattr(StripeEvent, name) for name in Listed.__annotations__)),
+    Listed,
+    at=StripeEvent.received_at,
+    id=StripeEvent.id,
+    equal={"object_id": StripeEvent.object_id},
+    having=_having,
+)
+"""By when they came here."""
 
 
 def counts(session: Session, *, at: datetime | None = None) -> Counts:
@@ -137,20 +135,3 @@ def read(session: Session, event_id: str) -> Known:
         charge.customer_id if charge is not None else getattr(row, "customer_id", None),
         session.scalar(made),
     )
-
-
-def _selected(filters: EventFilters) -> Select[*tuple[Any, ...]]:
-    query = select(*(getattr(StripeEvent, name) for name in Listed.__annotations__))
-    if filters.state is not None:
-        query = query.where(StripeEvent.state == filters.state)
-        if filters.state != "applied":
-            query = query.where(NOT_APPLIED)
-    if filters.type is not None:
-        beginning = filters.type.endswith(".")
-        query = query.where(
-            StripeEvent.type.startswith(filters.type, autoescape=True)
-            if beginning
-            else StripeEvent.type == filters.type
-        )
-    equal = {StripeEvent.object_id: filters.object_id}
-    return pages.narrowed(query, equal, StripeEvent.received_at, filters.start, filters.end)

@@ -199,7 +199,7 @@ def test_callbacks_are_kept_as_the_inbox_keeps_them(rows: Session) -> None:
 
 
 def test_a_bill_of_last_week_was_imported_and_leaves_something_to_look_at(rows: Session) -> None:
-    [bill] = bills.history(rows).rows
+    [bill] = bills.IMPORTS.page(rows).rows
     assert (bill.provider, bill.state) == ("wavespeed", "done")
     sums = bills.summary(rows, bills.Scope.of(bill))
     assert sum(one.rows for one in sums.values()) > 20

@@ -17,7 +17,7 @@ def entries(session: Session) -> None:
 
 
 def subjects(session: Session, **wanted: str) -> list[str]:
-    return [entry.subject for entry in audit_log.listed(session, AuditFilters(**wanted)).rows]
+    return [entry.subject for entry in audit_log.ENTRIES.page(session, AuditFilters(**wanted)).rows]
 
 
 def test_entries_are_found_by_who_what_and_subject(session: Session, entries: None) -> None:
@@ -29,14 +29,14 @@ def test_entries_are_found_by_who_what_and_subject(session: Session, entries: No
 
 
 def test_pages_follow_each_other_without_gap_or_repetition(session: Session, entries: None) -> None:
-    first = audit_log.listed(session, AuditFilters(), limit=3)
-    second = audit_log.listed(session, AuditFilters(), before=first.older, limit=3)
+    first = audit_log.ENTRIES.page(session, AuditFilters(), limit=3)
+    second = audit_log.ENTRIES.page(session, AuditFilters(), before=first.older, limit=3)
     assert [entry.subject for entry in [*first.rows, *second.rows]] == subjects(session)
     assert second.older is None
 
 
 def test_the_file_has_the_rows_of_the_page(session: Session, entries: None) -> None:
-    rows = session.execute(audit_log.every(AuditFilters(actor="ana"))).all()
+    rows = session.execute(audit_log.ENTRIES.every(AuditFilters(actor="ana"))).all()
     assert [row.subject for row in rows] == subjects(session, actor="ana")
 
 

@@ -10,7 +10,8 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from makegood import customer_list, customers
-from makegood.customer_list import BALANCE, CustomerFilters, Place
+from makegood.customer_list import BALANCE, CustomerFilters
+from makegood.pages import Cursor
 from tests.making import TERMS, make_customer, make_generation
 
 START = datetime(2026, 11, 15, 12, tzinfo=UTC)
@@ -35,7 +36,7 @@ def people(session: Session) -> None:
 
 def found(session: Session, **filters: Any) -> list[str]:
     """The ids that are listed, in order."""
-    return [row.customer_id for row in customer_list.listed(session, CustomerFilters(**filters)).rows]
+    return [row.customer_id for row in customer_list.CUSTOMERS.page(session, CustomerFilters(**filters)).rows]
 
 
 @pytest.mark.usefixtures("people")
@@ -69,20 +70,20 @@ def test_pages_lead_down_and_up_again_without_a_gap(session: Session, order: str
     filters = CustomerFilters(order=order)
     whole = found(session, order=order)
     down: list[str] = []
-    before: Place | None = None
+    before: Cursor | None = None
     for _ in range(9):
-        page = customer_list.listed(session, filters, before=Place.parse(str(before)), limit=2)
+        page = customer_list.CUSTOMERS.page(session, filters, before=Cursor.parse(str(before)), limit=2)
         down += [row.customer_id for row in page.rows]
         if page.older is None:
             break
         before = page.older
     assert down == whole
-    up = customer_list.listed(session, filters, after=page.newer, limit=2)
+    up = customer_list.CUSTOMERS.page(session, filters, after=page.newer, limit=2)
     assert [row.customer_id for row in up.rows] == whole[2:4]
     assert up.newer is not None
-    top = customer_list.listed(session, filters, after=up.newer, limit=2)
+    top = customer_list.CUSTOMERS.page(session, filters, after=up.newer, limit=2)
     assert ([row.customer_id for row in top.rows], top.newer) == (whole[:2], None)
-    assert [row.id for row in session.execute(customer_list.every(filters))] == whole
+    assert [row.id for row in session.execute(customer_list.CUSTOMERS.every(filters))] == whole
 
 
 @pytest.mark.usefixtures("people")
@@ -90,15 +91,10 @@ def test_the_same_balance_or_instant_is_ordered_by_id(session: Session) -> None:
     for name in ("same-b", "same-a", "same-c"):
         make_customer(session, 33, customer_id=name, at=START)
     filters = CustomerFilters(beginning="same", order=BALANCE)
-    first = customer_list.listed(session, filters, limit=2)
+    first = customer_list.CUSTOMERS.page(session, filters, limit=2)
     assert [row.customer_id for row in first.rows] == ["same-c", "same-b"]
-    second = customer_list.listed(session, filters, before=first.older)
+    second = customer_list.CUSTOMERS.page(session, filters, before=first.older)
     assert [row.customer_id for row in second.rows] == ["same-a"]
-
-
-@pytest.mark.parametrize("text", [None, "", "7", "-a", "7-", "x-a", "7-\0", f"7-{'x' * 201}", f"{'9' * 18}-a"])
-def test_what_is_no_place_is_none(text: str | None) -> None:
-    assert Place.parse(text) is None
 
 
 def test_a_beginning_is_found_by_its_index_in_a_prepared_statement_too(session: Session) -> None:

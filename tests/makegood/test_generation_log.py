@@ -55,7 +55,7 @@ SIMULATED = FakeProvider(name="simulated")
 def names(session: Session, made: dict[str, UUID], **filters: Any) -> list[str]:
     """Which of them are listed, in the list's order."""
     known = {identifier: name for name, identifier in made.items()}
-    page = generation_log.listed(session, GenerationFilters(**filters))
+    page = generation_log.GENERATIONS.page(session, GenerationFilters(**filters))
     return [known[row.generation_id] for row in page.rows]
 
 
@@ -94,15 +94,15 @@ def test_pages_follow_each_other_in_the_order_of_the_instant(
     session: Session, made: dict[str, UUID], by: str
 ) -> None:
     filters = GenerationFilters(by=by)
-    whole = [row.generation_id for row in generation_log.listed(session, filters).rows]
+    whole = [row.generation_id for row in generation_log.GENERATIONS.page(session, filters).rows]
     found, before = [], None
     for _ in range(len(whole)):
-        page = generation_log.listed(session, filters, before=before, limit=1)
+        page = generation_log.GENERATIONS.page(session, filters, before=before, limit=1)
         found += [row.generation_id for row in page.rows]
         before = page.older
     assert found == whole
     assert before is None
-    every = [row.id for row in session.execute(generation_log.every(filters))]
+    every = [row.id for row in session.execute(generation_log.GENERATIONS.every(filters))]
     assert every == whole
 
 

@@ -285,7 +285,7 @@ def test_a_delivery_is_late_if_its_generation_had_ended_when_it_came(session: Se
     receive(session, reservation, SUCCEEDED)
     flags = session.execute(select(Callback.state, Callback.late).order_by(Callback.id)).all()
     assert flags == [("applied", False), ("applied", True)]
-    page = inbox.listed(session, InboxFilters(state=inbox.LATE))
+    page = inbox.DELIVERIES.page(session, InboxFilters(state=inbox.LATE))
     assert [(row.says, row.detail) for row in page.rows] == [("succeeded", "late")]
 
 
@@ -296,7 +296,7 @@ def test_the_list_is_narrowed_by_its_filters(session: Session, customer: str, ge
     waiting = deliver(session, generation, provider="nanobanana", received_at=NOW - timedelta(hours=1))
 
     def found(**filters: Any) -> list[UUID]:
-        return [row.id for row in inbox.listed(session, InboxFilters(**filters)).rows]
+        return [row.id for row in inbox.DELIVERIES.page(session, InboxFilters(**filters)).rows]
 
     assert found() == [rejected, waiting, old]
     assert found(state="applied") == [old]
@@ -312,9 +312,9 @@ def test_pages_go_both_ways(session: Session, generation: UUID) -> None:
     made = [
         deliver(session, generation, received_at=NOW - timedelta(minutes=n), state="ignored") for n in range(5)
     ]
-    first = inbox.listed(session, InboxFilters(), limit=2)
-    second = inbox.listed(session, InboxFilters(), before=first.older, limit=2)
-    back = inbox.listed(session, InboxFilters(), after=second.newer, limit=2)
+    first = inbox.DELIVERIES.page(session, InboxFilters(), limit=2)
+    second = inbox.DELIVERIES.page(session, InboxFilters(), before=first.older, limit=2)
+    back = inbox.DELIVERIES.page(session, InboxFilters(), after=second.newer, limit=2)
     assert [row.id for page in (first, second, back) for row in page.rows] == [*made[:4], *made[:2]]
 
 

@@ -144,7 +144,7 @@ def test_what_is_not_taken_is_tried_nine_times_more_then_given_up_with_an_alert(
     assert (row.attempts, row.answer, row.delivered_at) == (10, "HTTP 500", None)
     [alert] = alerts.open_alerts(session)
     assert (alert.kind, alert.subject) == ("notification_failed", "platform")
-    [listed] = notifications.failing(session).rows
+    [listed] = notifications.FAILING.page(session).rows
     assert (listed.generation_id, listed.event, listed.attempts, listed.next_at) == (one, "succeeded", 10, None)
 
 
@@ -163,7 +163,7 @@ def test_only_2xx_is_a_delivery(session: Session, status: int, delivered: bool) 
     notifications.record(session, take(session), Result(status, f"HTTP {status}"))
     again = notifications.claim(session, limit=1, at=datetime.now(UTC) + timedelta(days=30))
     assert (again == []) is delivered
-    assert len(notifications.failing(session).rows) == (0 if delivered else 1)
+    assert len(notifications.FAILING.page(session).rows) == (0 if delivered else 1)
 
 
 def test_a_slow_workers_failure_does_not_undo_anothers_delivery(session: Session) -> None:

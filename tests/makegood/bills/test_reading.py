@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
-from makegood.bills import history, imports, reading, start, start_again, start_nightly
+from makegood.bills import IMPORTS, imports, reading, start, start_again, start_nightly
 from makegood.bills.reading import Claimed, Unread
 from makegood.errors import Conflict, Invalid, NotFound
 from makegood.ids import uuid7
@@ -201,7 +201,7 @@ def test_a_day_with_lines_that_were_not_final_or_that_failed_is_imported_again(
 
 def test_the_history_has_all_imports_newest_first(session: Session, provider: Provider) -> None:
     bills = [begin(session, provider, DAY - timedelta(days=n), DAY) for n in range(3)]
-    assert [bill.id for bill in history(session).rows] == [bill.id for bill in reversed(bills)]
+    assert [bill.id for bill in IMPORTS.page(session).rows] == [bill.id for bill in reversed(bills)]
     with pytest.raises(NotFound):
         imports.get(session, uuid7())
 

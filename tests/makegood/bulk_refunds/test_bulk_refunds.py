@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from makegood import approvals, books, bulk_refunds, generations, ledger, operators, refunds, reversals
-from makegood.bulk_refunds import Changed, Preview, Scope
+from makegood.bulk_refunds import Changed, ItemFilters, Preview, Scope
 from makegood.errors import Conflict, Forbidden, Invalid
 from makegood.ids import uuid7
 from makegood.models import Approval, AuditEntry, BulkRefund, Refund, RefundPolicy
@@ -218,7 +218,7 @@ def test_what_fails_leaves_the_rest_alone_and_is_tried_again(session: Session, m
     finish(session)
     assert (bulk.state, bulk.stopped_by, bulk.refunded, bulk.failed) == ("stopped", "system", 2, 1)
     assert refunded(session, made)["partly"] == 4
-    [item] = bulk_refunds.items(session, bulk.id, "failed").rows
+    [item] = bulk_refunds.ITEMS.page(session, ItemFilters(bulk.id, "failed")).rows
     assert (item.generation_id, "broken" in str(item.problem)) == (made["partly"], True)
     session.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
     session.execute(text("ALTER TABLE refunds DROP CONSTRAINT broken"))
@@ -280,7 +280,7 @@ class TestApproval:
     def test_the_database_refunds_nothing_before_it_is_approved(
         self, session: Session, waiting: BulkRefund
     ) -> None:
-        item = bulk_refunds.items(session, waiting.id).rows[0]
+        item = bulk_refunds.ITEMS.page(session, ItemFilters(waiting.id)).rows[0]
         forged = text(
             "SELECT refund_generation(make_uuid7(), make_uuid7(), :generation, 1, 'bulk', 'outage', 'x', :actor, "
             "NULL, NULL, interval '30 days', :at, :bulk)"

@@ -257,7 +257,7 @@ def test_a_guest_is_linked_by_an_operator_by_what_they_paid_with_or_by_a_checkou
 ) -> None:
     paid, free = account.buy(pack(account)), account.buy(pack(account), discount=900)
     tell()
-    waiting = waiting_room.listed(session).rows
+    waiting = waiting_room.UNLINKED.page(session).rows
     assert {(one.kind, one.amount) for one in waiting} == {("payment", 900), ("checkout", 0)}
     for one in waiting:
         assert waiting_room.link(session, one.kind, one.id, ada, actor="ops") == 1
@@ -291,7 +291,7 @@ def test_the_daily_check_opens_an_alert_that_ends_when_all_is_well(
     open_ = select(Alert.kind).where(Alert.resolved_at.is_(None))
     checks.run_and_alert(session, at=SOON)
     assert session.scalars(open_).all() == ["purchase_not_credited"]
-    (guest,) = waiting_room.listed(session).rows
+    (guest,) = waiting_room.UNLINKED.page(session).rows
     waiting_room.link(session, guest.kind, guest.id, ada, actor="ops")
     checks.run_and_alert(session, at=SOON)
     assert session.scalars(open_).all() == ["purchase_not_credited"], (

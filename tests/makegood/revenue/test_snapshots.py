@@ -136,7 +136,7 @@ def test_what_is_restated_says_why(session: Session) -> None:
 
     def reasons() -> dict[str, str]:
         """Of the newest change of each customer."""
-        rows = movement_list.listed(session, movement_list.MovementFilters(kind="restated")).rows
+        rows = movement_list.MOVEMENTS.page(session, movement_list.MovementFilters(kind="restated")).rows
         return {row.stripe_customer_id[4:]: str(row.why) for row in reversed(rows)}
 
     all_read(session, "subscriptions")
