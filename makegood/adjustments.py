@@ -1,21 +1,24 @@
 """Adjustments: credits that an operator gives or takes by hand, with a reason, once for each form.
 
 Given credits are a grant of their own that never expires; taken ones come from the customer's grants in the
-order in which they are spent. The balance never falls below zero.
+order in which they are spent. The balance never falls below zero. Both are within the limits of who adjusts, or
+approved by a second operator.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from makegood import audit, customers, ledger
+from makegood import audit, customers, ledger, rooms
 from makegood.errors import Conflict, IdempotencyConflict, Invalid
 from makegood.ids import uuid7
 from makegood.models import CreditAdjustment, Movement
+from makegood.terms import Terms
 
 REASONS = {
     "correction": "Correction of a mistake",
@@ -35,34 +38,40 @@ def adjust(
     session: Session,
     customer_id: str,
     credits: int,
+    terms: Terms,
     *,
     reason: str,
     note: str,
     actor: str,
     idempotency_key: str,
+    expected_adjustments: int | None = None,
+    approved_by: str | None = None,
     address: str | None = None,
     at: datetime | None = None,
 ) -> CreditAdjustment:
     """Give (+) or take (−) credits, with the ledger row and its audit entry. A double submit returns the first.
 
+    It has to be within the limits of the actor or, where a second operator approved it, of that one.
     Raises NotFound; Invalid (amount, reason or note); IdempotencyConflict (the form was sent before with something
-    else in it); Conflict when there are fewer credits than are to be taken. In each case no credits moved.
+    else in it); Conflict when there are fewer credits than are to be taken, or the customer has had other than the
+    `expected_adjustments` by now; Forbidden and NeedsApproval. In each case no credits moved.
     """
+    at = at or datetime.now(UTC)
+    operator = rooms.lock(session, approved_by or actor)
     customers.get(session, customer_id)
     first = _made(session, customer_id, idempotency_key)
     if first is not None:
         return _repeated(first, credits, reason, note)
-    _check(credits, reason, note)
-    at = at or datetime.now(UTC)
+    check(credits, reason, note)
     before = ledger.lock(session, customer_id, at)
     first = _made(session, customer_id, idempotency_key)  # by the form's twin, which held the lock before
     if first is not None:
         return _repeated(first, credits, reason, note)
-    if before + credits < 0:
-        raise Conflict(
-            f"The customer has only {before:,} credits by now, so {-credits:,} cannot be taken. No credits moved.",
-            balance=before,
-        )
+    if expected_adjustments is not None and made_so_far(session, customer_id) != expected_adjustments:
+        raise Conflict("The customer's credits were adjusted meanwhile. No credits moved.", balance=before)
+    check_there(before, credits)
+    purpose, approves = rooms.GIFT if credits > 0 else rooms.TAKING, approved_by is not None
+    rooms.check(session, operator, abs(credits), purpose, terms, at=at, approves=approves)
     adjustment = CreditAdjustment(
         id=uuid7(),
         customer_id=customer_id,
@@ -75,13 +84,15 @@ def adjust(
         adjusted_at=at,
     )
     session.add(adjustment)
-    details = {
+    details: dict[str, Any] = {
         "credits": credits,
         "reason": reason,
         "note": adjustment.note,
         "before": {"balance": before},
         "after": {"balance": before + credits},
     }
+    if approved_by is not None:
+        details["approved_by"] = approved_by
     audit.record(
         session,
         actor=actor,
@@ -91,6 +102,21 @@ def adjust(
         address=address,
     )
     return adjustment
+
+
+def made_so_far(session: Session, customer_id: str) -> int:
+    """How many adjustments the customer has had."""
+    return session.scalar(select(func.count()).where(CreditAdjustment.customer_id == customer_id)) or 0
+
+
+def check_there(balance: int, credits: int) -> None:
+    """Whether a balance holds what is to be taken. Raises Conflict."""
+    if balance + credits < 0:
+        raise Conflict(
+            f"The customer has only {balance:,} credits by now, so {-credits:,} cannot be taken. "
+            "No credits moved.",
+            balance=balance,
+        )
 
 
 def _made(session: Session, customer_id: str, idempotency_key: str) -> CreditAdjustment | None:
@@ -118,7 +144,8 @@ def _post(session: Session, customer_id: str, credits: int, *, actor: str, reaso
     return session.scalars(select(Movement.transaction_id).where(Movement.grant_id == grant.id)).one()
 
 
-def _check(credits: int, reason: str, note: str) -> None:
+def check(credits: int, reason: str, note: str) -> None:
+    """Whether so many credits may be given or taken, for that reason. Raises Invalid."""
     fields = {}
     if credits == 0 or abs(credits) > MAX_CREDITS:
         fields["credits"] = f"must be a whole number from 1 to {MAX_CREDITS:,}"

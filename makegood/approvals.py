@@ -7,7 +7,7 @@ request, then whatever the kind locks.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from makegood import audit, limits, operators
+from makegood import audit, operators, rooms
 from makegood.errors import Conflict, Forbidden, Invalid, NotFound
 from makegood.models import Approval, Operator
 from makegood.terms import Terms
@@ -33,15 +33,23 @@ Dropped = Callable[[Session, Approval], None]
 class Kind:
     """A kind of request. `action` is what the role of who decides must allow.
 
-    `carry_out(session, approval, approver, terms, at, address)` does what was asked for and returns the refund's
-    id, if it made one; what it raises leaves the request waiting. `dropped(session, approval)` hears of one that
-    was rejected, withdrawn or expired.
+    `carry_out(session, approval, approver, terms, at, address)` does what was asked for and returns the id of what
+    it made, if it made one thing; what it raises leaves the request waiting. `dropped(session, approval)` hears of
+    one that was rejected, withdrawn or expired.
     """
 
     name: str
     action: str
     carry_out: CarryOut
     dropped: Dropped | None = None
+
+
+@dataclass(frozen=True)
+class About:
+    """Requests that wait, the oldest first, and who approved what was made, by its id."""
+
+    waiting: list[Approval]
+    approvers: dict[UUID, str]
 
 
 _kinds: dict[str, Kind] = {}
@@ -104,7 +112,7 @@ def approve(
     no credits moved.
     """
     _check_note(note, required=False)
-    decider = limits.lock(session, actor)
+    decider = rooms.lock(session, actor)
     approval = _locked(session, approval_id)
     if approval.state == "approved" and approval.decided_by == actor:
         return approval
@@ -127,7 +135,7 @@ def reject(
     Raises NotFound, Invalid (no note), Forbidden (their own request: withdraw it) and Conflict.
     """
     _check_note(note, required=True)
-    decider = limits.lock(session, actor)
+    decider = rooms.lock(session, actor)
     approval = _locked(session, approval_id)
     if approval.state == "rejected" and approval.decided_by == actor:
         return approval
@@ -176,10 +184,26 @@ def pending(session: Session, kind: str, subject: str) -> Approval | None:
     return session.scalar(query.execution_options(populate_existing=True))
 
 
-def waiting_for(session: Session, email: str, *, at: datetime) -> int:
-    """How many requests of others wait for a decision."""
+def about(session: Session, subjects: Iterable[str]) -> About:
+    """What waits and what was approved about these subjects."""
+    query = select(Approval).where(
+        Approval.subject.in_(list(subjects)), Approval.state.in_(("pending", "approved"))
+    )
+    found = session.scalars(query.order_by(Approval.requested_at)).all()
+    return About(
+        [approval for approval in found if approval.state == "pending"],
+        {one.result_id: one.decided_by for one in found if one.result_id and one.decided_by},
+    )
+
+
+def waiting_for(session: Session, email: str, role: str, *, at: datetime) -> int:
+    """How many requests of others wait that this operator could decide."""
+    kinds = [kind.name for kind in _kinds.values() if kind.action in operators.PERMISSIONS[role]]
     query = select(func.count()).where(
-        Approval.state == "pending", Approval.expires_at > at, Approval.requested_by != email
+        Approval.state == "pending",
+        Approval.expires_at > at,
+        Approval.requested_by != email,
+        Approval.kind.in_(kinds),
     )
     return session.scalar(query) or 0
 

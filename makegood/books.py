@@ -127,11 +127,18 @@ CHECKS = {
             ON a.subject = 'generation:' || r.generation_id
          WHERE r.count IS DISTINCT FROM a.count""",
     "what a second operator approved is what was asked for": """
-        SELECT a.id::text, format('%s credits asked for, %s refunded', a.credits, r.credits)
-          FROM approvals a LEFT JOIN refunds r ON r.id = a.result_id
-         WHERE a.kind = 'refund' AND a.state = 'approved'
-           AND (r.id IS NULL OR (r.credits, r.actor, r.origin) <> (a.credits, a.requested_by, 'manual')
-                OR a.subject <> 'generation:' || r.generation_id)""",
+        SELECT a.id::text, format('%s credits asked for, %s moved', a.credits, m.credits)
+          FROM approvals a
+          LEFT JOIN (SELECT id, 'refund' AS kind, 'generation:' || generation_id AS subject, credits, actor
+                       FROM refunds WHERE origin = 'manual'
+                     UNION ALL
+                     SELECT id, 'adjustment', 'customer:' || customer_id, credits, actor FROM credit_adjustments
+                     UNION ALL
+                     SELECT id, 'reversal', 'refund:' || refund_id, -credits, actor FROM reversals) AS m
+            ON m.id = a.result_id
+         WHERE a.kind <> 'bulk_refund' AND a.state = 'approved'
+           AND (m.kind, m.subject, m.credits, m.actor) IS DISTINCT FROM
+               (a.kind, a.subject, a.credits, a.requested_by)""",
     "an adjustment by hand has its audit entry": """
         SELECT coalesce('customer:' || c.customer_id, a.subject),
                format('%s adjustments, %s entries', c.count, a.count)

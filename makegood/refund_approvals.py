@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from makegood import approvals, refunds
@@ -75,14 +74,6 @@ def ask(
 def waiting(session: Session, generation_id: UUID) -> Approval | None:
     """The request for a refund of this generation that waits."""
     return approvals.pending(session, KIND, subject_of(generation_id))
-
-
-def approvers(session: Session, generation_id: UUID) -> dict[UUID, str]:
-    """Who approved which of this generation's refunds, by the refund's id."""
-    query = select(Approval.result_id, Approval.decided_by).where(
-        Approval.subject == subject_of(generation_id), Approval.state == "approved"
-    )
-    return {refund: approver for refund, approver in session.execute(query) if refund and approver}
 
 
 def _carry_out(

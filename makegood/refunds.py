@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Text, bindparam, func, select, text
 from sqlalchemy.orm import Session
 
-from makegood import audit, limits
+from makegood import audit, rooms
 from makegood.errors import Conflict, IdempotencyConflict, Invalid, NotFound
 from makegood.ids import uuid7
 from makegood.models import Balance, Generation, Refund, RefundPolicy, Reversal
@@ -129,7 +129,7 @@ def issue_manual(
     been refunded; Forbidden and NeedsApproval. In each case no credits moved.
     """
     at = at or datetime.now(UTC)
-    operator = limits.lock(session, approved_by or actor)
+    operator = rooms.lock(session, approved_by or actor)
     generation = session.get(
         Generation, generation_id, with_for_update={"key_share": True}, populate_existing=True
     )
@@ -153,7 +153,8 @@ def issue_manual(
             credits_refunded=generation.credits_refunded,
         )
     check(generation, credits, reason, note)
-    limits.check(session, operator, credits, terms, at=at)
+    approves = approved_by is not None
+    rooms.check(session, operator, credits, rooms.REFUND, terms, at=at, approves=approves)
     refund_id = uuid7()
     values = {
         "refund": refund_id,

@@ -2,23 +2,26 @@
 
 They come from the very grants that the refund went to. What the policy returned for a failure is never taken
 back: no customer pays for a generation that failed. A reversed refund no longer counts, on the day it was issued.
+It is within the limits of who reverses, or approved by a second operator.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, or_, select, text
 from sqlalchemy.orm import Session
 
-from makegood import audit, ledger
+from makegood import audit, ledger, rooms
 from makegood.errors import Conflict, Invalid, NotFound
 from makegood.ids import uuid7
 from makegood.models import Balance, Generation, Grant, Movement, Refund, RefundPolicy, Reversal
 from makegood.providers.external import EXTERNAL
 from makegood.refunds import CANCELLED, MAX_NOTE
+from makegood.terms import Terms
 
 UNKNOWN = "unknown_error"
 REVERSE = text("SELECT reverse_refund(:reversal, :transaction, :refund, :note, :actor, :key, :at)")
@@ -58,19 +61,24 @@ def of(session: Session, refund_id: UUID) -> Reversal | None:
 def reverse(
     session: Session,
     refund_id: UUID,
+    terms: Terms,
     *,
     note: str,
     actor: str,
     idempotency_key: str,
+    approved_by: str | None = None,
     address: str | None = None,
     at: datetime | None = None,
 ) -> Reversal:
     """Take a refund back, with its ledger row and audit entry. A double submit returns the first reversal.
 
+    It has to be within the limits of the actor or, where a second operator approved it, of that one.
     Raises NotFound; Invalid (the note); Conflict when it was reversed before, when the policy returned it, or
-    when its credits are no longer all there (`available` says how many are). In each case no credits moved.
+    when its credits are no longer all there (`available` says how many are); Forbidden and NeedsApproval. In each
+    case no credits moved.
     """
     at = at or datetime.now(UTC)
+    operator = rooms.lock(session, approved_by or actor)
     refund = session.get(Refund, refund_id)
     if refund is None:
         raise NotFound("There is no such refund.")
@@ -80,12 +88,14 @@ def reverse(
     first = of(session, refund_id)
     if first is not None and first.idempotency_key == idempotency_key:
         return first
-    _check(note)
+    check(note)
     before = ledger.lock(session, refund.customer_id, at)
     there = _there(session, refund, at)
     problem = _problem(session, generation, refund, first, there)
     if problem is not None:
         raise Conflict(f"{problem} No credits moved.", available=there)
+    approves = approved_by is not None
+    rooms.check(session, operator, refund.credits, rooms.REVERSAL, terms, at=at, approves=approves)
     reversal_id = uuid7()
     values = {
         "reversal": reversal_id,
@@ -97,7 +107,7 @@ def reverse(
         "at": at,
     }
     after = session.scalar(REVERSE, values)
-    details = {
+    details: dict[str, Any] = {
         "credits": refund.credits,
         "note": note.strip(),
         "customer_id": refund.customer_id,
@@ -106,6 +116,8 @@ def reverse(
         "before": {"refunded": generation.credits_refunded, "balance": before},
         "after": {"refunded": generation.credits_refunded - refund.credits, "balance": after},
     }
+    if approved_by is not None:
+        details["approved_by"] = approved_by
     subject = f"refund:{refund_id}"
     audit.record(session, actor=actor, action="refund.reversed", subject=subject, details=details, address=address)
     session.expire(generation)
@@ -186,7 +198,8 @@ def _version(session: Session, at: datetime | None) -> int:
     return session.scalar(newest) or session.scalar(select(func.min(RefundPolicy.version))) or 0
 
 
-def _check(note: str) -> None:
+def check(note: str) -> None:
+    """Whether the note says why. Raises Invalid."""
     problem = None
     if not note.strip():
         problem = "say in a few words why"

@@ -12,8 +12,16 @@
     const valid = whole && after >= 0;
     form.querySelector("[data-after]").textContent =
       valid ? written.format(after) : whole ? `only ${written.format(form.dataset.balance)} to take` : "–";
-    const what = `${sign < 0 ? "Take" : "Give"} ${written.format(amount)} ${amount === 1 ? "credit" : "credits"}`;
-    form.querySelector("[data-submit]").textContent = valid ? what : "Adjust";
+    // Beyond what the operator may move alone, the same button asks a second operator.
+    const most = sign < 0 ? form.dataset.mostTake : form.dataset.mostGive;
+    const beyond = valid && most !== undefined && amount > Number(most);
+    const button = form.querySelector("[data-submit]");
+    button.toggleAttribute("name", beyond);
+    if (beyond) Object.assign(button, { name: "ask", value: "1" });
+    form.querySelectorAll("[data-alone]").forEach((hint) => { hint.hidden = hint.dataset.alone !== direction.value; });
+    const verb = sign < 0 ? "take" : "give";
+    const what = `${beyond ? `Ask to ${verb}` : verb[0].toUpperCase() + verb.slice(1)} ${written.format(amount)} ${amount === 1 ? "credit" : "credits"}`;
+    button.textContent = valid ? what : "Adjust";
     form.querySelector("[data-title]").textContent =
       valid ? `${what} ${sign < 0 ? "from" : "to"} ${form.dataset.customer}` : `Adjust the credits of ${form.dataset.customer}`;
   }

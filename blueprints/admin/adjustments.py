@@ -1,24 +1,26 @@
-"""Giving a customer credits or taking some away by hand.
+"""Giving a customer credits or taking some away by hand, and asking for it beyond the operator's limits.
 
 The form is a plain one: it works without JavaScript. With it, the same form opens in a dialog and is answered in
-place.
+place. Beyond the limits the same form asks a second operator instead.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from flask import render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_login import current_user
 
 from blueprints import access, formats
-from blueprints.admin import blueprint
+from blueprints.admin import blueprint, rooms
 from blueprints.admin.dialogs import in_place, leave, tell
 from extensions import db
-from makegood import adjustments, customers, ids, ledger, limits, throttles
-from makegood.errors import Conflict, IdempotencyConflict, Invalid
+from makegood import adjustment_approvals, adjustments, customers, ids, ledger, throttles
+from makegood.errors import Conflict, IdempotencyConflict, Invalid, NeedsApproval
+from makegood.rooms import GIFT, TAKING
 
 MOST_DIGITS = 12
 GIVE, TAKE = "give", "take"
@@ -27,7 +29,7 @@ STALE_FORM = "The form was incomplete. No credits moved. Check it and send it ag
 
 @dataclass(frozen=True)
 class AdjustmentForm:
-    """The form as it is shown: what was typed, and what is wrong with it."""
+    """The form as it is shown: what was typed, and what is wrong with it. `ask`: it asks a second operator."""
 
     direction: str = GIVE
     credits: str = ""
@@ -36,6 +38,7 @@ class AdjustmentForm:
     key: str = field(default_factory=lambda: str(ids.uuid7()))
     problems: dict[str, str] = field(default_factory=dict)
     summary: str = ""
+    ask: bool = False
 
     @property
     def amount(self) -> int:
@@ -61,22 +64,11 @@ def adjust(customer_id: str) -> ResponseReturnValue:
     again = "admin/_adjustment_form.html" if in_place() else "admin/adjustment.html"
     if form is None:
         return _show(customer_id, AdjustmentForm(summary=STALE_FORM), again), 422
-    confirm_from = limits.of(db.session(), current_user.role).confirm_from
-    if confirm_from is not None and abs(form.amount) >= confirm_from:
-        asked = access.needs_confirmation()
-        if asked is not None:
-            return asked
+    if (asked := rooms.confirmation(abs(form.amount))) is not None:
+        return asked
+    db.session.rollback()  # the operator's row is locked before anything else is read
     try:
-        adjusted = adjustments.adjust(
-            db.session(),
-            customer_id,
-            form.amount,
-            reason=form.reason,
-            note=form.note,
-            actor=access.actor(),
-            idempotency_key=form.key,
-            address=access.client_address(),
-        )
+        done = _ask(customer_id, form) if form.ask else _adjust(customer_id, form)
     except Invalid as invalid:
         db.session.rollback()
         wrong = replace(form, problems=invalid.details["fields"], summary=invalid.message)
@@ -85,16 +77,41 @@ def adjust(customer_id: str) -> ResponseReturnValue:
         db.session.rollback()
         anew = replace(form, key=str(ids.uuid7()), summary=sent_before.message)
         return _show(customer_id, anew, again), 409
-    except Conflict as conflict:
+    except (Conflict, NeedsApproval) as refusal:
         db.session.rollback()
-        return _show(customer_id, replace(form, summary=conflict.message), again), 409
+        ask = isinstance(refusal, NeedsApproval)
+        return _show(customer_id, replace(form, summary=refusal.message, ask=ask), again), 409
+    db.session.commit()
+    tell(*done)
+    return leave(url_for("admin.customer", customer_id=customer_id))
+
+
+def _adjust(customer_id: str, form: AdjustmentForm) -> tuple[str, str, str]:
+    """Adjust: what to say of it, its address, and what that is called."""
+    adjusted = adjustments.adjust(db.session(), customer_id, form.amount, rooms.terms(), **_given(form))
     credits = formats.counted(abs(adjusted.credits), "credit")
     done = f"Gave {credits} to" if adjusted.credits > 0 else f"Took {credits} from"
     entry = ledger.entry(db.session(), adjusted.transaction_id)
-    db.session.commit()
-    page = url_for("admin.customer", customer_id=customer_id)
-    tell(f"{done} {customer_id}.", f"{page}#entry-{entry}", "See it in the ledger")
-    return leave(page)
+    address = url_for("admin.customer", customer_id=customer_id, _anchor=f"entry-{entry}")
+    return f"{done} {customer_id}.", address, "See it in the ledger"
+
+
+def _ask(customer_id: str, form: AdjustmentForm) -> tuple[str, str, str]:
+    asked = adjustment_approvals.ask(db.session(), customer_id, form.amount, **_given(form))
+    what = f"{'giving' if asked.credits > 0 else 'taking'} {formats.counted(abs(asked.credits), 'credit')}"
+    message = f"Asked for approval of {what}. No credits have moved; a second operator has to approve."
+    return message, url_for("admin.approval", approval_id=asked.id), "See the request"
+
+
+def _given(form: AdjustmentForm) -> dict[str, Any]:
+    return {
+        "reason": form.reason,
+        "note": form.note,
+        "actor": access.actor(),
+        "idempotency_key": form.key,
+        "address": access.client_address(),
+        "at": datetime.now(UTC),
+    }
 
 
 def _sent() -> AdjustmentForm | None:
@@ -112,6 +129,7 @@ def _sent() -> AdjustmentForm | None:
         reason=sent.get("reason", ""),
         note=sent.get("note", "").replace("\r\n", "\n"),
         key=key,
+        ask=sent.get("ask") == "1",
     )
 
 
@@ -123,4 +141,7 @@ def _show(customer_id: str, form: AdjustmentForm, template: str) -> str:
         form=form,
         reasons=adjustments.REASONS,
         most=adjustments.MAX_CREDITS,
+        giving=rooms.room(GIFT),
+        taking=rooms.room(TAKING),
+        waiting=adjustment_approvals.waiting(db.session(), customer_id),
     )

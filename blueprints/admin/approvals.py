@@ -6,23 +6,21 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from flask import current_app, flash, render_template, request, url_for
+from flask import flash, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from blueprints import access, formats
-from blueprints.admin import blueprint, exports, filters, lists, navigation
+from blueprints.admin import approval_page, blueprint, exports, filters, lists, navigation, rooms
 from blueprints.admin.dialogs import leave, tell
 from extensions import db
-from makegood import approval_list, approvals, limits, throttles
+from makegood import approval_list, approvals, throttles
 from makegood.approval_list import ApprovalFilters
 from makegood.errors import Conflict, Forbidden, Invalid, NeedsApproval
-from makegood.models import Approval, Generation
-from makegood.refund_approvals import KIND, generation_of
 
 LABELS = {"state": "State", "kind": "Kind", "by": "Asked by"}
 STATES = {state: formats.words(state) for state in approval_list.STATES} | {"pending": "Waiting"}
-KINDS = {"refund": "Refund", "bulk_refund": "Bulk refund"}
+KINDS = {"refund": "Refund", "bulk_refund": "Bulk refund", "adjustment": "Adjustment", "reversal": "Reversal"}
 
 
 @blueprint.get("/approvals", endpoint="approvals")
@@ -50,14 +48,13 @@ def approval(approval_id: UUID) -> ResponseReturnValue:
 @access.throttled(throttles.REFUNDS)
 def approve(approval_id: UUID) -> ResponseReturnValue:
     """Do what was asked for."""
-    large = limits.of(db.session(), current_user.role).confirm_from
     found = approvals.get(db.session(), approval_id)
-    needed = found.kind == "bulk_refund" or (large is not None and found.credits >= large)
-    if needed and (asked := access.needs_confirmation()) is not None:
+    in_bulk = found.kind == "bulk_refund"
+    asked = access.needs_confirmation() if in_bulk else rooms.confirmation(abs(found.credits))
+    if asked is not None:
         return asked
     db.session.rollback()  # the operator's row is locked before anything else is read
-    terms = current_app.config["SETTINGS"].terms
-    return _decide(approval_id, approvals.approve, "Approved.", note=_note(), terms=terms)
+    return _decide(approval_id, approvals.approve, "Approved.", note=_note(), terms=rooms.terms())
 
 
 @blueprint.post("/approvals/<uuid:approval_id>/reject")
@@ -78,7 +75,7 @@ def waiting() -> int:
     """How many requests of others this operator could decide: the number beside the entry."""
     if not access.may("refund"):
         return 0
-    return approvals.waiting_for(db.session(), current_user.email, at=datetime.now(UTC))
+    return approvals.waiting_for(db.session(), current_user.email, current_user.role, at=datetime.now(UTC))
 
 
 def _decide(approval_id: UUID, decide: Any, message: str, **more: Any) -> ResponseReturnValue:
@@ -88,12 +85,10 @@ def _decide(approval_id: UUID, decide: Any, message: str, **more: Any) -> Respon
     except (Invalid, Conflict, Forbidden, NeedsApproval) as refusal:
         db.session.rollback()
         return _shown(approval_id, problem=refusal.message, status=refusal.status)
-    done = approvals.get(db.session(), approval_id)
-    refund, generation = done.result_id, _generation(done)
+    made = approval_page.result(db.session(), approvals.get(db.session(), approval_id))
     db.session.commit()
-    if refund is not None and generation is not None:
-        address = url_for("admin.generation", generation_id=generation.id, _anchor=f"refund-{refund}")
-        tell(message, address, "See the refund")
+    if made is not None:
+        tell(message, *made)
     else:
         flash(message, "ok")
     return leave(url_for("admin.approval", approval_id=approval_id))
@@ -101,25 +96,23 @@ def _decide(approval_id: UUID, decide: Any, message: str, **more: Any) -> Respon
 
 def _shown(approval_id: UUID, *, problem: str = "", status: int = 200) -> ResponseReturnValue:
     found = approvals.get(db.session(), approval_id)
-    zone = current_app.config["SETTINGS"].terms.timezone
     now = datetime.now(UTC)
     return render_template(
         "admin/approval.html",
         approval=found,
+        title=approval_page.title(found),
         kinds=KINDS,
         states=STATES,
-        generation=_generation(found),
-        room=limits.room(db.session(), current_user.email, current_user.role, zone, at=now),
+        about=approval_page.about(db.session(), found),
+        made=approval_page.result(db.session(), found),
+        obstacle=approval_page.obstacle(db.session(), found),
+        room=approval_page.room(found),
         own=found.requested_by == current_user.email,
         may_decide=access.may(approvals.action_of(found)),
         expired=found.state == "pending" and found.expires_at <= now,
         problem=problem,
         note=request.form.get("note", ""),
     ), status
-
-
-def _generation(found: Approval) -> Generation | None:
-    return db.session.get(Generation, generation_of(found)) if found.kind == KIND else None
 
 
 def _note() -> str:

@@ -9,18 +9,18 @@ from zoneinfo import ZoneInfo
 
 from flask import flash, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_login import current_user
 
 from blueprints import access, formats
-from blueprints.admin import blueprint, filters
+from blueprints.admin import blueprint, filters, rooms
 from blueprints.admin.dialogs import leave
 from extensions import db
-from makegood import bulk_refunds, generation_log, ids, limits, throttles
+from makegood import bulk_refunds, generation_log, ids, throttles
 from makegood.bulk_refunds import Preview, Scope
 from makegood.calendars import start_of
 from makegood.errors import Conflict, Invalid
 from makegood.providers.protocol import ErrorClass
 from makegood.refunds import REASONS
+from makegood.rooms import BULK
 from makegood.stats import begin_snapshot
 
 NAMES = ("provider", "model", "error", "status", "since", "until")
@@ -78,6 +78,7 @@ def start_bulk_refund() -> ResponseReturnValue:
         begun = bulk_refunds.start(
             db.session(),
             scope,
+            rooms.terms(),
             fingerprint=request.form.get("fingerprint", ""),
             count=_whole(sent.count),
             reason=sent.reason,
@@ -157,14 +158,13 @@ def _preview(asked: filters.Filters) -> Preview | None:
 
 
 def _page(asked: filters.Filters, confirmation: Confirmation) -> str:
-    alone = limits.of(db.session(), current_user.role).per_bulk
     return render_template(
         "admin/bulk_refund_new.html",
         filters=asked,
         window=_window(asked),
         preview=_preview(asked),
         confirmation=confirmation,
-        alone=alone,
+        room=rooms.room(BULK),
         most=bulk_refunds.MOST,
         providers=filters.provider_choices(),
         errors={code.value: formats.words(code) for code in ErrorClass},

@@ -13,7 +13,17 @@ from sqlalchemy import Select, select
 from blueprints import access
 from blueprints.admin import blueprint, exports, filters, lists, purchases
 from extensions import db
-from makegood import accounts, adjustments, audit, customer_list, grants, ids, notes
+from makegood import (
+    accounts,
+    adjustment_approvals,
+    adjustments,
+    approvals,
+    audit,
+    customer_list,
+    grants,
+    ids,
+    notes,
+)
 from makegood import customers as customer_rules
 from makegood.customer_list import BALANCE, NEWEST, CustomerFilters
 from makegood.errors import Invalid
@@ -96,6 +106,7 @@ def page(customer_id: str, *, note: str = "", problem: str = "") -> str:
     return render_template(
         "admin/customer.html",
         account=account,
+        requests=approvals.about(db.session(), [adjustment_approvals.subject_of(account.customer.id)]),
         first_page=before is None,
         reasons=adjustments.REASONS,
         note=note,

@@ -8,7 +8,7 @@ from flask import render_template
 
 from blueprints.admin import blueprint
 from extensions import db
-from makegood import refund_approvals, stories
+from makegood import approvals, refund_approvals, reversal_approvals, stories
 from makegood.stats import begin_snapshot
 
 
@@ -17,6 +17,7 @@ def generation(generation_id: UUID) -> str:
     """The generation's whole story."""
     begin_snapshot(db.session())
     story = stories.tell(db.session(), generation_id)
-    waiting = refund_approvals.waiting(db.session(), generation_id)
-    approvers = refund_approvals.approvers(db.session(), generation_id)
-    return render_template("admin/generation.html", story=story, waiting=waiting, approvers=approvers)
+    refunds = [entry.refund.id for entry in story.entries if entry.kind == "refund" and entry.refund]
+    subjects = [refund_approvals.subject_of(generation_id), *map(reversal_approvals.subject_of, refunds)]
+    requests = approvals.about(db.session(), subjects)
+    return render_template("admin/generation.html", story=story, requests=requests)

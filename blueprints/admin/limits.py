@@ -1,4 +1,4 @@
-"""What each role may refund alone: the limits that hold, their versions, and new ones."""
+"""What each role may give and take alone: the limits that hold, their versions, and new ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
-from blueprints import access
+from blueprints import access, formats
 from blueprints.admin import blueprint, exports, filters
 from extensions import db
 from makegood import limits
@@ -17,19 +17,34 @@ from makegood.errors import Conflict, Invalid
 from makegood.limits import AMOUNTS, ROLES, Limits
 from makegood.models import RefundLimit
 
+GROUPS = {
+    "Giving credits": ("per_refund", "per_adjustment", "per_day"),
+    "Taking credits": ("per_taking", "per_taking_day"),
+    "Refunds in bulk": ("per_bulk", "per_bulk_day"),
+    "Proving who they are": ("confirm_from",),
+}
 LABELS = {
-    "per_refund": "For one refund",
-    "per_day": "For one day",
-    "per_bulk": "For one bulk refund",
+    "per_refund": "One refund",
+    "per_adjustment": "One adjustment that gives",
+    "per_day": "All given on a day",
+    "per_taking": "One adjustment that takes, or reversal",
+    "per_taking_day": "All taken on a day",
+    "per_bulk": "One bulk refund",
+    "per_bulk_day": "All bulk refunds of a day",
     "confirm_from": "Asks for the password from",
 }
 MEANINGS = {
     "per_refund": "Above it, a second operator approves.",
-    "per_day": "All refunds of an operator on a day of the reporting time zone, those they approved too.",
-    "per_bulk": "Above it in all, a second operator approves. Only admins refund in bulk.",
-    "confirm_from": "A refund of so many credits asks for the password or a code, once in 10 minutes.",
+    "per_adjustment": "Only admins adjust credits.",
+    "per_day": "Refunds and adjustments of an operator together, those they approved too.",
+    "per_taking": "Above it, a second operator approves.",
+    "per_taking_day": "Adjustments and reversals of an operator together, those they approved too.",
+    "per_bulk": "All its credits together. Only admins refund in bulk.",
+    "per_bulk_day": "All that an operator confirmed, and those they approved.",
+    "confirm_from": "Moving so many credits asks for the password or a code, once in 10 minutes.",
 }
 MOST_DIGITS = 13
+SHOWN = 20
 NOT_A_NUMBER = -1
 
 
@@ -49,11 +64,13 @@ class LimitForm:
 def show_limits() -> str:
     """The limits that hold, and the versions before."""
     versions = limits.versions(db.session())
+    before: list[list[RefundLimit] | None] = [*versions[1:], None]
     return render_template(
         "admin/limits.html",
         filters=filters.read(()),
         current=versions[0],
-        versions=versions[:20],
+        versions=[(rows, _changes(rows, before)) for rows, before in zip(versions[:SHOWN], before, strict=False)],
+        groups=GROUPS,
         labels=LABELS,
         meanings=MEANINGS,
     )
@@ -93,6 +110,23 @@ def change_limits() -> ResponseReturnValue:
     return redirect(url_for("admin.limits"), 303)
 
 
+def _changes(rows: list[RefundLimit], before: list[RefundLimit] | None) -> list[str]:
+    """What a version said otherwise than the one before it; all that the first one said."""
+    was = {row.role: row for row in before or ()}
+    said = []
+    for row in rows:
+        for name, label in LABELS.items():
+            amount, old = _said(getattr(row, name)), _said(getattr(was.get(row.role), name, None))
+            if before is None or amount != old:
+                words = f"{formats.words(row.role)}: {label[0].lower()}{label[1:]} "
+                said.append(words + (amount if before is None else f"{old} → {amount}"))
+    return said
+
+
+def _said(amount: int | None) -> str:
+    return "no limit" if amount is None else formats.number(amount)
+
+
 def _sent() -> LimitForm:
     names = [f"{role}_{name}" for role in ROLES for name in AMOUNTS]
     based_on = request.form.get("based_on", "")
@@ -104,7 +138,7 @@ def _sent() -> LimitForm:
 
 
 def _form(form: LimitForm, status: int = 200) -> ResponseReturnValue:
-    shown: dict[str, Any] = {"labels": LABELS, "meanings": MEANINGS, "roles": ROLES}
+    shown: dict[str, Any] = {"groups": GROUPS, "labels": LABELS, "meanings": MEANINGS, "roles": ROLES}
     return render_template("admin/limits_form.html", form=form, **shown), status
 
 
@@ -121,8 +155,8 @@ def _written(amount: int | None) -> str:
 
 exports.add(
     exports.Table(
-        "refund-limits",
-        "Refund limits",
+        "limits",
+        "Limits",
         "admin.limits",
         lambda: select(*RefundLimit.__table__.columns).order_by(RefundLimit.version.desc(), RefundLimit.role),
         (

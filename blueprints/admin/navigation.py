@@ -73,7 +73,7 @@ GROUPS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("admin.prices", "Prices", "price", "p"),
             Entry("admin.bills", "Bills", "bill", "i"),
             Entry("admin.policies", "Refund policy", "policy", "y"),
-            Entry("admin.limits", "Refund limits", "limit"),
+            Entry("admin.limits", "Limits", "limit"),
         ),
     ),
     (

@@ -11,20 +11,18 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from flask import current_app, render_template, request, url_for
+from flask import render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_login import current_user
 from werkzeug.datastructures import MultiDict
 
 from blueprints import access, formats
-from blueprints.admin import blueprint
+from blueprints.admin import blueprint, rooms
 from blueprints.admin.dialogs import in_place, leave, opened_from, tell
 from extensions import db
-from makegood import ids, limits, refund_approvals, refunds, stories, throttles
+from makegood import ids, refund_approvals, refunds, stories, throttles
 from makegood.errors import Conflict, IdempotencyConflict, Invalid, NeedsApproval
-from makegood.limits import Room
+from makegood.rooms import REFUND
 from makegood.stats import begin_snapshot
-from makegood.terms import Terms
 
 MOST_DIGITS = 12
 STALE_FORM = "The form was incomplete. No credits moved. Check it and send it again."
@@ -67,8 +65,7 @@ def refund(generation_id: UUID) -> ResponseReturnValue:
     form, expected = _sent(request.form)
     if expected is None or not form.key:
         return _again(generation_id, form, 422, summary=STALE_FORM)
-    large = limits.of(db.session(), current_user.role).confirm_from
-    if large is not None and form.amount >= large and (asked := access.needs_confirmation()) is not None:
+    if (asked := rooms.confirmation(form.amount)) is not None:
         return asked
     try:
         done = _ask(generation_id, form, expected) if form.ask else _issue(generation_id, form, expected)
@@ -91,7 +88,7 @@ def _issue(generation_id: UUID, form: RefundForm, expected: int) -> tuple[str, s
     issued = refunds.issue_manual(
         db.session(),
         generation_id,
-        _terms(),
+        rooms.terms(),
         credits=form.amount,
         expected_refunded=expected,
         **_given(form),
@@ -146,19 +143,9 @@ def _shown(generation_id: UUID, form: RefundForm | None, fragment: str, status: 
         story=story,
         form=form or RefundForm(credits=str(story.refundable)),
         reasons=refunds.REASONS,
-        room=_room(),
+        room=rooms.room(REFUND),
         waiting=refund_approvals.waiting(db.session(), generation_id),
     ), status
-
-
-def _room() -> Room:
-    zone = _terms().timezone
-    return limits.room(db.session(), current_user.email, current_user.role, zone, at=datetime.now(UTC))
-
-
-def _terms() -> Terms:
-    terms: Terms = current_app.config["SETTINGS"].terms
-    return terms
 
 
 def _key(text: str) -> str:

@@ -40,7 +40,7 @@ class Changed:
 IN_THE_CONSOLE = (
     ("Refund policy", "admin.policies", ("policy.published",)),
     ("What unknown errors mean", "admin.unmapped_errors", ("error.mapped", "error.unmapped")),
-    ("Refund limits", "admin.limits", ("limits.changed",)),
+    ("Limits", "admin.limits", ("limits.changed",)),
     (
         "Providers' prices",
         "admin.prices",

@@ -9,13 +9,13 @@ from uuid import UUID
 from sqlalchemy import Text, bindparam, select, text
 from sqlalchemy.orm import Session
 
-from makegood import approvals, audit, limits
+from makegood import approvals, audit, rooms
 from makegood.bulk_refunds import previews
 from makegood.bulk_refunds.previews import MOST, Changed, Preview, Scope
 from makegood.bulk_refunds.records import locked
 from makegood.errors import Invalid
 from makegood.ids import uuid7
-from makegood.models import Approval, BulkRefund
+from makegood.models import Approval, BulkRefund, Operator
 from makegood.refunds import MAX_NOTE, REASONS
 from makegood.terms import Terms
 
@@ -47,6 +47,7 @@ WRITE_DOWN = text(
 def start(
     session: Session,
     scope: Scope,
+    terms: Terms,
     *,
     fingerprint: str,
     count: int | None,
@@ -59,11 +60,13 @@ def start(
 ) -> BulkRefund:
     """Confirm what was previewed; the operator typed how many generations that are. One audit entry.
 
-    Above the operator's limit it waits for a second operator, else the worker begins. A double submit returns the
-    first. Raises Invalid (nothing to refund, too much, another number typed, reason, note) and Changed (the
-    generations are others by now). No credits move here.
+    Above the operator's limits (for one, and for those of a day) it waits for a second operator, else the worker
+    begins. A double submit returns the first. Raises Invalid (nothing to refund, too much, another number typed,
+    reason, note), Forbidden (the role) and Changed (the generations are others by now). No credits move here.
     """
-    limits.lock(session, actor)  # the same form, sent twice, waits here for its twin
+    at = at or datetime.now(UTC)
+    operator = rooms.lock(session, actor)  # the same form, sent twice, waits here for its twin
+    rooms.allow(operator, rooms.BULK)
     first = _by_key(session, idempotency_key)
     if first is not None:
         return first
@@ -71,7 +74,7 @@ def start(
     if found.fingerprint != fingerprint:
         raise Changed(found)
     _check(found, count, reason, note)
-    waits = limits.bulk_needs_approval(session, actor, found.credits)
+    waits = _waits(session, operator, found.credits, terms, at)
     values = vars(scope) | {
         "id": uuid7(),
         "key": idempotency_key,
@@ -101,7 +104,7 @@ def start(
             details={name: value for name, value in details.items() if value is not None and name not in SAID},
             note=begun.note,
             actor=actor,
-            at=at or datetime.now(UTC),
+            at=at,
             address=address,
         )
     return begun
@@ -121,6 +124,14 @@ def refuse(session: Session, bulk_refund_id: UUID, *, by: str) -> BulkRefund:
     asked.state, asked.ended_at = "refused", datetime.now(UTC)
     _record(session, asked, "refused", by, None, _decided(asked))
     return asked
+
+
+def _waits(session: Session, operator: Operator | None, credits: int, terms: Terms, at: datetime) -> bool:
+    """Whether it is beyond what a locked operator may refund in bulk alone."""
+    if operator is None:
+        return False
+    room = rooms.room(session, operator.email, operator.role, rooms.BULK, terms.timezone, at=at)
+    return not room.holds(credits)
 
 
 def _decided(asked: BulkRefund) -> dict[str, Any]:

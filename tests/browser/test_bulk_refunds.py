@@ -36,7 +36,7 @@ def bulk(site: Site) -> BulkRefund:
         scope = bulk_refunds.Scope("wavespeed", now - timedelta(days=9), now, status="succeeded")
         seen = bulk_refunds.preview(db.session(), scope)
         made = bulk_refunds.start(
-            db.session(), scope, fingerprint=seen.fingerprint, count=seen.generations, reason="outage",
+            db.session(), scope, Terms(), fingerprint=seen.fingerprint, count=seen.generations, reason="outage",
             note="Pictures were black.", actor="ana@example.com", idempotency_key="k",
         )  # fmt: skip
         db.session.commit()

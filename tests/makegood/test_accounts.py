@@ -61,8 +61,9 @@ def test_ledger_pages_give_every_entry_once(session: Session, monkeypatch: pytes
 def test_an_adjustment_explains_its_ledger_row(session: Session) -> None:
     customer = make_customer(session, at=NOON)
     made = adjustments.adjust(
-        session, customer, -3, reason="correction", note="counted twice", actor="ana", idempotency_key="k", at=NOON
-    )
+        session, customer, -3, TERMS, reason="correction", note="counted twice", actor="ana", idempotency_key="k",
+        at=NOON,
+    )  # fmt: skip
     account = accounts.read(session, customer, TERMS, at=NOON)
     assert account.transactions[0].id == made.transaction_id
     assert account.adjustments == {made.transaction_id: made}

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from makegood import adjustments, audit, books, grants, ledger
 from makegood.errors import Conflict, IdempotencyConflict, Invalid, NotFound
 from makegood.models import AuditEntry, CreditAdjustment, CreditTransaction
-from tests.making import make_customer
+from tests.making import TERMS, make_customer
 
 START = datetime(2026, 11, 15, 12, tzinfo=UTC)
 
@@ -29,7 +29,7 @@ def adjust(session: Session, customer_id: str, credits: int, *, key: str = "form
         "at": START + timedelta(minutes=1),
         **given,
     }
-    return adjustments.adjust(session, customer_id, credits, idempotency_key=key, **values)
+    return adjustments.adjust(session, customer_id, credits, TERMS, idempotency_key=key, **values)
 
 
 @pytest.mark.usefixtures("balanced_books")

@@ -11,7 +11,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from makegood import approvals, generations, ledger, limits, operators, refund_approvals, refunds
+from makegood import approvals, generations, ledger, limits, operators, refund_approvals, refunds, rooms
 from makegood.errors import Conflict, Forbidden, Invalid, NeedsApproval, NotFound
 from makegood.ids import uuid7
 from makegood.limits import Limits
@@ -145,10 +145,11 @@ def test_an_approved_refund_counts_for_the_day_of_who_approved_it(
     other = make_generation(session, customer, credits=100, at=AT)
     approve(session, ask(session, other, 40), SECOND)
     spent = {
-        name: limits.refunded_on_the_day(session, name, TERMS.timezone, at=AT) for name in (ASKER, SECOND, ADMIN)
+        name: rooms.used_on_the_day(session, name, rooms.REFUND, TERMS.timezone, at=AT)
+        for name in (ASKER, SECOND, ADMIN)
     }
     assert spent == {ASKER: 60, SECOND: 40, ADMIN: 0}
-    with pytest.raises(NeedsApproval, match="You have refunded 40 of the 60"):
+    with pytest.raises(NeedsApproval, match="You have given 40 of the 60"):
         approve(session, ask(session, make_generation(session, customer, credits=100, at=AT), 21), SECOND)
 
 
@@ -189,7 +190,7 @@ def test_a_request_expires_after_seven_days(session: Session, customer: str, gen
     late = AT + timedelta(days=7)
     with pytest.raises(Conflict, match="expired"):
         approve(session, asked, at=late)
-    assert approvals.waiting_for(session, ADMIN, at=late) == 0
+    assert approvals.waiting_for(session, ADMIN, "admin", at=late) == 0
     assert approvals.expire_due(session, at=late - timedelta(seconds=1)) == 0
     assert approvals.expire_due(session, at=late) == 1
     assert approvals.get(session, asked.id).state == "expired"
@@ -208,8 +209,8 @@ def test_a_double_submit_returns_the_first_request_and_another_one_waits_its_tur
     assert ask(session, generation).id == ask(session, generation).id
     with pytest.raises(Conflict, match=f"{ASKER} has asked for this already"):
         ask(session, generation, actor=SECOND)
-    assert approvals.waiting_for(session, SECOND, at=AT) == 1
-    assert approvals.waiting_for(session, ASKER, at=AT) == 0
+    assert approvals.waiting_for(session, SECOND, "support", at=AT) == 1
+    assert approvals.waiting_for(session, ASKER, "support", at=AT) == 0
 
 
 def test_what_cannot_be_refunded_is_not_asked_for(session: Session, generation: UUID) -> None:

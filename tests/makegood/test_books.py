@@ -89,13 +89,13 @@ def refund_by_hand(session: Session, generation_id: UUID) -> Refund:
 def adjust(session: Session, customer_id: str) -> None:
     """An operator takes 3 credits."""
     adjustments.adjust(
-        session, customer_id, -3, reason="other", note="x", actor="ops", idempotency_key="form", at=START
+        session, customer_id, -3, TERMS, reason="other", note="x", actor="ops", idempotency_key="form", at=START
     )
 
 
 def reverse(session: Session, refund: Refund) -> None:
     """An operator takes a refund back."""
-    reversals.reverse(session, refund.id, note="x", actor="ops", idempotency_key="form", at=START)
+    reversals.reverse(session, refund.id, TERMS, note="x", actor="ops", idempotency_key="form", at=START)
 
 
 def sell_and_take_back(session: Session, customer_id: str) -> None:
@@ -117,7 +117,7 @@ def refund_in_bulk(session: Session) -> None:
     scope = bulk_refunds.Scope("wavespeed", START, START + timedelta(hours=1), status="succeeded")
     found = bulk_refunds.preview(session, scope)
     bulk_refunds.start(
-        session, scope, fingerprint=found.fingerprint, count=found.generations, reason="outage", note="x",
+        session, scope, TERMS, fingerprint=found.fingerprint, count=found.generations, reason="outage", note="x",
         actor="ops", idempotency_key="form",
     )  # fmt: skip
     while bulk_refunds.work(session, TERMS, at=START):

@@ -105,7 +105,7 @@ def desk(session: Session) -> dict[str, Any]:
     )
     note = notes.add(session, customer, "hello", actor="ana", idempotency_key="k")
     adjusted = adjustments.adjust(
-        session, customer, 3, reason="other", note="x", actor="ana", idempotency_key="k", at=START
+        session, customer, 3, TERMS, reason="other", note="x", actor="ana", idempotency_key="k", at=START
     )
     session.flush()
     return {

@@ -486,7 +486,9 @@ class Machine(RuleBasedStateMachine):
             prospect = reversals.look(session, refund_id, at=self.now)
             done = generations.get(session, refund.generation_id).credits_refunded
             try:
-                reversals.reverse(session, refund_id, note="x", actor="ops", idempotency_key=key, at=self.now)
+                reversals.reverse(
+                    session, refund_id, self.terms, note="x", actor="ops", idempotency_key=key, at=self.now
+                )
             except Conflict:
                 assert repeated or prospect.problem
                 raise
@@ -515,7 +517,7 @@ class Machine(RuleBasedStateMachine):
         with suppress(MakegoodError), self.unit() as session:
             found = bulk_refunds.preview(session, scope)
             bulk_refunds.start(
-                session, scope, fingerprint=found.fingerprint if stale else "", count=found.generations,
+                session, scope, self.terms, fingerprint=found.fingerprint if stale else "", count=found.generations,
                 reason="outage", note="x", actor="ops", idempotency_key=key,
             )  # fmt: skip
         self.work_on_bulk_refunds(steps)

@@ -48,7 +48,7 @@ def refund(session: Session, generation_id: UUID, credits: int, **facts: Any) ->
 
 def reverse(session: Session, refund_id: UUID, **facts: Any) -> Reversal:
     asked: dict[str, Any] = {"note": "wrong customer", "actor": "bert", "idempotency_key": "form", "at": LATER}
-    return reversals.reverse(session, refund_id, **asked | facts)
+    return reversals.reverse(session, refund_id, TERMS, **asked | facts)
 
 
 def remaining(session: Session, customer: str) -> dict[str, int]:

@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse
 from extensions import db
 from makegood import bulk_refunds, ids, ledger, limits, refund_approvals
 from makegood.models import Approval, OperatorSession, Refund
-from tests.making import make_customer, make_generation
+from tests.making import TERMS, make_customer, make_generation
 from tests.people import add_operator, form_token, log_in
 
 CUSTOMER = "c_42"
@@ -171,7 +171,7 @@ def test_the_list_and_its_badge_tell_what_waits(app: Flask, support: FlaskClient
     page = other.get("/admin/approvals?state=pending").text
     assert ">900</td>" in page
     assert (
-        "beyond your own limits: you may refund up to 500 credits now"
+        "beyond your own limits: you may refund up to 500 credits now. An admin has to approve it."
         in other.get(f"/admin/approvals/{asked(app)}").text
     )
     assert "Nothing matches these filters" in other.get("/admin/approvals?state=rejected").text
@@ -207,7 +207,7 @@ def test_a_bulk_refund_above_its_limit_waits_here_too(app: Flask, generation: UU
         scope = bulk_refunds.Scope("wavespeed", now - timedelta(hours=1), now, status="succeeded")
         found = bulk_refunds.preview(db.session(), scope)
         begun = bulk_refunds.start(
-            db.session(), scope, fingerprint=found.fingerprint, count=2, reason="outage", note="The outage.",
+            db.session(), scope, TERMS, fingerprint=found.fingerprint, count=2, reason="outage", note="The outage.",
             actor="admin@example.com", idempotency_key="form",
         )  # fmt: skip
         db.session.commit()

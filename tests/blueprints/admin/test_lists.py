@@ -77,7 +77,7 @@ def test_refunds_are_summed_as_the_filters_say(
     assert total(range="today").startswith(f"{5 * credits + 3} credits returned by 6 refunds")
     assert total(customer=two).startswith(f"{credits + 3} credits returned by 2 refunds")
     with app.app_context():
-        reversals.reverse(db.session(), refund_id, note="x", actor="ana", idempotency_key="2")
+        reversals.reverse(db.session(), refund_id, TERMS, note="x", actor="ana", idempotency_key="2")
         rollups.fold(db.session(), TERMS.timezone)
         db.session.commit()
     assert total(standing="yes") == f"{6 * credits} credits returned by 6 refunds"

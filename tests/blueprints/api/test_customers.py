@@ -102,7 +102,7 @@ def test_a_reversal_is_a_ledger_row_like_any_other(platform: Platform) -> None:
             db.session(), generation_id, TERMS, credits=3, reason="other", note="x", actor="ops",
             idempotency_key="k", expected_refunded=0,
         )  # fmt: skip
-        reversals.reverse(db.session(), refund.id, note="x", actor="ops", idempotency_key="k")
+        reversals.reverse(db.session(), refund.id, TERMS, note="x", actor="ops", idempotency_key="k")
         db.session.commit()
     rows = platform.send("GET", f"/customers/{customer}/transactions?limit=2").json["transactions"]
     assert [(row["kind"], row["amount"], row["balance_after"]) for row in rows] == [

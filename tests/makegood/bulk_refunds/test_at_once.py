@@ -36,7 +36,7 @@ def start(session: Session, *, key: str = "form", scope: bulk_refunds.Scope = SC
     """Confirm what is there."""
     seen = bulk_refunds.preview(session, scope)
     bulk = bulk_refunds.start(
-        session, scope, fingerprint=seen.fingerprint, count=seen.generations, reason="outage", note="x",
+        session, scope, TERMS, fingerprint=seen.fingerprint, count=seen.generations, reason="outage", note="x",
         actor=actor, idempotency_key=key,
     )  # fmt: skip
     return bulk.id
@@ -56,7 +56,7 @@ def by_hand(session: Session, generation_id: UUID, credits: int) -> Refund:
 
 
 def reverse(session: Session, refund_id: UUID) -> Reversal:
-    return reversals.reverse(session, refund_id, note="x", actor="o", idempotency_key=uuid7().hex, at=LATER)
+    return reversals.reverse(session, refund_id, TERMS, note="x", actor="o", idempotency_key=uuid7().hex, at=LATER)
 
 
 def test_workers_operators_and_the_clock_refund_each_generation_once(engine: Engine) -> None:

@@ -64,7 +64,7 @@ def start(session: Session, seen: Preview, **facts: Any) -> BulkRefund:
         "idempotency_key": "form",
         "at": AT,
     }
-    return bulk_refunds.start(session, seen.scope, **asked | facts)
+    return bulk_refunds.start(session, seen.scope, TERMS, **asked | facts)
 
 
 def finish(session: Session) -> int:
@@ -191,7 +191,7 @@ def test_what_was_refunded_meanwhile_is_skipped_and_a_part_is_made_whole(
 def test_never_more_than_was_confirmed(session: Session, made: dict[str, UUID]) -> None:
     first = by_hand(session, made["bobs"], 6)
     bulk = start(session, bulk_refunds.preview(session, WINDOW))
-    reversals.reverse(session, first.id, note="x", actor="bert", idempotency_key="r", at=LATER)
+    reversals.reverse(session, first.id, TERMS, note="x", actor="bert", idempotency_key="r", at=LATER)
     finish(session)
     assert (bulk.credits, bulk.credits_refunded, refunded(session, made)["bobs"]) == (20, 20, 4)
 

@@ -194,6 +194,7 @@ class Stage:
                 reversals.reverse(
                     session,
                     own[pick % len(own)],
+                    self.terms,
                     note="a test",
                     actor="test",
                     idempotency_key=uuid7().hex,

@@ -1,0 +1,92 @@
+"""Adjustments beyond an operator's limits: asked for by one operator, made when a second one approves."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from makegood import adjustments, approvals, customers, ledger
+from makegood.approvals import Kind
+from makegood.models import Approval
+from makegood.terms import Terms
+
+KIND = "adjustment"
+
+
+def subject_of(customer_id: str) -> str:
+    """How a request names its customer."""
+    return f"customer:{customer_id}"
+
+
+def ask(
+    session: Session,
+    customer_id: str,
+    credits: int,
+    *,
+    reason: str,
+    note: str,
+    actor: str,
+    idempotency_key: str,
+    at: datetime,
+    address: str | None = None,
+) -> Approval:
+    """Ask a second operator to give (+) or take (−) credits. A double submit returns the first request.
+
+    No credits move. Raises NotFound; Invalid (amount, reason or note); Conflict (fewer credits are there than are
+    to be taken, or another request about this customer waits).
+    """
+    customers.get(session, customer_id)
+    adjustments.check(credits, reason, note)
+    adjustments.check_there(ledger.balance(session, customer_id), credits)
+    return approvals.ask(
+        session,
+        kind=KIND,
+        subject=subject_of(customer_id),
+        credits=credits,
+        details={
+            "customer_id": customer_id,
+            "reason": reason,
+            "expected_adjustments": adjustments.made_so_far(session, customer_id),
+            "idempotency_key": idempotency_key,
+        },
+        note=note,
+        actor=actor,
+        at=at,
+        address=address,
+    )
+
+
+def waiting(session: Session, customer_id: str) -> Approval | None:
+    """The request for an adjustment of this customer's credits that waits."""
+    return approvals.pending(session, KIND, subject_of(customer_id))
+
+
+def changed(session: Session, approval: Approval) -> bool:
+    """Whether the customer's credits were adjusted since this was asked for: it cannot be approved as it is."""
+    expected: int = approval.details["expected_adjustments"]
+    return adjustments.made_so_far(session, approval.details["customer_id"]) != expected
+
+
+def _carry_out(
+    session: Session, approval: Approval, approver: str, terms: Terms, at: datetime, address: str | None
+) -> UUID:
+    # The address is the approver's, and stands in the entry that says who approved.
+    made = adjustments.adjust(
+        session,
+        approval.details["customer_id"],
+        approval.credits,
+        terms,
+        reason=approval.details["reason"],
+        note=approval.note,
+        actor=approval.requested_by,
+        approved_by=approver,
+        idempotency_key=str(approval.id),
+        expected_adjustments=approval.details["expected_adjustments"],
+        at=at,
+    )
+    return made.id
+
+
+approvals.register(Kind(KIND, "adjust_credits", _carry_out))
