@@ -517,8 +517,8 @@ class Machine(RuleBasedStateMachine):
         with suppress(MakegoodError), self.unit() as session:
             found = bulk_refunds.preview(session, scope)
             bulk_refunds.start(
-                session, scope, self.terms, fingerprint=found.fingerprint if stale else "", count=found.generations,
-                reason="outage", note="x", actor="ops", idempotency_key=key,
+                session, scope, self.terms, fingerprint=found.fingerprint if stale else "",
+                count=found.generations, reason="outage", note="x", actor="ops", idempotency_key=key,
             )  # fmt: skip
         self.work_on_bulk_refunds(steps)
 

@@ -207,8 +207,8 @@ def test_a_bulk_refund_above_its_limit_waits_here_too(app: Flask, generation: UU
         scope = bulk_refunds.Scope("wavespeed", now - timedelta(hours=1), now, status="succeeded")
         found = bulk_refunds.preview(db.session(), scope)
         begun = bulk_refunds.start(
-            db.session(), scope, TERMS, fingerprint=found.fingerprint, count=2, reason="outage", note="The outage.",
-            actor="admin@example.com", idempotency_key="form",
+            db.session(), scope, TERMS, fingerprint=found.fingerprint, count=2, reason="outage",
+            note="The outage.", actor="admin@example.com", idempotency_key="form",
         )  # fmt: skip
         db.session.commit()
         bulk = begun.id
