@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
-
 from flask import render_template
 
 from blueprints import formats
@@ -22,19 +20,6 @@ LABELS = {
     "source": "Stripe's object",
 }
 CHOICES = {"figure": FIGURES, "category": {code: formats.words(code) for code in CATEGORIES}}
-AT_STRIPE = {
-    "ch": "payments",
-    "py": "payments",
-    "pi": "payments",
-    "po": "payouts",
-    "du": "disputes",
-    "dp": "disputes",
-    "sub": "subscriptions",
-    "cus": "customers",
-    "tr": "connect/transfers",
-    "tu": "topups",
-}
-"""Where Stripe's dashboard shows an object, by how its id begins; others are found by its search."""
 
 
 @blueprint.get("/revenue/transactions")
@@ -45,16 +30,6 @@ def balance_transactions() -> str:
         **LIST.shown(),
         choices=CHOICES,
     )
-
-
-@blueprint.app_template_global()
-def at_stripe(identifier: str, livemode: bool) -> str:
-    """The address of an object in Stripe's dashboard."""
-    mode = "" if livemode else "/test"
-    place = AT_STRIPE.get(identifier.partition("_")[0])
-    quoted = quote(identifier, safe="")
-    path = f"{place}/{quoted}" if place else f"search?query={quoted}"
-    return f"https://dashboard.stripe.com{mode}/{path}"
 
 
 def _wanted(asked: filters.Filters) -> TransactionFilters:

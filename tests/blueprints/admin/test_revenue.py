@@ -13,7 +13,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from blueprints.admin.balance_transactions import at_stripe
+from blueprints.admin.at_stripe import at_stripe
 from extensions import db
 from makegood.models import Charge, ExchangeRate
 from tests.making import make_customer
