@@ -9,7 +9,7 @@ from uuid import UUID
 from demo.chance import Chance
 from demo.people import Person
 from demo.rhythm import Rhythm
-from demo.shop import CURRENCIES, Sale, Shop, ends
+from demo.shop import CURRENCIES, DEBTORS, Sale, Shop, ends
 from demo.steps import Buy, Return, Step
 from demo.wallet import Wallet
 from makegood.calendars import local_day
@@ -19,6 +19,8 @@ COUPON, TRIAL, TRIAL_LOST, UNPAID, CANCELS = 0.12, 0.3, 0.25, 0.03, 0.05
 REFUNDED, DISPUTED = 0.05, 0.04
 BEGUN_DAYS = 29
 RECOVERS_AFTER = timedelta(days=2)
+BANK_TAKES = timedelta(days=4)
+LEAST_DEBT = 10
 NOTICED = timedelta(seconds=20)
 
 
@@ -34,6 +36,7 @@ class Buyer:
     steps: list[Step]
     currency: str = field(init=False)
     subscription: Object | None = None
+    kept: list[tuple[Sale, UUID]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.currency = self.chance.weighted(CURRENCIES)
@@ -47,6 +50,8 @@ class Buyer:
                 self._refund(sale, purchase)
             elif self.chance.happens(DISPUTED):
                 self._dispute(sale, purchase)
+            else:
+                self.kept.append((sale, purchase))
 
     def have_begun(self, plan: str, before: datetime) -> None:
         """Have a plan that began within the month before an instant: its credits of then are another story's."""
@@ -90,6 +95,22 @@ class Buyer:
         if self.subscription is not None and self.chance.happens(CANCELS):
             at = self.rhythm.now - self.chance.seconds(3600, 5 * 86_400)
             self.shop.cancel(self.subscription, at, scheduled=True)
+
+    def owe(self, after: datetime, returned: int) -> None:
+        """Let the bank take a pack's money back after its credits were spent, unless enough customers owe some.
+
+        Nothing happens to the customer after that instant. `returned` is what refunds may have put on top of what
+        the wallet knows.
+        """
+        for sale, purchase in self.kept if self.shop.debtors < DEBTORS else ():
+            at = max(after, sale.paid_at + BANK_TAKES) + timedelta(hours=1)
+            left = self.wallet.purchased() + returned
+            if sale.credits - left >= LEAST_DEBT and at < self.rhythm.now - timedelta(minutes=1):
+                self.shop.debtors += 1
+                self.shop.dispute(sale, at)
+                self._returned(purchase, at, disputed=sale.paid)
+                self.wallet.claw(sale.credits)
+                return
 
     def _billed(self) -> datetime | None:
         """The credits of the plan's last bill. Returns when they are there."""

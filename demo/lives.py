@@ -13,7 +13,7 @@ from demo.chance import Chance
 from demo.people import Person
 from demo.rhythm import Rhythm
 from demo.shop import PLANS, Shop
-from demo.steps import Charge, Give, Look, Move, Step
+from demo.steps import Charge, Give, Look, Move, Refund, Step
 from demo.wallet import Wallet
 from makegood.calendars import local_day, month_of, next_month, start_of
 
@@ -75,6 +75,8 @@ class Life:
                 self._allowance(month, start_of(month, self.rhythm.terms.timezone) + self.chance.seconds(20, 280))
             self._day(day, ends_at)
         self.buyer.stay()
+        returned = sum(step.values["credits"] for step in self.steps if isinstance(step, Refund))
+        self.buyer.owe(max([self.free_from, *(step.at for step in self.steps)]), returned)
         self.steps.append(Look(self.rhythm.now))
         self.steps.sort(key=lambda step: step.at)
         return self

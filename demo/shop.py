@@ -17,6 +17,8 @@ CURRENCIES = ((0.78, "usd"), (0.22, "eur"))
 COUPON_PERCENT = 20
 TRIAL_DAYS = 7
 NEVER = 2**40
+DEBTORS = 2
+"""How many customers owe credits when the history ends."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Shop:
         self.account = Account(seed=number)
         self.account.events_since = NEVER
         self.account.at(opened - timedelta(days=60))
+        self.debtors = 0
         self._plan_credits = plans
         self._customers: dict[str, Object] = {}
         currencies = [currency for _, currency in CURRENCIES]

@@ -37,6 +37,10 @@ class Wallet:
         """What can be spent at an instant."""
         return sum(credits for _, expires_at, credits in self._grants if expires_at > at)
 
+    def purchased(self) -> int:
+        """What is left of all that was bought and never expires."""
+        return sum(credits for purchased, _, credits in self._grants if purchased)
+
     def take(self, credits: int, at: datetime) -> None:
         """Spend credits: soonest to expire first, purchased last."""
         left = []

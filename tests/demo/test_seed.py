@@ -18,7 +18,7 @@ from demo.chance import Chance
 from demo.fates import Fate
 from demo.lives import Life, Rules
 from demo.rhythm import INCIDENT_DAYS_AGO, Rhythm
-from demo.shop import Shop
+from demo.shop import DEBTORS, Shop
 from demo.steps import Charge, Step
 from demo.wallet import Wallet
 from makegood import bills, books, stats, stories
@@ -291,6 +291,17 @@ def test_money_that_went_back_took_its_credits_and_a_won_dispute_gave_them_back(
     restored = "SELECT count(*) FROM credit_transactions WHERE kind = 'restoration'"
     assert rows.scalar(text(won)) > 0
     assert rows.scalar(text(restored)) > 0
+
+
+def test_somebody_owes_credits_that_were_spent_before_the_bank_took_their_money_back(rows: Session) -> None:
+    owed = "SELECT count(DISTINCT customer_id), min(owed) FROM purchases WHERE owed > 0"
+    customers, least = rows.execute(text(owed)).one()
+    assert customers == DEBTORS
+    assert least >= 1
+    in_debt = "SELECT count(*) FROM balances JOIN purchases USING (customer_id) WHERE owed > 0 AND balance < 0"
+    assert rows.scalar(text(in_debt)) == 0
+    undecided = "SELECT count(*) FROM stripe_disputes WHERE status = 'needs_response'"
+    assert rows.scalar(text(undecided)) >= DEBTORS
 
 
 def test_the_simulated_stripe_goes_on_where_it_was_kept(made: Made) -> None:
