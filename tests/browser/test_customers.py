@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import update
 
@@ -80,6 +81,25 @@ def test_an_adjustment_says_what_it_will_do_and_never_takes_more_than_there_is(
     dialog.get_by_role("button", name="Take").click()
     expect(page.get_by_text(f"Took {had:,} credits from {RICH}.")).to_be_visible()
     assert balance(site) == 0
+
+
+@pytest.mark.parametrize("width", ["desktop", "phone"])
+def test_the_first_key_in_a_dialog_that_moves_credits_moves_none(visitor: Visitor, site: Site, width: str) -> None:
+    become_admin(site)
+    had = balance(site)
+    page = visitor.open(CUSTOMER, width=width)
+    dialog = page.get_by_role("dialog")
+    for name in ("Refund…", "Adjust credits…"):
+        opener = page.get_by_role("link", name=name).first
+        opener.press("Enter")
+        cancel = dialog.get_by_role("link", name="Cancel")
+        expect(cancel).to_be_focused()
+        for part in (cancel, dialog.get_by_role("heading").first):
+            expect(part).to_be_in_viewport(ratio=1)
+        page.keyboard.press("Enter")
+        expect(dialog).to_have_count(0)
+        expect(opener).to_be_focused()
+        assert balance(site) == had
 
 
 def test_without_javascript_credits_are_adjusted_and_notes_written_all_the_same(

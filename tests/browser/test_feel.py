@@ -20,7 +20,7 @@ NOTE = "The hands have six fingers."
 def refund_dialog(visitor: Visitor, account: Sample) -> Page:
     page = visitor.open(f"/admin/generations/{account.succeeded}")
     page.get_by_role("link", name="Refund…").click()
-    expect(page.get_by_label("Credits", exact=True)).to_be_focused()
+    expect(page.get_by_role("link", name="Cancel")).to_be_focused()
     return page
 
 

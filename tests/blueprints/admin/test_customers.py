@@ -128,6 +128,17 @@ def test_open_grants_as_a_file_add_up_to_the_balance(app: Flask, operator: Flask
 
 
 @pytest.mark.usefixtures("customer")
+def test_the_ledger_says_in_words_which_way_an_amount_went(operator: FlaskClient) -> None:
+    ledger_rows = re.findall(r'<tr[^>]* id="entry-\d+">(.*?)</tr>', operator.get(PAGE).text, re.S)
+    amounts = [" ".join(re.sub(r"<[^>]+>", " ", row).split()).split(" balance ")[0] for row in ledger_rows]
+    assert [re.search(r"\S+ , \w+$", amount)[0] for amount in amounts] == [
+        "−2 , debit",
+        "+10 , credit",
+        "+5 , credit",
+    ]  # type: ignore[index]
+
+
+@pytest.mark.usefixtures("customer")
 def test_ledger_pages_lead_back_and_forth(operator: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accounts, "ENTRIES", 2)
     first = operator.get(PAGE).text
