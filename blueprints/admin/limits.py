@@ -110,21 +110,22 @@ def change_limits() -> ResponseReturnValue:
     return redirect(url_for("admin.limits"), 303)
 
 
-def _changes(rows: list[RefundLimit], before: list[RefundLimit] | None) -> list[str]:
-    """What a version said otherwise than the one before it; all that the first one said."""
+def _changes(rows: list[RefundLimit], before: list[RefundLimit] | None) -> dict[str, list[str]]:
+    """By role, what a version said otherwise than the one before it; all that the first one said."""
     was = {row.role: row for row in before or ()}
-    said = []
+    said: dict[str, list[str]] = {}
     for row in rows:
         for name, label in LABELS.items():
-            amount, old = _said(getattr(row, name)), _said(getattr(was.get(row.role), name, None))
-            if before is None or amount != old:
-                words = f"{formats.words(row.role)}: {label[0].lower()}{label[1:]} "
-                said.append(words + (amount if before is None else f"{old} → {amount}"))
+            amount, old = _said(row, name), _said(was[row.role], name) if row.role in was else None
+            if amount != old:
+                change = amount if old is None else f"{old} → {amount}"
+                said.setdefault(row.role, []).append(f"{label[0].lower()}{label[1:]} {change}")
     return said
 
 
-def _said(amount: int | None) -> str:
-    return "no limit" if amount is None else formats.number(amount)
+def _said(row: RefundLimit, name: str) -> str:
+    amount: int | None = getattr(row, name)
+    return formats.number(amount) if amount is not None else "never" if name == "confirm_from" else "no limit"
 
 
 def _sent() -> LimitForm:
