@@ -7,12 +7,12 @@ are fewer; what a range of another time zone has beside whole days comes from it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Date, Row, Select, bindparam, func, select, text
+from sqlalchemy import Date, Row, Select, bindparam, select, text
 from sqlalchemy.orm import Session
 
 from makegood import rollups
@@ -42,18 +42,25 @@ _MINUS = ", ".join(f"-{name}" for name in CUSTOMERS.measures)
 _SUMS = ", ".join(f"coalesce(sum({name}), 0)::bigint AS {name}" for name in CUSTOMERS.measures)
 
 
-def _summed(measures: Sequence[str]) -> str:
+def _summed(measures: Sequence[str], among: str = "true") -> str:
     listed = ", ".join(f"coalesce(sum({name}), 0)::bigint AS {name}" for name in measures)
     some = " OR ".join(f"sum({name}) <> 0" for name in measures)
-    return f"SELECT customer_id, {listed} FROM (%s) AS facts GROUP BY customer_id HAVING {some}"  # noqa: S608
+    return f"SELECT customer_id, {listed} FROM (%s) AS facts WHERE {among} GROUP BY customer_id HAVING {some}"  # noqa: S608
 
 
 SUMMED = _summed(CUSTOMERS.measures)
+ALL = f"SELECT {_SUMS} FROM (%s) AS facts"  # noqa: S608
 RANKED = """
     SELECT customer_id, amount, count(*) FILTER (WHERE generations > 0) OVER () AS active
       FROM (SELECT customer_id, sum(amount)::bigint AS amount, sum(generations) AS generations
               FROM (%s) AS facts GROUP BY customer_id) AS used
 """
+# Of one tier: as RANKED, with what all of them used together. To sum them by themselves would read them once more.
+_ALL_OVER = ", ".join(f"(sum({name}) OVER ())::bigint AS {name}" for name in CUSTOMERS.measures)
+RANKED_OF_TIER = (
+    f"SELECT customer_id, %s AS amount, count(*) FILTER (WHERE generations > 0) OVER () AS active, {_ALL_OVER}"  # noqa: S608
+    f" FROM ({SUMMED}) AS used"
+)
 SINCE = text(
     f"""
     SELECT {_SUMS}
@@ -96,14 +103,9 @@ def top(
 ) -> TopCustomers:
     """The first LISTED of all, or of those now in a tier, with the most of one of SORTS. The caller has begun a
     snapshot."""
-    amounts = (
-        f"customer_id, generations, {AMOUNTS[sort]} AS amount",
-        f"customer_id, -generations, -({AMOUNTS[sort]})",
-    )
-    query = _read(session, terms, asked, RANKED, amounts, ("amount", "active"), _Who(tier=tier))
+    query = _ranked(session, terms, asked, sort, tier)
     columns = query.selected_columns
-    first = query.order_by(columns["amount"].desc(), columns["customer_id"]).limit(LISTED)
-    ranked = list(session.execute(first))
+    ranked = list(session.execute(query.order_by(columns["amount"].desc(), columns["customer_id"]).limit(LISTED)))
     listed = [row.customer_id for row in ranked if row.amount]
     found = {row.customer_id: row for row in session.execute(_every(session, terms, asked, _Who(listed)))}
     earlier = session.execute(_every(session, terms, asked.previous(), _Who(listed)))
@@ -112,7 +114,7 @@ def top(
     return TopCustomers(
         asked.now,
         ranked[0].active if ranked else 0,
-        _total(session, terms, asked, tier),
+        _total(session, terms, asked) if tier is None else _usage(ranked[0]) if ranked else Usage(),
         _total(session, terms, asked.previous(), tier),
         [TopCustomer(row.customer_id, row.email, row.tier, row.balance, _usage(row), was) for row, was in rows],
     )
@@ -120,23 +122,35 @@ def top(
 
 @dataclass(frozen=True)
 class _Who:
-    """Which customers to count: these, or those now in a tier; None is no restriction."""
+    """Which customers to count: these, or those now in a tier; None is no restriction. `values` are parameters of
+    a condition that stands in the statement itself."""
 
     ids: list[str] | None = None
     tier: str | None = None
+    values: Mapping[str, object] = field(default_factory=dict)
 
 
-def _total(session: Session, terms: Terms, asked: Range, tier: str | None) -> Usage:
+def _ranked(session: Session, terms: Terms, asked: Range, sort: str, tier: str | None) -> Select[*tuple[Any, ...]]:
+    if tier is not None:
+        statement = RANKED_OF_TIER.replace("%s", AMOUNTS[sort], 1)
+        columns = f"customer_id, {_COLUMNS}", f"customer_id, {_MINUS}"
+        measures = ("amount", "active", *CUSTOMERS.measures)
+        return _read(session, terms, asked, statement, columns, measures, _Who(tier=tier))
+    amounts = (
+        f"customer_id, generations, {AMOUNTS[sort]} AS amount",
+        f"customer_id, -generations, -({AMOUNTS[sort]})",
+    )
+    return _read(session, terms, asked, RANKED, amounts, ("amount", "active"), _Who())
+
+
+def _total(session: Session, terms: Terms, asked: Range, tier: str | None = None) -> Usage:
     """What all of them used together: customers are summed only where the providers' sums are not theirs."""
     if tier is None:
         used = session.execute(usage.by(session, terms, asked, UsageFilters(), usage.PROVIDER))
         return Usage.total(_usage(row) for row in used)
     columns = f"customer_id, {_COLUMNS}", f"customer_id, {_MINUS}"
-    rows = _read(session, terms, asked, SUMMED, columns, CUSTOMERS.measures, _Who(tier=tier)).subquery()
-    summed: list[ColumnElement[Any]] = [
-        func.coalesce(func.sum(rows.c[name]), 0).cast(BigInteger).label(name) for name in CUSTOMERS.measures
-    ]
-    return _usage(session.execute(select(*summed)).one())
+    all_ = _read(session, terms, asked, ALL, columns, CUSTOMERS.measures, _Who(tier=tier), ())
+    return _usage(session.execute(all_).one())
 
 
 def every(
@@ -146,10 +160,13 @@ def every(
     return _every(session, terms, asked, _Who(tier=tier), sort)
 
 
-def each(session: Session, terms: Terms, asked: Range, measures: Sequence[str]) -> Select[*tuple[Any, ...]]:
-    """The ids of the customers who had any of these measures in the range, and how much: in no order."""
+def each(
+    session: Session, terms: Terms, asked: Range, measures: Sequence[str], among: str, values: Mapping[str, object]
+) -> Select[*tuple[Any, ...]]:
+    """The ids of the customers who had any of these measures in the range, and how much: in no order. `among` is a
+    condition on `customer_id` as SQL, `values` its parameters."""
     columns = ", ".join(("customer_id", *measures)), ", ".join(("customer_id", *(f"-{one}" for one in measures)))
-    return _read(session, terms, asked, _summed(measures), columns, tuple(measures), _Who())
+    return _read(session, terms, asked, _summed(measures, among), columns, tuple(measures), _Who(values=values))
 
 
 def _every(
@@ -174,28 +191,29 @@ def _read(
     columns: tuple[str, str],
     measures: tuple[str, ...],
     who: _Who,
+    keys: tuple[str, ...] = ("customer_id",),
 ) -> Select[*tuple[Any, ...]]:
     """The statement over the range's rows: `columns` of what is added, and of what is taken away."""
     parts = sums.cut(asked, terms.timezone, ())
     state = rollups.state(session, terms.timezone)
-    months = _months(parts.whole_days, local_day(asked.now, terms.timezone))
+    pieces = months(parts.whole_days, local_day(asked.now, terms.timezone))
     # Customers are not summed by less than a day: what is beside whole days is read from the events.
     beside = [*parts.whole_buckets, *parts.edges]
     tail = "events WHERE xid >= CAST(:watermark AS xid8) AND at >= :start AND at < :end"
     rows = [(columns[0], f"{one} AND {CUSTOMERS.only}") for one in (tail, *sums.edges(len(beside)))]
-    if months["months"]:
+    if pieces["months"]:
         rows.append((columns[0], "rollup_customer_months WHERE :valid AND month = ANY(:months)"))
     for name, listed in (("added", columns[0]), ("taken", columns[1])):
-        if months[f"{name}_since"]:
+        if pieces[f"{name}_since"]:
             days = f"unnest(:{name}_since, :{name}_until) AS pieces (since, until)"
             inside = "day >= since AND day < until WHERE :valid"
             rows.append((listed, f"{days} JOIN rollup_customer_days ON {inside}"))
     chosen = "" if who.ids is None else " AND customer_id = ANY(:only)"
-    if who.tier is not None:
-        chosen += " AND customer_id IN (SELECT id FROM customers WHERE customers.tier = :tier)"
     facts = " UNION ALL ".join(f"SELECT {listed} FROM {source}{chosen}" for listed, source in rows)  # noqa: S608
-    more = {**months, **sums.edge_values(beside), "only": who.ids, "tier": who.tier}
-    return sums.selected(statement % facts, ("customer_id",), measures, state, parts, more=more)
+    if who.tier is not None:
+        facts = f"SELECT facts.* FROM ({facts}) AS facts JOIN customers ON id = customer_id WHERE tier = :tier"  # noqa: S608
+    more = {**pieces, **sums.edge_values(beside), "only": who.ids, "tier": who.tier, **who.values}
+    return sums.selected(statement % facts, keys, measures, state, parts, more=more)
 
 
 def since(session: Session, terms: Terms, customer_id: str, month: date = date.min) -> Usage:
@@ -211,9 +229,9 @@ def since(session: Session, terms: Terms, customer_id: str, month: date = date.m
     return _usage(session.execute(SINCE, values).one())
 
 
-def _months(whole_days: list[Days], today: date) -> dict[str, object]:
-    """Whole days as months, days that are added to them, and days that are taken from them."""
-    months, added, taken = [], [], []
+def months(whole_days: list[Days], today: date) -> dict[str, object]:
+    """Whole days as `months`, days `added` to them, and days `taken` from them, as parameters."""
+    whole, added, taken = [], [], []
     for first, until in whole_days:
         month = month_of(first)
         while month < until:
@@ -221,12 +239,12 @@ def _months(whole_days: list[Days], today: date) -> dict[str, object]:
             inside = (max(first, month), min(until, following))
             outside = [days for days in ((month, inside[0]), (inside[1], following)) if days[0] < days[1]]
             if sum(_past(days, today) for days in outside) < _past(inside, today):
-                months.append(month)
+                whole.append(month)
                 taken += outside
             else:
                 added.append(inside)
             month = following
-    return {"months": months, **_ends("added", added), **_ends("taken", taken)}
+    return {"months": whole, **_ends("added", added), **_ends("taken", taken)}
 
 
 def _past(days: Days, today: date) -> int:
