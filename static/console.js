@@ -6,7 +6,13 @@
   const KEPT = 40;
   root.classList.add("scripted");
 
-  document.querySelector("#mainnav [aria-current]")?.scrollIntoView({ block: "nearest" });
+  // Where we are comes into sight within its own box: scrollIntoView would move the page as well.
+  for (const here of document.querySelectorAll("#mainnav [aria-current], .range-presets [aria-current]")) {
+    const box = here.closest("#mainnav, .range-presets");
+    const [inner, outer] = [here.getBoundingClientRect(), box.getBoundingClientRect()];
+    box.scrollTop += Math.max(inner.bottom + 8 - outer.bottom, 0);
+    box.scrollLeft += Math.max(inner.right + 8 - outer.right, 0);
+  }
 
   // --- Storage that may be switched off --------------------------------------------------------------------
   function stored(area, whose = "") {
