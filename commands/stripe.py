@@ -8,7 +8,7 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 
-import worker
+import tasks.stripe
 from commands import ACTOR, one_sentence
 from extensions import db
 from makegood.models import StripeResource
@@ -44,7 +44,7 @@ def read_now(full: bool) -> None:
         while not _all_read(begun) and (claimed := sync.claim(db.session)):
             while claimed:
                 db.session.commit()
-                claimed = worker.stripe_page(claimed, sync.read(client, claimed))
+                claimed = tasks.stripe.take_page(claimed, sync.read(client, claimed))
                 if claimed and claimed.pages % 10 == 0:
                     _say(claimed.name)
             db.session.commit()

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 from sqlalchemy import func, select, update
 
-import worker
+import tasks.generations
 from extensions import db
 from makegood import bulk_refunds, ledger
 from makegood.models import BulkRefund, Operator, Refund
@@ -82,7 +82,7 @@ def test_an_incident_is_refunded_by_keyboard_and_its_progress_seen(visitor: Visi
     expect(page.locator("#bulk-progress")).to_contain_text("Running")
     assert bulk_refunds_made(site) == 0
     with site.app.app_context():
-        worker.refund_in_bulk(site.app)
+        tasks.generations.refund_in_bulk(site.app)
     expect(page.locator("#bulk-progress")).to_contain_text("Finished")
     expect(page.locator("#bulk-progress")).to_contain_text(f"{count} of {count} generations done")
     assert bulk_refunds_made(site) == int(count)

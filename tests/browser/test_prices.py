@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 from sqlalchemy import update
 
-import worker
+import tasks.providers
 from extensions import db
 from makegood import generations
 from makegood.generations import costs
@@ -144,7 +144,7 @@ def test_a_recompute_shows_its_progress_by_itself(visitor: Visitor, site: Site, 
     expect(page.get_by_text("0 of 1")).to_be_visible()
     assert accessibility_problems(page) == []
     with site.app.app_context():
-        worker.recompute_costs(site.app)
+        tasks.providers.recompute_costs(site.app)
     expect(page.get_by_text("1 of 1")).to_be_visible()
     expect(page.get_by_text("Finished")).to_be_visible()
     with site.app.app_context():

@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select, text
 from werkzeug.test import TestResponse
 
-import worker
+import tasks.providers
 from extensions import db
 from makegood import ledger
 from makegood.bills import acceptance
@@ -104,12 +104,12 @@ def test_the_worker_imports_what_was_started(make_app: MakeApp) -> None:
         loopback.answer = 200, b'{"code": 200, "data": {"page": 1, "total": 0, "items": []}}'
         send(client, "/admin/bills", provider="wavespeed", **{"from": "2026-11-20", "to": "2026-11-20"})
         with app.app_context():
-            worker.read_bills(app)
+            tasks.providers.read_bills(app)
         assert "Imported" in client.get("/admin/bills").text
         loopback.answer = 403, b'{"message": "Access denied"}'
         send(client, "/admin/bills", provider="wavespeed", **{"from": "2026-11-19", "to": "2026-11-19"})
         with app.app_context():
-            worker.read_bills(app)
+            tasks.providers.read_bills(app)
             [failed] = db.session.scalars(select(Bill.id).where(Bill.state == "failed"))
         assert "refuses with the code 403: Access denied" in client.get("/admin/bills").text
         assert "The import failed." in client.get(f"/admin/bills/{failed}").text
@@ -119,7 +119,7 @@ def test_the_worker_imports_what_was_started(make_app: MakeApp) -> None:
 
 def test_the_clock_starts_yesterdays_import(app: Flask) -> None:
     with app.app_context():
-        worker.start_bills(app)
+        tasks.providers.start_bills(app)
         started = db.session.scalars(select(Bill)).all()
         expected = datetime.now(UTC).hour >= 3
         assert [(bill.provider, bill.actor) for bill in started] == [("wavespeed", "makegood")] * expected

@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-import worker
+import tasks.generations
 from blueprints import confirmation
 from extensions import db
 from makegood import approvals, books, bulk_refunds, generations, limits, refunds
@@ -83,7 +83,7 @@ def test_an_incident_is_previewed_typed_and_refunded_by_the_worker(
     assert "Refunding: 3 generations, 30 credits." in page
     assert 'hx-trigger="every 2s"' in page
     with app.app_context():
-        worker.refund_in_bulk(app)
+        tasks.generations.refund_in_bulk(app)
         assert books.violations(db.session()) == []
     assert refunded(app, made) == [10, 10, 10]
     progress = operator.get(f"{response.location}/progress").text
@@ -143,11 +143,11 @@ def test_one_that_runs_is_stopped_and_goes_on(app: Flask, operator: FlaskClient,
     assert "Stopped. 2 generations not refunded" in operator.get(post(operator, f"{path}/stop").location).text
     assert "This bulk refund is stopped by now." in operator.get(post(operator, f"{path}/stop").location).text
     with app.app_context():
-        worker.refund_in_bulk(app)
+        tasks.generations.refund_in_bulk(app)
     assert sorted(refunded(app, made)) == [0, 0, 10]
     assert "Going on with the 2 generations left." in operator.get(post(operator, f"{path}/resume").location).text
     with app.app_context():
-        worker.refund_in_bulk(app)
+        tasks.generations.refund_in_bulk(app)
     assert refunded(app, made) == [10, 10, 10]
 
 
@@ -163,12 +163,12 @@ def test_beyond_the_limit_a_second_operator_approves(app: Flask, operator: Flask
     assert "Nothing is refunded before a second operator approves." in operator.get(path).text
     add_operator(app, "second@example.com")
     with app.app_context():
-        worker.refund_in_bulk(app)
+        tasks.generations.refund_in_bulk(app)
         approval = db.session.scalars(select(Approval)).one()
         approvals.approve(db.session(), approval.id, actor="second@example.com", terms=TERMS, at=datetime.now(UTC))
         db.session.commit()
         assert refunded(app, made) == [0, 0, 0]
-        worker.refund_in_bulk(app)
+        tasks.generations.refund_in_bulk(app)
     assert refunded(app, made) == [10, 10, 10]
     assert "second@example.com" in operator.get(path).text
 
@@ -192,7 +192,7 @@ def test_an_old_session_is_asked_who_it_is_and_keeps_what_was_typed(
 def test_each_has_its_rows_as_a_file(app: Flask, operator: FlaskClient, made: list[UUID]) -> None:
     path = send(operator, operator.get(window()).text, "3").location
     with app.app_context():
-        worker.refund_in_bulk(app)
+        tasks.generations.refund_in_bulk(app)
     bulk_id = path.rsplit("/", 1)[1]
     file = operator.get(f"/admin/exports/bulk-refund.csv?bulk_refund_id={bulk_id}&outcome=refunded").text
     rows = list(csv.DictReader(io.StringIO(file)))

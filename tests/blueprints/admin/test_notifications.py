@@ -18,7 +18,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select, text
 
-import worker
+import tasks.generations
 from extensions import db
 from makegood import generations, notifications
 from makegood.models import AuditEntry, Notification
@@ -66,8 +66,8 @@ def test_the_worker_tells_the_platform_what_the_api_shows(make_app: Any) -> None
         app = make_app(NOTIFY_URL=f"{receiver.url}/hook", NOTIFY_SECRET=SECRET)
         made = told(app, 20)
         with app.app_context():
-            worker.deliver_notifications(app)
-            worker.deliver_notifications(app)
+            tasks.generations.deliver_notifications(app)
+            tasks.generations.deliver_notifications(app)
         assert len(receiver.requests) == 20
         assert all(genuine(request) for request in receiver.requests)
         assert len({request.headers["webhook-id"] for request in receiver.requests}) == 20
@@ -89,12 +89,12 @@ def test_a_receiver_that_fails_gets_the_same_notification_again(make_app: Any) -
         app = make_app(NOTIFY_URL=receiver.url, NOTIFY_SECRET=SECRET)
         told(app)
         with app.app_context():
-            worker.deliver_notifications(app)
+            tasks.generations.deliver_notifications(app)
             db.session.execute(text("UPDATE notifications SET next_at = now()"))
             db.session.commit()
             receiver.answer = (200, b"")
-            worker.deliver_notifications(app)
-            worker.deliver_notifications(app)
+            tasks.generations.deliver_notifications(app)
+            tasks.generations.deliver_notifications(app)
         first, second = receiver.requests
         assert first.headers["webhook-id"] == second.headers["webhook-id"]
         assert first.body == second.body
@@ -108,7 +108,7 @@ def test_two_workers_deliver_each_notification_once_and_hold_no_transaction_open
 
         def work() -> None:
             with app.app_context():
-                worker.deliver_notifications(app)
+                tasks.generations.deliver_notifications(app)
 
         threads = [threading.Thread(target=work) for _ in range(2)]
         for thread in threads:
@@ -122,7 +122,7 @@ def test_two_workers_deliver_each_notification_once_and_hold_no_transaction_open
 def test_without_an_address_nothing_is_delivered(app: Flask) -> None:
     told(app)
     with app.app_context():
-        worker.deliver_notifications(app)
+        tasks.generations.deliver_notifications(app)
         assert db.session.scalars(select(Notification.attempts)).all() == [0]
 
 

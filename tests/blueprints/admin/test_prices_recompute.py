@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import update
 from werkzeug.test import TestResponse
 
-import worker
+import tasks.providers
 from extensions import db
 from makegood import books, generations
 from makegood.generations import costs
@@ -72,7 +72,7 @@ def test_a_recompute_is_previewed_typed_and_done_by_the_worker(
     assert 'hx-trigger="every 2s"' in page
     assert costs_of(app, made) == [27_000] * 3
     with app.app_context():
-        worker.recompute_costs(app)
+        tasks.providers.recompute_costs(app)
         assert books.violations(db.session()) == []
     progress = operator.get(f"{PATH}/progress").text
     assert "3 of 3" in progress
@@ -127,7 +127,7 @@ def test_another_number_does_nothing(app: Flask, operator: FlaskClient, made: li
     assert response.status_code == 422
     assert "must be 3, the number of generations" in response.text
     with app.app_context():
-        worker.recompute_costs(app)
+        tasks.providers.recompute_costs(app)
     assert costs_of(app, made) == [27_000] * 3
 
 

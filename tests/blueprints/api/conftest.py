@@ -8,7 +8,7 @@ from datetime import datetime
 
 import pytest
 
-import worker
+import tasks.generations
 from makegood import reconcile
 from makegood.providers import registry
 from makegood.providers.http import Limits
@@ -40,6 +40,6 @@ def reconcile_at(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Callabl
     def do(at: datetime) -> None:
         with monkeypatch.context() as patch, platform.app.app_context():
             patch.setattr(reconcile, "claim", lambda session, *, limit: claim(session, limit=limit, at=at))
-            worker.reconcile_due(platform.app)
+            tasks.generations.reconcile_due(platform.app)
 
     return do

@@ -14,7 +14,7 @@ from flask import Flask
 from werkzeug.serving import make_server
 
 import logs
-import worker
+import tasks.generations
 from app import create_app
 from extensions import db
 from simulator.server import API_KEY, WEBHOOK_SECRET, Simulator, start
@@ -55,7 +55,7 @@ class Installation:
     def work(self) -> None:
         """What the worker does every few seconds."""
         with self.app.app_context():
-            worker.reconcile_due(self.app)
+            tasks.generations.reconcile_due(self.app)
 
 
 @pytest.fixture(params=NAMES)

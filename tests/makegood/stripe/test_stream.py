@@ -15,7 +15,7 @@ from flask import Flask
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-import worker
+import tasks.stripe
 from extensions import db
 from makegood import books, customers
 from makegood.models import Balance, Charge, PaymentRefund, Purchase, StripeEvent
@@ -93,7 +93,7 @@ def work(app: Flask, ended: threading.Event) -> None:
         last = ended.is_set()
         with app.app_context():
             with suppress(Killed):
-                worker.apply_stripe_events(app)
+                tasks.stripe.apply_stripe_events(app)
             db.session.rollback()
             waiting = select(func.count()).select_from(StripeEvent).where(StripeEvent.state == "waiting")
             if not db.session.scalar(waiting) and last:

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-import worker
+import tasks.stripe
 from extensions import db
 from makegood import purchases
 from makegood.models import Charge, Product, StripeEvent, StripeResource
@@ -45,7 +45,7 @@ def test_a_page_that_cannot_be_taken_in_stops_its_list_only(
     with app.app_context():
         with monkeypatch.context() as patch:
             patch.setattr(purchases, "absorb", fails_afterwards)
-            worker.read_stripe(app)
+            tasks.stripe.read_stripe(app)
         assert {name for name, state in states().items() if state != "current"} == {"charges"}
         failed = db.session.get_one(StripeResource, "charges")
         assert "(ZeroDivisionError); the log has more" in (failed.problem or "")
@@ -53,19 +53,19 @@ def test_a_page_that_cannot_be_taken_in_stops_its_list_only(
         assert db.session.scalar(select(func.count()).select_from(Product)) == 1
         failed.next_try_at = None
         db.session.commit()
-        worker.read_stripe(app)
+        tasks.stripe.read_stripe(app)
         assert states()["charges"] == "current"
         assert db.session.scalar(select(func.count()).select_from(Charge)) == 1
 
 
 def test_a_task_ends_although_there_is_more_to_read(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next one goes on."""
-    monkeypatch.setattr(worker, "READING_SECONDS", 0)
+    monkeypatch.setattr("tasks.stripe.READING_SECONDS", 0)
     with app.app_context():
-        worker.read_stripe(app)
+        tasks.stripe.read_stripe(app)
         assert set(states().values()) == {"waiting", "current"}
         monkeypatch.undo()
-        worker.read_stripe(app)
+        tasks.stripe.read_stripe(app)
         assert set(states().values()) == {"current"}
 
 
@@ -85,11 +85,11 @@ def test_events_that_keep_coming_do_not_keep_a_task_from_ending(
         waiting = select(func.count()).where(StripeEvent.state == "waiting")
         before = db.session.scalar(waiting)
         assert before
-        monkeypatch.setattr(worker, "READING_SECONDS", 0)
-        worker.apply_stripe_events(app)
+        monkeypatch.setattr("tasks.stripe.READING_SECONDS", 0)
+        tasks.stripe.apply_stripe_events(app)
         assert db.session.scalar(waiting) == before
         monkeypatch.undo()
-        worker.apply_stripe_events(app)
+        tasks.stripe.apply_stripe_events(app)
         assert db.session.scalar(waiting) == 0
 
 
@@ -97,5 +97,5 @@ def test_without_a_key_nothing_is_begun(make_app: MakeApp) -> None:
     """What is paid from the first contact on gives credits: there was none."""
     app = make_app()
     with app.app_context():
-        worker.read_stripe(app)
+        tasks.stripe.read_stripe(app)
         assert states() == {}
