@@ -46,9 +46,9 @@ FILL = """
                CASE status WHEN 'failed' THEN error END,
                CASE status WHEN 'succeeded' THEN latency END, 'benchmark', at, at, at + interval '30 seconds'
           FROM made;
-    INSERT INTO refunds (id, generation_id, customer_id, transaction_id, credits, origin, reason, actor,
-                         loss_micros, issued_at)
-        SELECT uuidv7(), id, customer_id, uuidv7(), 2, 'automatic', error, 'system', 27000,
+    INSERT INTO refunds (id, generation_id, customer_id, transaction_id, provider, model, credits, origin, reason,
+                         actor, loss_micros, issued_at)
+        SELECT uuidv7(), id, customer_id, uuidv7(), provider, model, 2, 'automatic', error, 'system', 27000,
                at + interval '30 seconds' FROM made WHERE status = 'failed';
     INSERT INTO balances (customer_id, balance, last_charged_day)
         SELECT customers.id, 1000000 - coalesce(sum(2) FILTER (WHERE status = 'succeeded'), 0),

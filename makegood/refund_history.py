@@ -62,8 +62,8 @@ COLUMNS = (
     Refund.id,
     Refund.generation_id,
     Refund.customer_id,
-    Generation.provider,
-    Generation.model,
+    Refund.provider,
+    Refund.model,
     Refund.credits,
     Generation.credits_charged,
     Refund.origin,
@@ -145,10 +145,10 @@ def _selected(filters: RefundFilters) -> Select[*tuple[Any, ...]]:
     if filters.standing is not None:
         query = query.where(Reversal.id.is_(None) if filters.standing else Reversal.id.is_not(None))
     equal = {
-        Generation.provider: filters.provider,
+        Refund.provider: filters.provider,
         Refund.reason: filters.reason,
         Refund.customer_id: filters.customer_id,
-        Generation.model: filters.model,
+        Refund.model: filters.model,
         Refund.origin: filters.origin,
     }
     return pages.narrowed(query, equal, Refund.issued_at, filters.start, filters.end)

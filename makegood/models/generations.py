@@ -164,8 +164,8 @@ class IdempotencyKey(Base):
 class Refund(Base):
     """Credits returned for one generation: automatically (once), by an operator, or by a bulk refund.
 
-    `loss_micros` is the generation's cost in micro-dollars if this is its first refund that stands (was not
-    reversed), else 0.
+    `provider` and `model` are its generation's, written by the database. `loss_micros` is the generation's cost in
+    micro-dollars if this is its first refund that stands (was not reversed), else 0.
     """
 
     __tablename__ = "refunds"
@@ -207,6 +207,9 @@ class Refund(Base):
         ),
         Index("uq_refunds_transaction", "transaction_id", unique=True),
         Index("ix_refunds_issued", "issued_at", "id"),
+        Index("ix_refunds_provider", "provider", "issued_at", "id"),
+        Index("ix_refunds_model", "model", "issued_at", "id"),
+        Index("ix_refunds_reason", "reason", "issued_at", "id"),
         Index("ix_refunds_by_hand", "actor", "issued_at", postgresql_where=text("origin = 'manual'")),
         Index("ix_refunds_generation", "generation_id"),
         Index("ix_refunds_customer", "customer_id", "issued_at", "id"),
@@ -216,6 +219,8 @@ class Refund(Base):
     generation_id: Mapped[UUID] = mapped_column(ForeignKey("generations.id"))
     customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
     transaction_id: Mapped[UUID] = mapped_column(ForeignKey("credit_transactions.id"))
+    provider: Mapped[str]
+    model: Mapped[str]
     credits: Mapped[int]
     origin: Mapped[str]
     reason: Mapped[str]
