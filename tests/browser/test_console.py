@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Site, Visitor, path_of
@@ -85,3 +86,19 @@ def test_the_skip_link_is_the_first_stop(visitor: Visitor) -> None:
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator("#main")).to_be_focused()
+
+
+@pytest.mark.parametrize("width", ["desktop", "phone"])
+def test_the_chosen_is_in_sight_and_a_custom_range_opens_below_its_button(visitor: Visitor, width: str) -> None:
+    page = visitor.open("/admin/stripe", width=width)
+    assert page.evaluate("scrollY") == 0, "the menu brought its entry into sight and moved the page"
+    page.goto(page.url.replace("stripe", "generations?range=90d"))
+    chosen = page.get_by_role("navigation", name="Range").get_by_role("link", name="90 days")
+    expect(chosen).to_be_in_viewport(ratio=1)
+    opener = page.locator(".range-custom > summary")
+    opener.click()
+    box = "element => element.getBoundingClientRect().toJSON()"
+    form = page.locator(".range-form").evaluate(box)
+    assert form["top"] >= opener.evaluate(box)["bottom"]
+    assert form["left"] >= 0
+    assert form["right"] <= page.evaluate("innerWidth")
