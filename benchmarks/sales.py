@@ -7,7 +7,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
 from benchmarks import database
-from makegood.revenue import recognised, snapshots
+from makegood.revenue import payments, recognised, snapshots
 from makegood.revenue.mrr_rules import MrrRules
 from makegood.terms import Terms
 
@@ -170,10 +170,12 @@ def fill(url: str, *, days: int) -> None:
 
 
 def fold(url: str) -> None:
-    """As the worker does: what was recognised, by day, and today's MRR."""
+    """As the worker does: whose payments are, what was recognised, by day, and today's MRR."""
     terms = Terms()
     engine = create_engine(url)
     with Session(engine) as session:
+        while payments.fold(session):
+            session.commit()
         while recognised.fold(session, terms.timezone):
             session.commit()
         snapshots.take(session, MrrRules(), terms.timezone)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from makegood.revenue import payments
+
 CHECKS = {
     "a balance is the sum of its ledger rows and of its grants' remainders": """
         SELECT customer_id AS subject,
@@ -319,6 +321,23 @@ CHECKS = {
                  WHERE t.customer_id = p.customer_id AND t.entry <= p.entries AND g.purchase_id IS NOT NULL) AS l
             ON true
          WHERE (coalesce(d.credits, 0), coalesce(d.sold, 0)) <> (coalesce(l.credits, 0), coalesce(l.sold, 0))""",
+    "a month of paid credits is its days": """
+        SELECT customer_id, format('%s at %s/%s: days %s, month %s', month, price_amount, price_credits, d.credits,
+                                   m.credits)
+          FROM (SELECT CAST(date_trunc('month', day) AS date) AS month, customer_id, price_amount, price_credits,
+                       ARRAY[sum(sold), sum(used), sum(expired), sum(clawed), sum(adjusted)] AS credits
+                  FROM recognised_customer_days WHERE currency = 'usd' GROUP BY 1, 2, 3, 4) AS d
+          FULL JOIN (SELECT month, customer_id, price_amount, price_credits,
+                            ARRAY[sum(sold), sum(used), sum(expired), sum(clawed), sum(adjusted)] AS credits
+                       FROM recognised_customer_months GROUP BY 1, 2, 3, 4) AS m
+            USING (month, customer_id, price_amount, price_credits)
+         WHERE d.credits IS DISTINCT FROM m.credits""",
+    "payments are what Stripe's lists and our purchases make of them, once nothing is due": f"""
+        SELECT id, format('worked out %s, kept %s', w.payment, p.payment)
+          FROM (SELECT id, w AS payment FROM ({payments.WORKED_OUT}) AS w) AS w
+          FULL JOIN (SELECT id, p AS payment FROM payments p) AS p USING (id)
+         WHERE to_jsonb(w.payment) IS DISTINCT FROM to_jsonb(p.payment)
+           AND NOT EXISTS (SELECT FROM payments_due)""",  # noqa: S608 (made of our own column names)
     "the sums of balance transactions are those of the transactions": """
         SELECT format('%s %s', currency, category), format('at %s transactions %s/%s/%s, sums %s/%s/%s', bucket,
                       t.transactions, t.amount, t.fee, s.transactions, s.amount, s.fee)

@@ -8,7 +8,7 @@ from flask import Flask
 from extensions import db
 from makegood import rollups
 from makegood.errors import Conflict
-from makegood.revenue import estimates, recognised, snapshots
+from makegood.revenue import estimates, payments, recognised, snapshots
 from tasks import in_batches, terms
 
 log = structlog.get_logger()
@@ -25,7 +25,8 @@ def fold_rollups(app: Flask) -> None:
 
 
 def recognise_revenue(app: Flask) -> None:
-    """Count what became of paid credits, so that margin and liability stay fast."""
+    """Count what became of paid credits, and whose payments are, so that margin and liability stay fast."""
+    in_batches(lambda: payments.fold(db.session()))
     in_batches(lambda: recognised.fold(db.session(), terms(app).timezone))
 
 

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from itertools import groupby
-from typing import Any
 
 from flask import current_app, url_for
-from sqlalchemy.orm import Session
 
 from blueprints import access
 from blueprints.access import poll
 from blueprints.admin import blueprint, monitoring
 from blueprints.admin.charts import Chart, Series
-from blueprints.admin.filters import Filters
 from makegood import throttles
 from makegood.calendars import month_of
-from makegood.ranges import Range
-from makegood.revenue import margin, margin_by_customer, payments
+from makegood.revenue import margin
 from makegood.revenue.margin import Margin, MarginStep
 from makegood.revenue.margin_rules import MARGIN
 from makegood.revenue.results import Result, micros
-from makegood.terms import Terms
 
-SORTED_BY = {"recognised": "profit on recognised revenue", "cash": "profit on cash"}
-BY_CUSTOMER = ("margin_best", "margin_worst")
-"""The panels that stay as they were loaded: every customer of the range is counted for them."""
 PAGE = monitoring.Page(
     "admin.margin",
     "Margin",
@@ -41,14 +33,13 @@ PAGE = monitoring.Page(
         "margin_providers",
         "margin_models",
         "margin_tiers",
-        *BY_CUSTOMER,
         "margin_rules",
     ),
-    ("sort",),
+    (),
     "Nothing came in and nothing was generated in this range.",
     "margin-days",
     compared=False,
-    words={"sort": SORTED_BY},
+    tabs="admin/_margin_tabs.html",
 )
 
 
@@ -63,44 +54,26 @@ def margin_page() -> str:
 @poll
 def margin_pulse() -> str:
     """Its panels as fragments."""
-    return _show("admin/pulse.html", without=BY_CUSTOMER)
+    return _show("admin/pulse.html")
 
 
-def _show(template: str, *, without: Sequence[str] = ()) -> str:
+def _show(template: str) -> str:
     asked = PAGE.read()
     session, terms, span = monitoring.begin(asked)
     span = margin.whole_days(span, terms)
     view = margin.report(session, terms, span)
     connected = current_app.config["SETTINGS"].stripe.api_key is not None
-    page = replace(PAGE, panels=[panel for panel in PAGE.panels if panel not in without])
-    if not (connected or view.since):
-        page = replace(PAGE, panels=("margin_setup",))
+    page = PAGE if connected or view.since else replace(PAGE, panels=("margin_setup",))
     return page.show(
         template,
         asked,
         view,
         [_chart(view)],
         choices={},
-        **_customers(session, terms, span, asked) if BY_CUSTOMER[0] in page.panels else {},
         months=_months(view),
-        sort=basis(asked),
-        sorted_by=SORTED_BY,
         rules=MARGIN,
         micros=micros,
     )
-
-
-def _customers(session: Session, terms: Terms, span: Range, asked: Filters) -> dict[str, Any]:
-    return {
-        "customers": margin_by_customer.report(session, terms, span, basis=basis(asked)),
-        "unlinked": payments.unlinked(session, span).micros,
-    }
-
-
-def basis(asked: Filters) -> str:
-    """By the profit on which basis customers are listed."""
-    chosen = asked["sort"]
-    return chosen if chosen in SORTED_BY else margin_by_customer.BASES[0]
 
 
 def _months(view: Margin) -> list[MarginStep]:

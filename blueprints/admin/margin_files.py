@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 
 from blueprints.admin import exports, monitoring
 from blueprints.admin.filters import Filters
-from blueprints.admin.margin import PAGE, basis
+from blueprints.admin.margin import PAGE
 from makegood.ranges import Range
-from makegood.revenue import margin, margin_by_customer
+from makegood.revenue import margin
 from makegood.revenue.margin import Margin
 from makegood.revenue.margin_by_use import UseLine
 from makegood.revenue.results import Result, micros
@@ -48,7 +48,8 @@ def _query(
     return query
 
 
-def _columns(keys: Sequence[str], measures: Sequence[str]) -> list[exports.Column]:
+def columns(keys: Sequence[str], measures: Sequence[str]) -> list[exports.Column]:
+    """A file's columns: keys, what came in and what it cost, and how many costs are not known."""
     return [
         *(exports.column(key) for key in keys),
         *(exports.usd(f"{name}_usd", name) for name in measures),
@@ -76,13 +77,4 @@ for name, title, keys, measures, of in (
     ("margin-models", "Margin by model", ("provider", "model"), USE, lambda view: _by(view.models)),
     ("margin-tiers", "Margin by tier", ("tier",), USE, lambda view: _by(view.tiers)),
 ):
-    monitoring.export(PAGE, name, title, _query(keys, measures, of), _columns(keys, measures))
-monitoring.export(
-    PAGE,
-    "margin-customers",
-    "Margin by customer",
-    lambda session, terms, span, asked: margin_by_customer.every(
-        session, terms, margin.whole_days(span, terms), basis=basis(asked)
-    ),
-    [exports.column("email"), *_columns(("customer_id", "tier"), RESULT)],
-)
+    monitoring.export(PAGE, name, title, _query(keys, measures, of), columns(keys, measures))

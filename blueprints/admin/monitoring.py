@@ -34,6 +34,7 @@ LABELS = {
     "origin": "Given",
     "currency": "Currency",
     "sort": "Order",
+    "group": "Customers",
 }
 NOT_FILTERS = ("sort", "zone")
 

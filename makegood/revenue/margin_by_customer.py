@@ -1,91 +1,77 @@
-"""What each customer paid, earned us and cost in a range: who pays best, and who costs more than they pay.
+"""What each customer paid, earned us and cost in a range: who pays best, who costs more than they pay, and what
+free use costs.
 
-Cash is what moved at Stripe for charges that are linked to the customer, with the refunds and disputes of those
-charges, and Stripe's fees on all of them. Recognised is what became revenue of the credits that they had paid for,
-and their other payments. All of it in US dollars at each day's rate, as in `margin`; what has no rate is null. A
-customer's profit leaves out the generations whose cost nobody knows.
+Revenue and Stripe's fees are those of `revenue_by_customer`, the cost is what the generations took. All of it in
+US dollars at each day's rate, as in `margin`; what has no rate is null. A customer's profit leaves out the
+generations whose cost nobody knows. Who never paid for anything is no payer who costs more than they pay, but in a
+group of their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import (
     ARRAY,
     BigInteger,
-    Date,
-    Numeric,
+    Boolean,
+    ColumnElement,
+    FromClause,
+    Row,
     Select,
+    Subquery,
     Text,
     bindparam,
     case,
     cast,
     column,
     func,
+    literal,
     null,
     select,
     text,
+    true,
 )
 from sqlalchemy.orm import Session
 
-from makegood import money
 from makegood.calendars import start_of
-from makegood.models import Customer, ExchangeRate, Generation
+from makegood.models import Customer, Generation
 from makegood.ranges import Range
-from makegood.revenue import rates, reading, recognised
+from makegood.revenue import payments, reading, revenue_by_customer
 from makegood.revenue.liability import sold_since
-from makegood.revenue.payments import PAYMENTS
-from makegood.revenue.rates import USD
+from makegood.revenue.payments import OF_SOURCES
+from makegood.revenue.rates import Converted
 from makegood.revenue.results import MEASURES
-from makegood.stats import customers
+from makegood.revenue.revenue_by_customer import AMOUNTS
+from makegood.stats import customers, usage
+from makegood.stats.usage import UsageFilters
 from makegood.terms import Terms
 
-LISTED = 10
+LISTED = 50
+NOT_KNOWN = cast(null(), BigInteger)
 PROFITS = {"recognised": "recognised_profit", "cash": "profit"}
 """The profit on each basis."""
 BASES = tuple(PROFITS)
-MICRO = 6
-"""Decimals of a dollar's millionth."""
-
-REVENUE = f"""
-    {recognised.BEGIN}, rate AS (
-        SELECT * FROM unnest(:currencies, :days, :rates) AS rate (currency, rated, micros)
-    ), paid AS ({PAYMENTS}
-    ), returned AS ({recognised.RETURNED.text}
-    ), amounts (customer_id, rated, currency, cash, fees, recognised) AS (
-        SELECT customer_id, CASE currency WHEN 'usd' THEN CAST(:first AS date) ELSE day END, currency, sum(amount),
-               sum(fee), coalesce(sum(amount) FILTER (WHERE NOT for_credits), 0)
-          FROM paid GROUP BY 1, 2, 3
-         UNION ALL
-        SELECT customer_id, rated, currency, 0, 0,
-               (used + expired + clawed + adjusted)::numeric * price_amount / price_credits
-          FROM ({recognised.summed((recognised.RATED, "customer_id"))}) AS credits
-         UNION ALL
-        SELECT customer_id, CASE currency WHEN 'usd' THEN CAST(:first AS date) ELSE day END, currency, 0, 0,
-               -(amount * returned)::numeric / paid
-          FROM returned
-    ), net AS (
-        SELECT customer_id, rated, currency, sum(cash) AS cash, sum(fees) AS fees, sum(recognised) AS recognised
-          FROM amounts GROUP BY 1, 2, 3
-    )
-    SELECT customer_id,
-           CASE WHEN bool_and(micros IS NOT NULL OR cash = 0) THEN coalesce(sum(cash * micros), 0) END AS cash,
-           CASE WHEN bool_and(micros IS NOT NULL OR fees = 0) THEN coalesce(sum(fees * micros), 0) END AS fees,
-           CASE WHEN bool_and(micros IS NOT NULL OR recognised = 0) THEN coalesce(sum(recognised * micros), 0) END
-               AS recognised
-      FROM net LEFT JOIN rate USING (currency, rated) GROUP BY customer_id
+GROUPS = ("payers", "losing", "free")
+"""Those who ever paid for anything, of them those who cost more than they paid, and those who never paid."""
+PAYERS = f"""
+    SELECT customer_id FROM recognised_progress
+     UNION SELECT customer_id FROM payments WHERE customer_id IS NOT NULL
+     UNION SELECT customer_id FROM ({OF_SOURCES}) AS worked_out WHERE customer_id IS NOT NULL
 """  # noqa: S608 (made of our own column names)
 
 
 @dataclass(frozen=True)
 class CustomerMargin:
-    """One customer's result, in micro-dollars; None: not known."""
+    """One customer's result, in micro-dollars; None: not known. `pays`: ever paid for anything, at any time."""
 
     customer_id: str
     email: str | None
     tier: str
+    pays: bool
     cash: int | None
     fees: int | None
     recognised: int | None
@@ -98,97 +84,157 @@ class CustomerMargin:
 
 
 @dataclass(frozen=True)
+class Counts:
+    """Of all payers of the range, or of all who never paid: how many there are, who left a profit, who cost more
+    than they paid, and of whom neither is known, on each basis; and their cost as far as it is known, in
+    micro-dollars."""
+
+    customers: int
+    profit: dict[str, int]
+    losing: dict[str, int]
+    unknown: dict[str, int]
+    cost: int
+
+
+@dataclass(frozen=True)
 class Customers:
-    """The customers with the highest profit, and those with the highest loss: `losing` cost more than they pay.
-    Nobody is among them where no profit is `known`."""
+    """The first customers of a group, and the counts. `free_cost` is what those who never paid cost, as far as it
+    is known. `unlinked` is the cash of payments that belong to no customer. `unread` says why cash is not known;
+    credits are sold here `since` that day."""
 
-    best: Sequence[CustomerMargin]
-    worst: Sequence[CustomerMargin]
-    count: int
-    losing: int
-    known: bool
+    as_of: datetime
+    rows: Sequence[CustomerMargin]
+    counts: Counts
+    free_cost: int
+    unlinked: Converted
+    unread: str | None
+    since: date | None
 
 
-def report(session: Session, terms: Terms, asked: Range, *, basis: str = BASES[0]) -> Customers:
-    """The first LISTED from both ends, by the profit on one of BASES. The caller has begun a snapshot."""
-    rows = every(session, terms, asked, basis=basis).order_by(None).subquery("customers")
-    profit = rows.c[PROFITS[basis]]
-    ranked = select(
-        rows,
-        func.row_number().over(order_by=(profit.desc().nulls_last(), rows.c.customer_id)).label("from_top"),
-        func.row_number().over(order_by=(profit.asc().nulls_last(), rows.c.customer_id)).label("from_bottom"),
-        func.count().over().label("customers"),
-        func.count().filter(profit < 0).over().label("losing"),
-    ).subquery("ranked")
-    ends = (ranked.c.from_top <= LISTED) | (ranked.c.from_bottom <= LISTED)
-    found = list(session.execute(select(ranked).where(ends).order_by(ranked.c.from_top)))
-    profits = [getattr(row, PROFITS[basis]) or 0 for row in found]
-    ranks = list(zip(found, profits, strict=True))
+def report(
+    session: Session, terms: Terms, asked: Range, *, basis: str = BASES[0], group: str = GROUPS[0]
+) -> Customers:
+    """The first LISTED of a group, by the profit on one of BASES. The caller has begun a snapshot."""
+    rows = _rows(session, terms, asked, group).cte("rows").prefix_with("MATERIALIZED")
+    counts = select(*_counts(rows)).cte("counts")
+    first = _listed(rows, basis, group).limit(LISTED).subquery("first")
+    query = select(counts, first).select_from(counts.outerjoin(first, true()))
+    lines = list(session.execute(query.order_by(*_order(first, basis, group))))
+    counted = _counted(lines[0])
+    used = usage.by(session, terms, asked, UsageFilters(), usage.PROVIDER)
+    cost = sum(row.cost_micros for row in session.execute(used))
     return Customers(
-        [_customer(row) for row, profit in ranks if row.from_top <= LISTED and profit > 0],
-        [_customer(row) for row, profit in reversed(ranks) if row.from_bottom <= LISTED and profit < 0],
-        found[0].customers if found else 0,
-        found[0].losing if found else 0,
-        not found or any(getattr(row, PROFITS[basis]) is not None for row in found),
+        asked.now,
+        [_customer(line) for line in lines if line.customer_id is not None],
+        counted,
+        counted.cost if group == "free" else cost - counted.cost,
+        payments.unlinked(session, asked),
+        reading.unread(reading.of(session), asked),
+        sold_since(session, terms),
     )
 
 
-def every(session: Session, terms: Terms, asked: Range, *, basis: str = BASES[0]) -> Select[*tuple[Any, ...]]:
-    """Every customer who paid, used or cost anything in the range, the highest profit on that basis first."""
-    used = customers.each(session, terms, asked, MEASURES).subquery("used")
-    paid = _revenue(session, terms, asked).subquery("paid")
-    read = reading.of(session).covers(asked)
-    known = {"cash": read, "fees": read, "recognised": read and _sold(session, terms, asked)}
-    cash, fees, recognised_ = (
-        case((paid.c.customer_id.is_(None), 0), else_=paid.c[name]) if known[name] else cast(null(), Numeric)
-        for name in ("cash", "fees", "recognised")
+def every(
+    session: Session, terms: Terms, asked: Range, *, basis: str = BASES[0], group: str = GROUPS[0]
+) -> Select[*tuple[Any, ...]]:
+    """Everybody of a group with anything in the range, in the order of its page."""
+    return _listed(_rows(session, terms, asked, group).subquery("rows"), basis, group)
+
+
+def _rows(session: Session, terms: Terms, asked: Range, group: str) -> Select[*tuple[Any, ...]]:
+    return (_free if group == "free" else _payers)(session, terms, asked)
+
+
+def _listed(rows: FromClause, basis: str, group: str) -> Select[*tuple[Any, ...]]:
+    listed = select(rows).order_by(*_order(rows, basis, group))
+    return listed.where(rows.c[PROFITS[basis]] < 0) if group == "losing" else listed
+
+
+def _order(rows: FromClause, basis: str, group: str) -> list[ColumnElement[Any]]:
+    """The highest profit first; of those who lose the lowest, of those who never paid what cost most."""
+    profit = rows.c[PROFITS[basis]]
+    first = {"losing": profit.asc(), "free": rows.c.cost.desc()}.get(group, profit.desc())
+    return [first.nulls_last(), rows.c.customer_id]
+
+
+def _counts(rows: FromClause) -> list[ColumnElement[Any]]:
+    """The counts as columns."""
+    every_one = func.count()
+    columns: dict[str, ColumnElement[Any]] = {"customers": every_one}
+    columns["cost"] = cast(func.coalesce(func.sum(rows.c.cost), 0), BigInteger)
+    for basis, name in PROFITS.items():
+        profit = rows.c[name]
+        columns[f"profit_{basis}"] = every_one.filter(profit > 0)
+        columns[f"losing_{basis}"] = every_one.filter(profit < 0)
+        columns[f"unknown_{basis}"] = every_one.filter(profit.is_(None))
+    return [column.label(f"all_{name}") for name, column in columns.items()]
+
+
+def _counted(line: Row[Any]) -> Counts:
+    profit, losing, unknown = (
+        {basis: getattr(line, f"all_{name}_{basis}") for basis in BASES}
+        for name in ("profit", "losing", "unknown")
     )
+    return Counts(line.all_customers, profit, losing, unknown, line.all_cost)
+
+
+def _payers(session: Session, terms: Terms, asked: Range) -> Select[*tuple[Any, ...]]:
+    """A row for each customer who ever paid and has anything in the range, in micro-dollars."""
+    due = payments.due(session)
+    payers = text(PAYERS).bindparams(bindparam("due", due, type_=ARRAY(Text)))
+    paying = payers.columns(column("customer_id", Text)).subquery("payers")
+    used = _used(session, terms, asked, f"customer_id IN ({PAYERS})", due)
+    paid = revenue_by_customer.each(session, terms, asked).subquery("paid")
+    known = _known(session, terms, asked)
+    money = {
+        name: case((paid.c.customer_id.is_(None), 0), else_=paid.c[name]) if known[name] else NOT_KNOWN
+        for name in AMOUNTS
+    }
+    return (
+        select(*_columns(used, money, pays=True))
+        .select_from(paying)
+        .join(Customer, Customer.id == paying.c.customer_id)
+        .outerjoin(used, used.c.customer_id == paying.c.customer_id)
+        .outerjoin(paid, paid.c.customer_id == paying.c.customer_id)
+        .where(used.c.customer_id.is_not(None) | paid.c.customer_id.is_not(None))
+    )
+
+
+def _free(session: Session, terms: Terms, asked: Range) -> Select[*tuple[Any, ...]]:
+    """The same of each who never paid: they have no revenue."""
+    used = _used(session, terms, asked, f"customer_id NOT IN ({PAYERS})", payments.due(session))
+    known = _known(session, terms, asked)
+    money = {name: literal(0, BigInteger) if known[name] else NOT_KNOWN for name in AMOUNTS}
+    return select(*_columns(used, money, pays=False)).join_from(used, Customer, Customer.id == used.c.customer_id)
+
+
+def _used(session: Session, terms: Terms, asked: Range, among: str, due: list[str]) -> Subquery:
+    return customers.each(session, terms, asked, MEASURES, among, {"due": due}).subquery("used")
+
+
+def _columns(used: Subquery, money: Mapping[str, ColumnElement[Any]], *, pays: bool) -> list[ColumnElement[Any]]:
     unknown = (used.c.generations > 0) & (used.c.unknown_costs == used.c.generations)
     cost = case((unknown, null()), else_=func.coalesce(used.c.cost_micros, 0))
     amounts = {
-        "cash": cash,
-        "fees": fees,
-        "recognised": recognised_,
+        "cash": money["cash"],
+        "fees": money["fees"],
+        "recognised": money["recognised"],
         "cost": cost,
         "loss": func.coalesce(used.c.loss_micros, 0),
-        "profit": cash - fees - cost,
-        "recognised_profit": recognised_ - fees - cost,
+        "profit": money["cash_left"] - cost,
+        "recognised_profit": money["recognised_left"] - cost,
+        "unknown_costs": func.coalesce(used.c.unknown_costs, 0),
+        "generations": func.coalesce(used.c.generations, 0),
     }
-    rows = (
-        select(
-            Customer.id.label("customer_id"),
-            Customer.email,
-            Customer.tier,
-            *(cast(func.round(amount), BigInteger).label(name) for name, amount in amounts.items()),
-            func.coalesce(used.c.unknown_costs, 0).label("unknown_costs"),
-            func.coalesce(used.c.generations, 0).label("generations"),
-        )
-        .select_from(used.outerjoin(paid, used.c.customer_id == paid.c.customer_id, full=True))
-        .join(Customer, Customer.id == func.coalesce(used.c.customer_id, paid.c.customer_id))
-        .subquery("rows")
-    )
-    return select(rows).order_by(rows.c[PROFITS[basis]].desc().nulls_last(), rows.c.customer_id)
+    who: list[Any] = [Customer.id.label("customer_id"), Customer.email, Customer.tier]
+    return [*who, literal(pays, Boolean).label("pays"), *(amount.label(name) for name, amount in amounts.items())]
 
 
-def _revenue(session: Session, terms: Terms, asked: Range) -> Select[*tuple[Any, ...]]:
-    """`cash`, `fees` and `recognised` of each customer, in micro-dollars. Unlinked payments have no customer."""
-    table = rates.between(session, asked.first, asked.last)
-    currencies = [USD, *session.scalars(select(ExchangeRate.currency).distinct())]
-    found = [(currency, day, table.of(currency, day)) for currency in currencies for day in asked.days()]
-    known = [
-        (currency, day, rate.usd_per_unit.scaleb(MICRO - money.exponent(currency)))
-        for currency, day, rate in found
-        if rate is not None
-    ]
-    values = recognised.parameters(session, terms.timezone, asked.first, asked.last)
-    values |= {"start": asked.start, "end": asked.end}
-    values |= {name: [row[n] for row in known] for n, name in enumerate(("currencies", "days", "rates"))}
-    types: dict[str, Any] = {"currencies": ARRAY(Text), "days": ARRAY(Date), "rates": ARRAY(Numeric)}
-    bound = text(REVENUE).bindparams(
-        *(bindparam(name, value, type_=types.get(name)) for name, value in values.items())
-    )
-    amounts = (column(name, Numeric) for name in ("cash", "fees", "recognised"))
-    return select(bound.columns(column("customer_id", Text), *amounts).subquery("revenue"))
+def _known(session: Session, terms: Terms, asked: Range) -> dict[str, bool]:
+    """Which amounts are known of the range."""
+    read = reading.of(session).covers(asked)
+    sold = read and _sold(session, terms, asked)
+    return {name: sold if name.startswith("recognised") else read for name in AMOUNTS}
 
 
 def _sold(session: Session, terms: Terms, asked: Range) -> bool:
@@ -203,5 +249,5 @@ def _sold(session: Session, terms: Terms, asked: Range) -> bool:
     return session.scalar(before) is None
 
 
-def _customer(row: Any) -> CustomerMargin:
+def _customer(row: Row[Any]) -> CustomerMargin:
     return CustomerMargin(*(getattr(row, one.name) for one in fields(CustomerMargin)))

@@ -28,14 +28,14 @@ PRICE = ("currency", "price_amount", "price_credits")
 BY_DAY = ("provider", "model", "tier")
 BY_CUSTOMER = ("customer_id",)
 
-_DUE = """
+DUE = """
     SELECT customer_id, CASE WHEN :valid THEN p.entries ELSE 0 END AS since, b.entries AS until
       FROM recognised_progress p JOIN balances b USING (customer_id)
      WHERE b.entries > CASE WHEN :valid THEN p.entries ELSE 0 END
 """
 # Each customer's ledger rows are found by their numbers, whatever the planner thinks of how many are due.
 # Credits that a grant gave are sold; what its other ledger rows take from it became of them, less what came back.
-_FACTS = """
+FACTS = """
     SELECT CAST(t.occurred_at AT TIME ZONE :zone AS date) AS day, t.customer_id, coalesce(g.provider, '') AS provider,
            coalesce(g.model, '') AS model, coalesce(g.tier, '') AS tier, p.currency,
            p.amount / gcd(p.amount, p.credits) AS price_amount, p.credits / gcd(p.amount, p.credits) AS price_credits,
@@ -54,22 +54,27 @@ _FACTS = """
 """  # noqa: E501
 
 
-def _add(table: str, keys: Sequence[str]) -> str:
-    columns = ", ".join(("day", *keys, *PRICE))
+def _add(table: str, keys: Sequence[str], period: str = "day", of: str = "day", only: str = "true") -> str:
+    columns = ", ".join((period, *keys, *PRICE))
     sums = ", ".join(f"sum({name})" for name in CREDIT_MEASURES)
     more = ", ".join(f"{name} = rollup.{name} + excluded.{name}" for name in CREDIT_MEASURES)
     return f"""
         INSERT INTO {table} AS rollup ({columns}, {", ".join(CREDIT_MEASURES)})
-        SELECT {columns}, {sums} FROM facts GROUP BY {columns} ORDER BY {columns}
+        SELECT {", ".join((f"{of} AS {period}", *keys, *PRICE))}, {sums} FROM facts WHERE {only}
+         GROUP BY {", ".join(str(number + 1) for number in range(1 + len(keys) + len(PRICE)))} ORDER BY {columns}
         ON CONFLICT ({columns}) DO UPDATE SET {more}"""  # noqa: S608 (made of our own column names)
+
+
+MONTH = "CAST(date_trunc('month', day) AS date)"
 
 
 FOLD = text(
     f"""
-    WITH due AS MATERIALIZED ({_DUE} ORDER BY customer_id LIMIT :limit),
-         facts AS MATERIALIZED ({_FACTS}),
+    WITH due AS MATERIALIZED ({DUE} ORDER BY customer_id LIMIT :limit),
+         facts AS MATERIALIZED ({FACTS}),
          days AS ({_add("recognised_days", BY_DAY)}),
-         customers AS ({_add("recognised_customer_days", BY_CUSTOMER)})
+         customers AS ({_add("recognised_customer_days", BY_CUSTOMER)}),
+         months AS ({_add("recognised_customer_months", BY_CUSTOMER, "month", MONTH, "currency = 'usd'")})
     UPDATE recognised_progress p SET entries = due.until FROM due WHERE p.customer_id = due.customer_id
     """  # noqa: S608
 )
@@ -78,6 +83,7 @@ LOCK_ZONE = text("SELECT timezone FROM recognised_state FOR UPDATE")
 BEGIN_AGAIN = (
     text("DELETE FROM recognised_days"),
     text("DELETE FROM recognised_customer_days"),
+    text("DELETE FROM recognised_customer_months"),
     text("UPDATE recognised_progress SET entries = 0"),
     text("UPDATE recognised_state SET timezone = :zone"),
 )
@@ -105,7 +111,7 @@ def read(
 
 RATED = "rated"
 """The day of an amount in another currency; the first day for US dollars, which need no rate."""
-BEGIN = f"WITH due AS MATERIALIZED ({_DUE})"
+BEGIN = f"WITH due AS MATERIALIZED ({DUE})"
 """How a statement begins that has `summed` in it."""
 
 
@@ -121,7 +127,7 @@ def summed(keys: Sequence[str]) -> str:
         SELECT {columns}, {sums}
           FROM (SELECT {listed} FROM {table} WHERE :valid AND {inside}
                  UNION ALL
-                SELECT {listed} FROM ({_FACTS}) AS facts WHERE {inside}) AS counted
+                SELECT {listed} FROM ({FACTS}) AS facts WHERE {inside}) AS counted
          GROUP BY {columns}"""  # noqa: S608 (made of our own column names)
 
 

@@ -44,32 +44,45 @@ def text(page: str) -> str:
     return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page)).split())
 
 
-def rows(operator: FlaskClient, name: str) -> list[dict[str, str]]:
+def rows(operator: FlaskClient, name: str, **filters: str) -> list[dict[str, str]]:
     """A file."""
-    answer = operator.get(f"/admin/exports/{name}.csv")
+    answer = operator.get(f"/admin/exports/{name}.csv", query_string=filters)
     assert answer.status_code == 200
     return list(csv.DictReader(io.StringIO(answer.text)))
 
 
 @pytest.mark.usefixtures("sold")
-def test_margin_shows_both_bases_and_who_costs_more_than_they_pay(operator: FlaskClient) -> None:
+def test_margin_shows_both_bases(operator: FlaskClient) -> None:
     page = text(operator.get("/admin/margin").text)
 
     assert "Revenue, cash $23.80" in page
     assert "Profit, cash $22.73 95.5% margin" in page
     assert "Revenue, recognised $6.00" in page
     assert "Profit, recognised $4.93 82.2% margin" in page
-    assert "cost more than they pay, on recognised revenue" in page
-    cash = operator.get("/admin/margin?sort=cash").text
-    assert "cost more than they pay, on cash" in text(cash)
-    assert "/admin/exports/margin-customers" in cash
-    assert "cus_bob" in page[page.index("cost more than they pay") :]
-    assert "$23.80 of cash is of payments that belong to no customer here" in page
     assert "Every amount of this range is in US dollars" in page
-    assert "leave most in US dollars, by profit on cash" in text(operator.get("/admin/margin?sort=cash").text)
-    pulse = operator.get("/admin/pulse/margin").text
-    assert "panel-margin_cards" in pulse
-    assert "panel-margin_best" not in pulse
+    assert "panel-margin_cards" in operator.get("/admin/pulse/margin").text
+
+
+@pytest.mark.usefixtures("sold")
+def test_margin_by_customer_shows_payers_and_apart_from_them_what_free_use_costs(operator: FlaskClient) -> None:
+    page = text(operator.get("/admin/margin/customers").text)
+    assert "Customers who pay 1" in page
+    assert "Customers who leave most in US dollars, by profit on recognised revenue" in page
+    assert "cus_ada" in page
+    assert "cus_bob" not in page
+    assert "$23.80 of cash is of payments that belong to no customer here" in page
+
+    free = text(operator.get("/admin/margin/customers?group=free").text)
+    assert "Free use $0.03 1 customer who never paid" in free
+    assert "cus_bob" in free
+    assert "cus_ada" not in free
+
+    losing = operator.get("/admin/margin/customers?group=losing&sort=cash").text
+    assert "does not cover Stripe's fees" in text(losing)
+    assert "cus_ada" in text(losing)
+    assert "/admin/exports/margin-customers?group=losing" in losing
+    assert "panel-margin_customers_list" in operator.get("/admin/pulse/margin/customers").text
+    assert operator.get("/admin/margin/customers?group=nobody&sort=nothing").status_code == 200
 
 
 @pytest.mark.usefixtures("sold")
@@ -84,7 +97,8 @@ def test_the_files_have_the_rows_of_the_page(operator: FlaskClient) -> None:
     )
     assert [row["tier"] for row in rows(operator, "margin-tiers")] == ["free"]
     assert [row["model"] for row in rows(operator, "margin-models")] == ["bytedance/seedream-v4"]
-    assert [row["customer_id"] for row in rows(operator, "margin-customers")] == ["cus_ada", "cus_bob"]
+    for group, listed in (("payers", ["cus_ada"]), ("losing", []), ("free", ["cus_bob"])):
+        assert [row["customer_id"] for row in rows(operator, "margin-customers", group=group)] == listed
     [lot] = rows(operator, "liability")
     assert (lot["customer_id"], lot["left"], lot["owed"], lot["amount"]) == ("cus_ada", "700", "14.00", "20.00")
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from makegood.models import Charge, ExchangeRate, InvoicePayment, PaymentRefund, StripeAccount
 from makegood.ranges import Range
-from makegood.revenue import margin, margin_by_customer, payments
+from makegood.revenue import margin, margin_by_customer
 from makegood.revenue.results import micros
 from makegood.terms import Terms
 from tests.making import make_customer, make_generation, reserve
@@ -81,7 +81,7 @@ def test_an_invoice_that_a_charge_without_a_payment_intent_paid_counts_once(sess
     view = report(session)
 
     assert (view.total.cash, view.total.recognised, view.direct) == (10, 3, 0)
-    [line] = margin_by_customer.report(session, TERMS, SPAN).best
+    [line] = margin_by_customer.report(session, TERMS, SPAN).rows
     assert line.recognised == 3_000_000
 
 
@@ -129,7 +129,7 @@ def test_other_currencies_count_at_the_rate_of_each_day_and_without_one_there_is
     assert (view.total.cash, view.total.recognised) == (150, 15 + 30)
     assert [(rate.currency, rate.day.day) for rate in view.used] == [("jpy", 9), ("jpy", 11)]
     assert view.providers[0].result.recognised == 45
-    [line] = margin_by_customer.report(session, TERMS, SPAN).best
+    [line] = margin_by_customer.report(session, TERMS, SPAN).rows
     assert line.recognised == 45_000_000
 
 
@@ -159,13 +159,11 @@ def test_without_stripe_there_is_no_revenue_to_speak_of(session: Session) -> Non
     assert (view.total.cash, view.total.recognised, view.total.fees) == (None, None, None)
     assert micros(view.total.cost) == COST
     assert view.unread == "Stripe's balance transactions have not been read yet."
-    [line] = session.execute(margin_by_customer.every(session, TERMS, SPAN))
+    [line] = session.execute(margin_by_customer.every(session, TERMS, SPAN, group="free"))
     assert (line.cash, line.recognised, line.profit, line.cost) == (None, None, None, COST)
 
 
-def test_customers_are_ranked_by_what_they_leave_and_the_losing_ones_from_the_other_end(
-    session: Session, ada: str
-) -> None:
+def test_payers_are_ranked_by_what_they_leave_and_who_never_paid_is_told_apart(session: Session, ada: str) -> None:
     pack = buy(session, ada, 1000, 2000, at=NOON)
     paid = pay(session, ada, 2000, 88, at=NOON, purchase_id=pack)
     row = moved(session, "refund", -500, at=NOON + DAY)
@@ -192,15 +190,42 @@ def test_customers_are_ranked_by_what_they_leave_and_the_losing_ones_from_the_ot
 
     found = margin_by_customer.report(session, TERMS, SPAN)
 
-    [best] = found.best
+    [best] = found.rows
     assert (best.customer_id, best.cash, best.fees, best.recognised) == ("ada", 24_000_000, 1_180_000, 19_000_000)
     assert (best.cost, best.profit, best.recognised_profit) == (COST, 22_820_000 - COST, 17_820_000 - COST)
-    [worst] = found.worst
-    assert (worst.customer_id, worst.cash, worst.recognised_profit) == ("bob", 0, -COST)
-    assert (found.count, found.losing) == (2, 1)
-    assert payments.unlinked(session, SPAN).micros == 7_000_000
+    assert (found.counts.customers, found.counts.profit, found.counts.losing) == (
+        1,
+        {"recognised": 1, "cash": 1},
+        {"recognised": 0, "cash": 0},
+    )
+    assert found.unlinked.micros == 7_000_000
     total = report(session).total
     assert micros(total.recognised) == 19_000_000 + 7_000_000
     assert micros(total.cash) == 24_000_000 + 7_000_000
-    by_cash = margin_by_customer.report(session, TERMS, SPAN, basis="cash")
-    assert [line.customer_id for line in by_cash.best] == ["ada"]
+    assert not margin_by_customer.report(session, TERMS, SPAN, group="losing").rows
+    free = margin_by_customer.report(session, TERMS, SPAN, group="free")
+    [bob_] = free.rows
+    assert (bob_.customer_id, bob_.cash, bob_.recognised_profit) == ("bob", 0, -COST)
+    assert found.free_cost == free.free_cost == COST
+
+
+def test_a_payer_who_costs_more_than_they_pay_is_no_free_user_and_may_lose_on_one_basis_alone(
+    session: Session, ada: str
+) -> None:
+    buy(session, ada, 1000, 2000, at=NOON)
+    pay(session, ada, 2000, 88, at=NOON)
+    make_generation(session, ada, credits=5, at=NOON)
+
+    def losing(basis: str, span: Range = SPAN) -> list[str]:
+        found = margin_by_customer.report(session, TERMS, span, basis=basis, group="losing")
+        assert [row.customer_id for row in found.rows] == [
+            row.customer_id
+            for row in session.execute(margin_by_customer.every(session, TERMS, span, basis=basis, group="losing"))
+        ]
+        return [row.customer_id for row in found.rows]
+
+    assert (losing("recognised"), losing("cash")) == ([], [])  # the payment bought nothing here
+    later = Range(NOON.date() + DAY, NOON.date() + 2 * DAY, SPAN.zone, NOW)
+    make_generation(session, ada, credits=5, at=NOON + DAY)
+    assert losing("cash", later) == ["ada"], "who paid before is a payer still"
+    assert losing("recognised", later) == []

@@ -1,0 +1,54 @@
+"""What became of each customer's paid credits in a range, by the price that was paid for them.
+
+Those that cost US dollars are read by months, and by days where a month is not covered: as in `stats.customers`.
+In another currency every day has its own rate, so they are read by days.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from makegood.calendars import local_day
+from makegood.ranges import DAY, Range
+from makegood.revenue import recognised
+from makegood.revenue.recognised import FACTS, PRICE
+from makegood.stats import customers
+from makegood.terms import Terms
+
+_GONE = "used + expired + clawed + adjusted"
+_PRICE = ", ".join(name for name in PRICE if name != "currency")
+_INSIDE = "day BETWEEN CAST(:first AS date) AND CAST(:last AS date)"
+BEGIN = f"{recognised.BEGIN}, facts AS MATERIALIZED (SELECT * FROM ({FACTS}) AS all_facts WHERE {_INSIDE})"  # noqa: S608
+"""How a statement begins that has one of these in it."""
+
+
+def _pieces(name: str) -> str:
+    pieces = f"unnest(CAST(:{name}_since AS date[]), CAST(:{name}_until AS date[])) AS pieces (since, until)"
+    return (
+        f"{pieces} JOIN recognised_customer_days ON day >= since AND day < until WHERE :valid AND currency = 'usd'"
+    )
+
+
+DOLLARS = f"""
+    SELECT customer_id, {_PRICE}, sum(credits)::bigint AS credits
+      FROM (SELECT customer_id, {_PRICE}, {_GONE} AS credits
+              FROM recognised_customer_months WHERE :valid AND month = ANY(CAST(:months AS date[]))
+             UNION ALL SELECT customer_id, {_PRICE}, {_GONE} FROM {_pieces("added")}
+             UNION ALL SELECT customer_id, {_PRICE}, -({_GONE}) FROM {_pieces("taken")}
+             UNION ALL SELECT customer_id, {_PRICE}, {_GONE} FROM facts WHERE currency = 'usd') AS counted
+     GROUP BY customer_id, {_PRICE}
+"""  # noqa: S608 (made of our own column names)
+"""Credits that became revenue, of those that cost US dollars, as SQL: by customer and price."""
+FOREIGN = f"""
+    SELECT customer_id, currency, day, {_PRICE}, {_GONE} AS credits
+      FROM recognised_customer_days WHERE :valid AND currency <> 'usd' AND {_INSIDE}
+     UNION ALL
+    SELECT customer_id, currency, day, {_PRICE}, {_GONE} FROM facts WHERE currency <> 'usd'
+"""  # noqa: S608
+"""Of those that cost another currency: by day as well, and not added up."""
+
+
+def parameters(session: Session, terms: Terms, asked: Range) -> dict[str, object]:
+    """Their parameters."""
+    pieces = customers.months([(asked.first, asked.last + DAY)], local_day(asked.now, terms.timezone))
+    return {**recognised.parameters(session, terms.timezone, asked.first, asked.last), **pieces}

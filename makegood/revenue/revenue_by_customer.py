@@ -1,0 +1,106 @@
+"""What each customer paid in a range and what became revenue of it, in micro-dollars at each day's rate.
+
+Cash is what moved at Stripe for charges that are linked to the customer, with the refunds and disputes of those
+charges, and the fees are Stripe's on all of them. Recognised is what became revenue of the credits that they had
+paid for, and their other payments. What has no rate is null.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ARRAY, BigInteger, Date, Numeric, Select, Text, bindparam, column, select, text
+from sqlalchemy.orm import Session
+
+from makegood import money
+from makegood.models import ExchangeRate
+from makegood.ranges import Range
+from makegood.revenue import payments, rates, recognised, recognised_by_customer
+from makegood.revenue.payments import PAYMENTS
+from makegood.revenue.rates import USD
+from makegood.revenue.recognised_by_customer import BEGIN, DOLLARS, FOREIGN
+from makegood.terms import Terms
+
+MICRO = 6
+"""Decimals of a dollar's millionth."""
+MICROS_IN_A_CENT = 10_000
+
+
+def _sum(name: str) -> str:
+    known = f"bool_and(currency IS NULL OR {name} = 0)"
+    return f"CASE WHEN {known} THEN coalesce(sum({name}) FILTER (WHERE currency IS NULL), 0) END AS {name}"
+
+
+_RATED = "CASE currency WHEN 'usd' THEN CAST(:first AS date) ELSE day END"
+# With a rate an amount is in micro-dollars at once, and has no currency any more. What has no rate adds up by day:
+# where that comes to nothing it needs none.
+_UNRATED = "CASE WHEN micros IS NULL THEN currency END AS currency, CASE WHEN micros IS NULL THEN day END AS day"
+_MICROS = "coalesce(micros, 1)"
+REVENUE = f"""
+    {BEGIN}, rate AS (
+        SELECT * FROM unnest(:currencies, :days, :rates) AS rate (currency, day, micros)
+    ), paid AS (
+        SELECT customer_id, currency, {_RATED} AS day, sum(amount) AS cash, sum(fee) AS fees,
+               coalesce(sum(amount) FILTER (WHERE NOT for_credits), 0) AS recognised
+          FROM ({PAYMENTS}) AS payments WHERE customer_id IS NOT NULL GROUP BY 1, 2, 3
+    ), abroad AS (
+        SELECT customer_id, {_UNRATED}, price_amount, price_credits, sum(credits * {_MICROS}) AS credits
+          FROM ({FOREIGN}) AS credits LEFT JOIN rate USING (currency, day) GROUP BY 1, 2, 3, 4, 5
+    ), returned AS (
+        SELECT customer_id, currency, {_RATED} AS day, (amount * returned)::numeric / paid AS amount
+          FROM ({recognised.RETURNED.text}) AS returned
+    ), amounts (customer_id, currency, day, cash, fees, recognised) AS (
+        SELECT customer_id, {_UNRATED}, cash * {_MICROS}, fees * {_MICROS}, recognised * {_MICROS}
+          FROM paid LEFT JOIN rate USING (currency, day)
+         UNION ALL
+        SELECT customer_id, NULL, NULL, 0, 0, credits * {MICROS_IN_A_CENT}::numeric * price_amount / price_credits
+          FROM ({DOLLARS}) AS credits
+         UNION ALL
+        SELECT customer_id, currency, day, 0, 0, credits * price_amount / price_credits FROM abroad
+         UNION ALL
+        SELECT customer_id, {_UNRATED}, 0, 0, -amount * {_MICROS}
+          FROM returned LEFT JOIN rate USING (currency, day)
+    ), net AS (
+        SELECT customer_id, currency, sum(cash) AS cash, sum(fees) AS fees, sum(recognised) AS recognised
+          FROM amounts GROUP BY customer_id, currency, day
+    ), sums AS (
+        SELECT customer_id, {_sum("cash")}, {_sum("fees")}, {_sum("recognised")} FROM net GROUP BY customer_id
+    )
+    SELECT customer_id, round(cash)::bigint AS cash, round(fees)::bigint AS fees,
+           round(recognised)::bigint AS recognised, round(cash - fees)::bigint AS cash_left,
+           round(recognised - fees)::bigint AS recognised_left FROM sums
+"""  # noqa: S608 (made of our own column names)
+AMOUNTS = ("cash", "fees", "recognised", "cash_left", "recognised_left")
+"""What is said of a customer; `left` is what Stripe's fees leave of it."""
+TYPES: dict[str, Any] = {
+    "currencies": ARRAY(Text),
+    "days": ARRAY(Date),
+    "rates": ARRAY(Numeric),
+    "due": ARRAY(Text),
+}
+
+
+EACH = text(REVENUE).columns(column("customer_id", Text), *(column(name, BigInteger) for name in AMOUNTS))
+
+
+def each(session: Session, terms: Terms, asked: Range) -> Select[*tuple[Any, ...]]:
+    """`customer_id` and AMOUNTS of those who have any, each rounded once. The caller has begun a snapshot."""
+    values = payments.parameters(session, asked) | recognised_by_customer.parameters(session, terms, asked)
+    values |= _rates(session, asked)
+    bound = EACH.bindparams(*(bindparam(name, value, type_=TYPES.get(name)) for name, value in values.items()))
+    return select(bound.subquery("revenue"))
+
+
+def _rates(session: Session, asked: Range) -> dict[str, Any]:
+    """Micro-dollars for a minor unit of each currency on each day that has a rate; one for US dollars."""
+    table = rates.between(session, asked.first, asked.last)
+    days = [(USD, asked.first)]
+    currencies = list(session.scalars(select(ExchangeRate.currency).distinct()))
+    days += [(currency, day) for currency in currencies for day in asked.days()]
+    found = [(currency, day, table.of(currency, day)) for currency, day in days]
+    known = [
+        (currency, day, rate.usd_per_unit.scaleb(MICRO - money.exponent(currency)))
+        for currency, day, rate in found
+        if rate is not None
+    ]
+    return {name: [row[n] for row in known] for n, name in enumerate(("currencies", "days", "rates"))}
