@@ -20,7 +20,21 @@ import demo.database
 import demo.state
 import logs
 import settings as settings_module
-from blueprints import access, admin, api, assets, auth, callbacks, errors, formats, health, security, stripe
+from blueprints import (
+    access,
+    admin,
+    api,
+    assets,
+    auth,
+    bodies,
+    callbacks,
+    errors,
+    formats,
+    health,
+    security,
+    stripe,
+    times,
+)
 from blueprints.admin import audit, codes, navigation, subjects
 from blueprints.api import admin_stats
 from blueprints.api.unrecorded import Unrecorded
@@ -97,6 +111,8 @@ def _register_blueprints(app: Flask) -> None:
     health.register(app)
     assets.init_app(app)
     formats.init_app(app)
+    times.init_app(app)
+    bodies.init_app(app)
     subjects.init_app(app)
     audit.init_app(app)
     codes.init_app(app)

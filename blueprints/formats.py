@@ -1,24 +1,14 @@
-"""How figures and times are written for people: the template filters.
+"""How figures and words are written for people: the template filters.
 
 Numbers group thousands and carry a true minus; the unit stands in the table's header or beside the figure.
-Times are shown in the reporting time zone, or in the one that the page's range asks for, with the exact time
-behind a relative one.
 """
 
 from __future__ import annotations
 
-import json
-import re
-from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
-from functools import lru_cache
-from typing import Any
-from zoneinfo import ZoneInfo
 
-from babel.dates import format_date, format_datetime, format_timedelta
 from babel.numbers import format_decimal
-from flask import Flask, current_app, g
-from markupsafe import Markup
+from flask import Flask
 
 from makegood import money, refunds
 from makegood.stats.figures import FEW, Rate
@@ -26,11 +16,8 @@ from makegood.stats.figures import FEW, Rate
 LOCALE = "en"
 MINUS = "−"
 MICROS = 1_000_000
-SECRET_WORDS = ("authorization", "signature", "secret", "token", "cookie", "api-key", "api_key", "apikey")
-CALLBACK_TOKEN = re.compile(r"(/callbacks/[^/\s]+/)[\w-]{16,}")
 NO_DATA = "No data"
 TOO_FEW = "n/a"
-HEX_BYTES = 512
 
 
 def number(value: int) -> str:
@@ -136,76 +123,6 @@ def duration(milliseconds: int | None) -> str:
     return f"{milliseconds // 60_000} min"
 
 
-def now() -> datetime:
-    """When this is rendered."""
-    return datetime.now(UTC)
-
-
-def exact(at: datetime) -> str:
-    """The instant to the second in the reporting time zone, which it names."""
-    zone = _zone()
-    written = format_datetime(at, "d MMM y, HH:mm:ss", tzinfo=zone, locale=LOCALE)
-    return f"{written} {at.astimezone(zone).tzname()}"
-
-
-def ago(at: datetime | None, now: datetime | None = None) -> Markup | str:
-    """A `<time>`: "2 hours ago", the exact instant on hover."""
-    if at is None:
-        return "Never"
-    delta = at - (now or datetime.now(UTC))
-    text = format_timedelta(delta, granularity="second", threshold=0.95, add_direction=True, locale=LOCALE)
-    return _time(at, "just now" if abs(delta) < timedelta(seconds=5) else text, Markup(" data-ago"))
-
-
-def moment(at: datetime) -> Markup:
-    """A `<time>` for lists and logs: "21 Nov, 14:05", with the year if it is another one."""
-    return _time(at, moment_text(at))
-
-
-def moment_text(at: datetime) -> str:
-    """What `moment` writes, as plain text."""
-    zone = _zone()
-    same_year = at.astimezone(zone).year == datetime.now(zone).year
-    pattern = "d MMM, HH:mm" if same_year else "d MMM y, HH:mm"
-    return format_datetime(at, pattern, tzinfo=zone, locale=LOCALE)
-
-
-def clock(at: datetime) -> Markup:
-    """A `<time>` to the second: "21 Nov 2026, 14:05:09"."""
-    return _time(at, format_datetime(at, "d MMM y, HH:mm:ss", tzinfo=_zone(), locale=LOCALE))
-
-
-@lru_cache(maxsize=8192)  # a page with charts writes the same days again and again
-def dated(value: date, pattern: str) -> str:
-    """A day by a pattern of Unicode's: `EEE, d MMM y`."""
-    return format_date(value, pattern, locale=LOCALE)
-
-
-def day(value: date) -> str:
-    """A day in a list: 21 Nov."""
-    return dated(value, "d MMM")
-
-
-def long_day(value: date) -> str:
-    """A day with its year: 21 Nov 2026."""
-    return dated(value, "d MMM y")
-
-
-def days(first: date, last: date, *, year: bool = True) -> str:
-    """The days from one to another: 21 Nov 2026; 3 – 9 Nov 2026; 28 Dec 2025 – 3 Jan 2026."""
-    if first == last:
-        return long_day(last) if year else day(last)
-    if first.year != last.year:
-        return f"{long_day(first)} – {long_day(last)}"
-    start = str(first.day) if first.month == last.month else day(first)
-    return f"{start} – {long_day(last) if year else day(last)}"
-
-
-def month(value: date) -> str:
-    """A month: November 2026."""
-    return dated(value, "MMMM y")
-
-
 def middle(text: str, length: int = 18) -> str:
     """A long identifier with its middle left out; the whole belongs in the title."""
     if len(text) <= length:
@@ -229,63 +146,6 @@ def reason(code: str) -> str:
     return refunds.REASONS.get(code) or words(code)
 
 
-def pretty(value: Any, private: re.Pattern[str] | None = None) -> str:
-    """JSON for people: indented, in the order received, secrets and fields with a `private` name masked."""
-    return json.dumps(masked(value, private), indent=2, ensure_ascii=False, default=str)
-
-
-def masked(value: Any, private: re.Pattern[str] | None = None) -> Any:
-    """The value without what a header or field named like a secret, or wholly matching `private`, carries."""
-    if isinstance(value, dict):
-        return {
-            key: "•••" if item and _secret(str(key), private) else masked(item, private)
-            for key, item in value.items()
-        }
-    if isinstance(value, list | tuple):
-        return [masked(item, private) for item in value]
-    return CALLBACK_TOKEN.sub(r"\1•••", value) if isinstance(value, str) else value
-
-
-def body_text(body: bytes) -> str:
-    """A raw body as text: JSON is pretty-printed and masked; what is no text is said to be none."""
-    kind, text = body_view(body)
-    return f"{len(body)} bytes that are not text: {body[:200].hex(' ')}" if kind == "bytes" else text
-
-
-def body_view(body: bytes, private: re.Pattern[str] | None = None) -> tuple[str, str]:
-    """What a raw body is (JSON, text or bytes) and how it is shown: JSON pretty-printed and masked, also in fields
-    with a `private` name, text masked, and the first 512 of other bytes in hexadecimal, sixteen to a line."""
-    try:
-        return "JSON", pretty(json.loads(body), private)
-    except (ValueError, RecursionError):
-        pass
-    try:
-        return "text", str(masked(body.decode()))
-    except UnicodeDecodeError:
-        return "bytes", "\n".join(_hex_line(body, at) for at in range(0, min(len(body), HEX_BYTES), 16))
-
-
-def _hex_line(body: bytes, at: int) -> str:
-    part = body[at : min(at + 16, HEX_BYTES)]
-    readable = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in part)
-    return f"{at:04x}  {part.hex(' '):<47}  {readable}"
-
-
-def _secret(name: str, private: re.Pattern[str] | None) -> bool:
-    found = any(word in name.lower() for word in SECRET_WORDS)
-    return found or (private is not None and private.fullmatch(name) is not None)
-
-
-def _time(at: datetime, text: str, mark: str = "") -> Markup:
-    return Markup('<time datetime="{}" title="{}"{}>{}</time>').format(at.isoformat(), exact(at), mark, text)
-
-
-def _zone() -> ZoneInfo:
-    """The zone that this page asks for, else the reporting time zone."""
-    zone: ZoneInfo = g.get("zone") or current_app.config["SETTINGS"].terms.timezone
-    return zone
-
-
 FILTERS = (
     number,
     signed,
@@ -300,28 +160,17 @@ FILTERS = (
     usd_average,
     percent,
     duration,
-    exact,
-    ago,
-    moment,
-    clock,
-    day,
-    long_day,
-    days,
-    month,
     middle,
     words,
     sentence,
     reason,
-    pretty,
-    body_text,
 )
 
 
 def init_app(app: Flask) -> None:
-    """Give the templates these filters, `rate_of`, `share`, `now`, and of how many a rate is one of `few`."""
+    """Give the templates these filters, `rate_of`, `share`, and of how many a rate is one of `few`."""
     for function in FILTERS:
         app.add_template_filter(function)
     app.add_template_global(Rate, "rate_of")
     app.add_template_global(share)
     app.add_template_global(FEW, "few")
-    app.add_template_global(now)

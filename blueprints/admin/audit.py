@@ -10,7 +10,7 @@ from typing import Any
 
 from flask import Flask, render_template
 
-from blueprints import access, formats
+from blueprints import access, formats, times
 from blueprints.admin import blueprint, exports, filters, lists
 from extensions import db
 from makegood import audit_log, operators
@@ -59,7 +59,7 @@ def plain(value: Any) -> str:
     written = str(value)
     if INSTANT.fullmatch(written):
         with suppress(ValueError):  # it looks like one, and there is no such day
-            return formats.exact(datetime.fromisoformat(written))
+            return times.exact(datetime.fromisoformat(written))
     return written if len(written) <= LONGEST else f"{written[:LONGEST]}…"
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from flask import current_app, flash, redirect, render_template, url_for
 from werkzeug import Response
 
-from blueprints import access, formats
+from blueprints import access, bodies, formats
 from blueprints.admin import blueprint, exports, filters, lists
 from extensions import db
 from makegood import inbox
@@ -45,7 +45,7 @@ def callback(callback_id: UUID) -> str:
     """One delivery: its headers and body as they were kept, what was read from it, and what became of it."""
     begin_snapshot(db.session())
     delivery = inbox.read(db.session(), current_app.extensions["providers"], callback_id)
-    kind, text = formats.body_view(delivery.callback.body)
+    kind, text = bodies.body_view(delivery.callback.body)
     return render_template(
         "admin/callback.html", delivery=delivery, body_kind=kind, body=text[:MOST_TEXT], cut=len(text) > MOST_TEXT
     )

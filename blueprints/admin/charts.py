@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup, escape
 
-from blueprints import formats
+from blueprints import formats, times
 from blueprints.admin.comparisons import MINOR, write
 from blueprints.admin.filters import reporting_zone
 from makegood import money
@@ -209,13 +209,13 @@ def most(parts: Sequence[dict[str, int]], *, shown: int = 5) -> tuple[list[str],
 def _label(step: Step, zone: ZoneInfo, long: bool, of_one_day: bool) -> str:
     local = step.start.astimezone(zone)
     if step.unit == "month":
-        return formats.dated(step.first, "MMMM y" if long else "MMM y")
+        return times.dated(step.first, "MMMM y" if long else "MMM y")
     if step.unit == "day":
-        return formats.dated(step.first, "EEE, d MMM y" if long else "d MMM")
+        return times.dated(step.first, "EEE, d MMM y" if long else "d MMM")
     if long:
         until = step.end.astimezone(zone)
-        return f"{formats.long_day(step.first)}, {local:%H:%M} – {until:%H:%M}"
-    return f"{local:%H:%M}" if of_one_day else f"{formats.day(step.first)} {local:%H:%M}"
+        return f"{times.long_day(step.first)}, {local:%H:%M} – {until:%H:%M}"
+    return f"{local:%H:%M}" if of_one_day else f"{times.day(step.first)} {local:%H:%M}"
 
 
 @lru_cache(maxsize=8192)

@@ -9,7 +9,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from blueprints import formats
+from blueprints import formats, times
 from blueprints.admin import blueprint
 from makegood import money
 from makegood.calendars import start_of
@@ -96,7 +96,7 @@ def span(range: Range, year: bool = True) -> str:
     last = range.last
     if range.until is not None and range.until > range.start:
         last = (range.until - timedelta(microseconds=1)).astimezone(range.zone).date()
-    said = formats.days(range.first, last, year=year)
+    said = times.days(range.first, last, year=year)
     if range.until is None or range.until >= start_of(last + timedelta(days=1), range.zone):
         return said
     return f"{said} until {range.until.astimezone(range.zone):%H:%M}"
@@ -104,7 +104,7 @@ def span(range: Range, year: bool = True) -> str:
 
 def _moment(at: datetime, zone: ZoneInfo, year: bool) -> str:
     local = at.astimezone(zone)
-    day = formats.long_day(local.date()) if year else formats.day(local.date())
+    day = times.long_day(local.date()) if year else times.day(local.date())
     return f"{day}, {local:%H:%M}"
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from blueprints import access, formats
+from blueprints import access, formats, times
 from blueprints.admin import blueprint, exports, filters, lists
 from blueprints.admin.dialogs import in_place, leave
 from extensions import db
@@ -68,7 +68,7 @@ def add_exchange_rate() -> ResponseReturnValue:
     db.session.commit()
     was = f" It was ${formats.rate(change.before)}." if change.before is not None else ""
     worth = formats.rate(rate.usd_per_unit)
-    flash(f"1 {rate.currency.upper()} was ${worth} on {formats.long_day(rate.day)}.{was}", "ok")
+    flash(f"1 {rate.currency.upper()} was ${worth} on {times.long_day(rate.day)}.{was}", "ok")
     return leave(url_for("admin.exchange_rates"))
 
 

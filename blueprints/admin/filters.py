@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from flask import current_app, g, request, url_for
 from flask_login import current_user
 
-from blueprints import formats
+from blueprints import times
 from blueprints.admin import blueprint
 from makegood import money, ranges
 from makegood.calendars import local_day, start_of
@@ -260,4 +260,4 @@ def _parsed(text: str) -> date | datetime:
 
 def _end(value: str) -> str:
     found = _parsed(value)
-    return formats.moment_text(found) if isinstance(found, datetime) else formats.long_day(found)
+    return times.moment_text(found) if isinstance(found, datetime) else times.long_day(found)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from flask import flash, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from blueprints import access, formats
+from blueprints import access, formats, times
 from blueprints.admin import blueprint, exports, filters
 from blueprints.admin.dialogs import in_place, leave
 from blueprints.admin.prices_forms import instant
@@ -74,7 +74,7 @@ def add_credit_price() -> ResponseReturnValue:
         db.session.rollback()
         return _shown(CreditForm(values, error.details.get("fields", {}), error.message), error.status)
     price = formats.counted(added.credits, "credit")
-    message = f"{added.model} costs {price} from {formats.exact(added.effective_from)} on."
+    message = f"{added.model} costs {price} from {times.exact(added.effective_from)} on."
     db.session.commit()
     flash(message, "ok")
     target = url_for("admin.credit_prices")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from flask import current_app, flash, redirect, render_template, url_for
 from werkzeug import Response
 
-from blueprints import access, formats
+from blueprints import access, bodies, formats
 from blueprints.access import poll
 from blueprints.admin import blueprint, exports, filters, lists
 from extensions import db
@@ -68,7 +68,7 @@ def stripe_event(event_id: str) -> str:
     """One event as it came, and what came of it."""
     begin_snapshot(db.session())
     known = event_list.read(db.session(), event_id)
-    kind, text = formats.body_view(known.event.raw, PRIVATE)
+    kind, text = bodies.body_view(known.event.raw, PRIVATE)
     return render_template(
         "admin/stripe_event.html",
         known=known,

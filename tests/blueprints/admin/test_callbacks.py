@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from blueprints import formats
+from blueprints import bodies
 from blueprints.admin import filters
 from extensions import db
 from makegood import ledger
@@ -213,7 +213,7 @@ def test_a_delivery_that_does_not_exist_is_not_found(operator: FlaskClient) -> N
     ],
 )
 def test_a_body_is_shown_as_what_it_is(body: bytes, kind: str, text: str | None) -> None:
-    found, shown = formats.body_view(body)
+    found, shown = bodies.body_view(body)
     assert found == kind
     if text is not None:
         assert shown == text
@@ -227,7 +227,7 @@ def test_a_body_is_shown_as_what_it_is(body: bytes, kind: str, text: str | None)
 def test_a_large_body_is_cut_and_said_so(
     app: Flask, operator: FlaskClient, waiting: tuple[str, UUID, UUID]
 ) -> None:
-    assert len(formats.body_view(b"\xff" * 5000)[1].splitlines()) == 32
+    assert len(bodies.body_view(b"\xff" * 5000)[1].splitlines()) == 32
     with app.app_context():
         callback = deliver(db.session(), waiting[1])
         db.session.get_one(Callback, callback).body = b'"' + b"x" * 200_000 + b'"'
