@@ -18,6 +18,8 @@ from sqlalchemy import Engine, create_engine, func, select, text
 from sqlalchemy.orm import Session
 
 from makegood import (
+    adjustment_approvals,
+    adjustments,
     approvals,
     books,
     callbacks,
@@ -35,7 +37,16 @@ from makegood import (
 from makegood.errors import Conflict, IdempotencyConflict, InsufficientCredits, MakegoodError, NeedsApproval
 from makegood.generations import Ended
 from makegood.limits import Limits
-from makegood.models import Approval, ErrorMapping, Generation, Grant, IdempotencyKey, Refund, RefundPolicy
+from makegood.models import (
+    Approval,
+    CreditAdjustment,
+    ErrorMapping,
+    Generation,
+    Grant,
+    IdempotencyKey,
+    Refund,
+    RefundPolicy,
+)
 from makegood.providers.protocol import Accepted, ErrorClass, Outcome, Report
 from tests.making import FAILURE, SUCCESS, TERMS, FakeProvider, make_customer, make_generation, reserve
 
@@ -271,6 +282,71 @@ def test_a_request_that_everybody_decides_at_once_is_decided_once(engine: Engine
             assert refunded == {"approved": 4}.get(approval.state, refunded)
             assert refunded in ((4,) if approval.state == "approved" else (0, 2))
             assert balance(engine, customer_id) == before + refunded
+
+
+ADMINS = ("ana@example.com", "ben@example.com", "cid@example.com")
+
+
+def limit_admins(session: Session, given: int, taken: int) -> None:
+    """Three admins, each of whom gives and takes at most so much on a day."""
+    for email in ADMINS:
+        operators.create(session, email, "admin", "x" * 20, actor="t")
+    wanted = Limits(None, given, None, None, per_taking_day=taken)
+    limits.publish(session, {"support": wanted, "admin": wanted}, based_on=1, note="x", actor="t")
+
+
+def adjust(session: Session, customer_id: str, credits: int, key: str) -> UUID:
+    """By the first of them."""
+    made = adjustments.adjust(
+        session, customer_id, credits, TERMS, reason="other", note="x", actor=ADMINS[0], idempotency_key=key,
+        at=LATER,
+    )  # fmt: skip
+    return made.id
+
+
+def test_what_an_operator_gives_and_takes_at_once_stays_within_the_day(engine: Engine) -> None:
+    """Refunds of 9 and adjustments of 8 make one sum, at most 100; adjustments that take 7 another, at most 45."""
+    committed(engine, partial(limit_admins, given=100, taken=45))
+    names = committed(engine, lambda session: [make_customer(session, 95, at=START) for _ in range(10)])
+    made = [
+        committed(engine, partial(make_generation, customer_id=name, credits=10, status="succeeded", at=START))
+        for name in names
+    ]
+    work: list[Work] = [partial(by_hand, generation_id=one, key="k", credits=9, actor=ADMINS[0]) for one in made]
+    work += [partial(adjust, customer_id=name, credits=8, key="give") for name in names]
+    work += [partial(adjust, customer_id=name, credits=-7, key="take") for name in names]
+    refused = [isinstance(result, NeedsApproval) for result in at_once(engine, work)]
+    given = 9 * refused[:10].count(False) + 8 * refused[10:20].count(False)
+    taken = 7 * refused[20:].count(False)
+    assert (91 < given <= 100, taken) == (True, 42)
+    assert sum(balance(engine, name) for name in names) == 10 * 90 + given - taken
+
+
+def test_an_adjustment_that_everybody_decides_at_once_is_made_at_most_once(engine: Engine) -> None:
+    committed(engine, partial(limit_admins, given=30, taken=30))
+    customer_id = committed(engine, lambda session: make_customer(session, 95, at=START))
+    for key in ("1", "2", "3", "4"):
+        ask = partial(
+            adjustment_approvals.ask, customer_id=customer_id, credits=400, reason="other", note="x",
+            actor=ADMINS[0], idempotency_key=key, at=LATER,
+        )  # fmt: skip
+        asked = committed(engine, ask).id
+        before = balance(engine, customer_id)
+        approve = partial(approvals.approve, approval_id=asked, terms=TERMS, at=LATER)
+        work: list[Work] = [partial(approve, actor=email) for email in ADMINS] * 4
+        work += [partial(approvals.reject, approval_id=asked, actor=ADMINS[1], note="no", at=LATER)] * 3
+        work += [partial(approvals.withdraw, approval_id=asked, actor=ADMINS[0], at=LATER)] * 3
+        work += [partial(adjust, customer_id=customer_id, credits=3, key=key)] * 2
+        results = at_once(engine, work)
+        with Session(engine) as session:
+            decided = approvals.get(session, asked)
+            made = session.scalars(
+                select(CreditAdjustment.id).where(CreditAdjustment.idempotency_key == key)
+            ).all()
+        assert decided.state in ("approved", "rejected", "withdrawn")
+        assert decided.decided_by != ADMINS[0] or decided.state == "withdrawn"
+        assert set(results[-2:]) == set(made)
+        assert balance(engine, customer_id) == before + 3 + (400 if decided.state == "approved" else 0)
 
 
 def test_two_requests_for_one_generation_at_once_are_one(engine: Engine) -> None:
