@@ -167,6 +167,38 @@ def test_paper_has_no_navigation_and_open_details_and_says_where_it_is_from(visi
     assert page.locator("html").get_attribute("data-bs-theme") is None
 
 
+def test_in_the_colours_of_the_system_nothing_is_said_by_ours_alone(visitor: Visitor, account: Sample) -> None:
+    page = visitor.open(f"/admin/generations/{account.succeeded}")
+    page.emulate_media(forced_colors="active", color_scheme="dark")
+    page.evaluate("document.cookie = 'theme=light; path=/'")  # chosen here, and set aside
+
+    def style(selector: str, name: str) -> str:
+        found: str = (
+            page.locator(selector)
+            .filter(visible=True)
+            .first.evaluate("(it, name) => getComputedStyle(it)[name]", name)
+        )
+        return found
+
+    page.reload()
+    assert style("body", "backgroundColor") == "rgb(0, 0, 0)"
+    assert style(".btn-primary", "backgroundColor") != "rgb(0, 0, 0)"
+    for edged in (".card", ".tag", ".environment"):
+        assert style(edged, "borderTopStyle") == "solid", edged
+    assert style(".mainnav [aria-current]", "outlineStyle") == "solid"
+    page.keyboard.press("Tab")
+    assert (style(":focus", "outlineStyle"), style(":focus", "outlineWidth")) == ("solid", "2px")
+    page.goto(f"{visitor.site.url}/admin/")
+    page.locator("#panel-generations canvas").wait_for()
+    legible = """canvas => {
+        const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        for (let at = 0; at < data.length; at += 4)
+            if (data[at + 3] === 255 && Math.min(data[at], data[at + 1], data[at + 2]) > 230) return true;
+        return false;
+    }"""
+    assert page.locator("#panel-generations canvas").evaluate(legible)  # its numbers are white
+
+
 def test_the_first_view_weighs_less_than_150_kilobytes_and_nothing_moves(visitor: Visitor, site: Site) -> None:
     page = visitor.blank()
     weights: dict[str, int] = {}
