@@ -198,6 +198,101 @@ def test_a_large_refund_asks_once_more_who_it_is(app: Flask, support: FlaskClien
         assert refund_approvals.waiting(db.session(), generation) is None
 
 
+def fields_of(page: str) -> dict[str, str]:
+    """What a form of this page carries that nobody types."""
+    return dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', page))
+
+
+def limit_admins(app: Flask, **amounts: int) -> None:
+    """Admins may do no more than this alone."""
+    with app.app_context():
+        wanted = {role: limits.of(db.session(), role) for role in limits.ROLES}
+        wanted["admin"] = replace(wanted["admin"], **amounts)
+        limits.publish(db.session(), wanted, based_on=1, note="x", actor="t")
+        db.session.commit()
+
+
+@pytest.mark.parametrize(
+    ("direction", "words", "done", "after"),
+    [
+        ("give", "Giving 80 credits waits for approval.", "the credits were given", 285),
+        ("take", "Taking 80 credits waits for approval.", "the credits were taken", 125),
+    ],
+)
+@pytest.mark.usefixtures("generation")
+def test_an_adjustment_beyond_the_limits_is_asked_for_on_its_form_and_made_when_another_admin_approves(
+    app: Flask, direction: str, words: str, done: str, after: int
+) -> None:
+    limit_admins(app, per_adjustment=50, per_taking=40)
+    first, second = browser_of(app, "admin"), browser_of(app, "admin", "second@example.com")
+    path = f"/admin/adjustments/{CUSTOMER}"
+    form = first.get(path).text
+    assert "You may give up to 50 credits alone; 20,000 of your 20,000 for today are left." in form
+    assert "You may take up to 40 credits alone; 20,000 of your 20,000 for today are left." in form
+    typed = fields_of(form) | {"direction": direction, "credits": "80", "reason": "goodwill", "note": "A bad day."}
+    refused = first.post(path, data=typed)
+    assert (refused.status_code, 'name="ask" value="1"' in refused.text) == (409, True)
+    assert "credits for one adjustment. A second operator has to approve an adjustment of 80" in refused.text
+    for _ in range(2):
+        assert first.post(path, data=typed | {"ask": "1"}).status_code == 303
+    assert balance(app) == 205
+    assert words in first.get(f"/admin/customers/{CUSTOMER}").text
+    assert decide(first, asked(app), "approve").status_code == 403
+    page = second.get(f"/admin/approvals/{asked(app)}").text
+    assert f"{after} when it is approved" in page
+    for _ in range(2):
+        assert decide(second, asked(app), "approve").status_code == 303
+    assert balance(app) == after
+    page = second.get(f"/admin/approvals/{asked(app)}").text
+    assert done in page
+    ledger_page = second.get(re.findall(r'href="([^"#]+)#entry-\d+">See it in the ledger', page)[0]).text
+    assert "approved by second@example.com" in ledger_page
+
+
+def test_what_became_impossible_is_said_before_anybody_approves_it(app: Flask, generation: UUID) -> None:
+    limit_admins(app, per_taking=40)
+    first, second = browser_of(app, "admin"), browser_of(app, "admin", "second@example.com")
+    path = f"/admin/adjustments/{CUSTOMER}"
+    typed = {"reason": "chargeback", "note": "x", "direction": "take"}
+    sent = first.post(path, data=fields_of(first.get(path).text) | typed | {"credits": "200", "ask": "1"})
+    assert sent.status_code == 303
+    assert second.post(path, data=fields_of(second.get(path).text) | typed | {"credits": "30"}).status_code == 303
+    page = second.get(f"/admin/approvals/{asked(app)}").text
+    assert "The customer’s credits were adjusted since this was asked for. It cannot be approved as it is" in page
+    answer = decide(second, asked(app), "approve")
+    assert (answer.status_code, "adjusted meanwhile. No credits moved." in answer.text) == (409, True)
+    assert balance(app) == 175
+
+
+def test_a_large_reversal_is_asked_for_by_support_and_done_when_an_admin_approves(
+    app: Flask, support: FlaskClient, generation: UUID
+) -> None:
+    admin = browser_of(app, "admin")
+    assert send(admin, generation, 600).status_code == 303
+    assert balance(app) == 805
+    with app.app_context():
+        refund = db.session.scalars(select(Refund.id)).one()
+    path = f"/admin/refunds/{refund}/reverse"
+    form = support.get(path).text
+    assert "You may take up to 500 credits alone" in form
+    assert "Ask to take back 600 credits" in form
+    typed = fields_of(form) | {"note": "Wrong customer."}
+    refused = support.post(path, data=typed)
+    assert (refused.status_code, "Your limit is 500 credits for one reversal." in refused.text) == (409, True)
+    assert "Wrong customer." in refused.text
+    assert support.post(path, data=typed | {"ask": "1"}).status_code == 303
+    assert balance(app) == 805
+    assert "A reversal of 600 credits waits for approval." in support.get(f"/admin/generations/{generation}").text
+    assert "support@example.com has asked for approval of this." in admin.get(path).text
+    other = browser_of(app, "support", "other@example.com")
+    assert "beyond your own limits: you may take up to 500" in other.get(f"/admin/approvals/{asked(app)}").text
+    assert decide(other, asked(app), "approve").status_code == 409
+    assert decide(admin, asked(app), "approve").status_code == 303
+    assert balance(app) == 205
+    story = admin.get(f"/admin/generations/{generation}").text
+    assert "By support@example.com, approved by admin@example.com." in story
+
+
 def test_a_bulk_refund_above_its_limit_waits_here_too(app: Flask, generation: UUID) -> None:
     first, second = browser_of(app, "admin"), browser_of(app, "admin", "second@example.com")
     with app.app_context():

@@ -173,6 +173,27 @@ def test_beyond_the_limit_a_second_operator_approves(app: Flask, operator: Flask
     assert "second@example.com" in operator.get(path).text
 
 
+def test_the_days_bulk_refunds_add_up_and_the_preview_says_what_is_left(
+    app: Flask, operator: FlaskClient, made: list[UUID]
+) -> None:
+    with app.app_context():
+        amounts = {
+            "support": limits.of(db.session(), "support"),
+            "admin": Limits(None, None, None, None, per_bulk_day=35),
+        }
+        limits.publish(db.session(), amounts, based_on=1, note="x", actor="t")
+        db.session.commit()
+    page = operator.get(window()).text
+    assert "You may refund in bulk up to 35 credits alone; 35 of your 35 for today are left." in page
+    assert send(operator, page, "3").status_code == 303
+    with app.app_context():
+        make_generation(db.session, make_customer(db.session, 95), credits=10, status="succeeded")
+        db.session.commit()
+    page = operator.get(window()).text
+    assert "You may refund in bulk up to 5 credits alone" in page
+    assert "Ask for approval of" in page
+
+
 def test_an_old_session_is_asked_who_it_is_and_keeps_what_was_typed(
     app: Flask, operator: FlaskClient, made: list[UUID], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -108,7 +108,9 @@ def test_limits_are_changed_with_a_reason(app: Flask, operator: FlaskClient) -> 
     with app.app_context():
         assert limits.of(db.session(), "support") == Limits(1000, None, None, None)
         assert limits.of(db.session(), "admin") == Limits(None, None, None, None)
-    assert "Christmas" in operator.get("/admin/limits").text
+    page = operator.get("/admin/limits").text
+    assert "Christmas" in page
+    assert "Support: one refund 500 → 1,000; one adjustment that gives 0 → no limit; all given on a day" in page
 
 
 def test_who_may_only_look_changes_nothing(viewer: FlaskClient) -> None:
