@@ -80,7 +80,7 @@ def read(
         generation_log.GENERATIONS.page(
             session, GenerationFilters(customer_id=customer_id), limit=GENERATIONS
         ).rows,
-        refund_history.history(session, RefundFilters(customer_id=customer_id), limit=REFUNDS).rows,
+        refund_history.REFUNDS.page(session, RefundFilters(customer_id=customer_id), limit=REFUNDS).rows,
         written[: notes.SHOWN],
         written[notes.SHOWN - 1].id if len(written) > notes.SHOWN else None,
         of_customer.read(session, customer_id),

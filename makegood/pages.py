@@ -31,10 +31,6 @@ class Cursor:
     value: int
     id: UUID | str
 
-    def __post_init__(self) -> None:
-        if isinstance(self.value, datetime):
-            object.__setattr__(self, "value", (self.value - EPOCH) // MICROSECOND)
-
     def __str__(self) -> str:
         return f"{self.value}~{self.id}" if isinstance(self.id, str) else f"{self.value}-{self.id.hex}"
 
@@ -167,34 +163,3 @@ def narrowed(
     if end is not None:
         query = query.where(at < end)
     return query
-
-
-def read(
-    session: Session,
-    query: Select[*tuple[Any, ...]],
-    at: ColumnElement[datetime],
-    identifier: ColumnElement[UUID] | ColumnElement[str],
-    make: Callable[[Any], Item],
-    place: Callable[[Item], Cursor],
-    *,
-    before: Cursor | None = None,
-    after: Cursor | None = None,
-    limit: int = SIZE,
-) -> Page[Item]:
-    """One page of `query`, ordered by (`at`, `identifier`): older than `before`, or newer than `after`."""
-    order = tuple_(at, identifier)
-    before, after = (cursor if cursor and cursor.fits(identifier) else None for cursor in (before, after))
-    if after is not None and before is None:
-        query = query.where(order > after.among(at)).order_by(at, identifier)
-        found = [make(row) for row in session.execute(query.limit(limit + 1))]
-        rows = found[:limit][::-1]
-        first, last = (place(rows[0]), place(rows[-1])) if rows else (None, None)
-        return Page(rows, older=last, newer=first if len(found) > limit else None, first=first)
-    if before is not None:
-        query = query.where(order < before.among(at))
-    query = query.order_by(at.desc(), identifier.desc())
-    found = [make(row) for row in session.execute(query.limit(limit + 1))]
-    rows = found[:limit]
-    first = place(rows[0]) if rows else None
-    older = place(rows[-1]) if len(found) > limit else None
-    return Page(rows, older=older, newer=first if before is not None else None, first=first)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from makegood import pages
 from makegood.models import Generation, Refund, Reversal
-from makegood.pages import Cursor, Page
+from makegood.pages import Listing
 from makegood.ranges import within
 from makegood.stats import refunds as figures
 from makegood.terms import Terms
@@ -58,45 +57,44 @@ class LoggedRefund:
     reversed_by: str | None
 
 
-COLUMNS = (
-    Refund.id,
-    Refund.generation_id,
-    Refund.customer_id,
-    Refund.provider,
-    Refund.model,
-    Refund.credits,
-    Generation.credits_charged,
-    Refund.origin,
-    Refund.reason,
-    Refund.note,
-    Refund.actor,
-    Refund.issued_at,
-    Refund.bulk_refund_id,
-    Reversal.reversed_at,
-    Reversal.actor.label("reversed_by"),
-)
+def _having(filters: RefundFilters) -> Iterator[ColumnElement[bool]]:
+    if filters.standing is not None:
+        yield Reversal.id.is_(None) if filters.standing else Reversal.id.is_not(None)
 
 
-def history(
-    session: Session,
-    filters: RefundFilters,
-    *,
-    before: Cursor | None = None,
-    after: Cursor | None = None,
-    limit: int = pages.SIZE,
-) -> Page[LoggedRefund]:
-    """One page of refunds, by the time when they were issued."""
-    return pages.read(
-        session,
-        _selected(filters),
-        Refund.issued_at.expression,
-        Refund.id.expression,
-        lambda row: LoggedRefund(*row),
-        lambda refund: Cursor(refund.issued_at, refund.refund_id),
-        before=before,
-        after=after,
-        limit=limit,
+REFUNDS: Listing[RefundFilters, LoggedRefund] = Listing(
+    select(
+        Refund.id,
+        Refund.generation_id,
+        Refund.customer_id,
+        Refund.provider,
+        Refund.model,
+        Refund.credits,
+        Generation.credits_charged,
+        Refund.origin,
+        Refund.reason,
+        Refund.note,
+        Refund.actor,
+        Refund.issued_at,
+        Refund.bulk_refund_id,
+        Reversal.reversed_at,
+        Reversal.actor.label("reversed_by"),
     )
+    .join(Generation, Generation.id == Refund.generation_id)
+    .outerjoin(Reversal, (Reversal.refund_id == Refund.id) & (Reversal.customer_id == Refund.customer_id)),
+    LoggedRefund,
+    at=Refund.issued_at,
+    id=Refund.id,
+    equal={
+        "provider": Refund.provider,
+        "reason": Refund.reason,
+        "customer_id": Refund.customer_id,
+        "model": Refund.model,
+        "origin": Refund.origin,
+    },
+    having=_having,
+)
+"""By when they were issued."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +112,7 @@ def total(session: Session, filters: RefundFilters, terms: Terms) -> Total:
     if filters.customer_id is None and filters.standing is not False:
         return _of_rollups(session, filters, terms)
     wanted = replace(filters, standing=filters.standing is not False)
-    rows = _selected(wanted).subquery()
+    rows = REFUNDS.selected(wanted).subquery()
     counted = select(func.count(), func.coalesce(func.sum(rows.c.credits), 0)).select_from(rows)
     refunds, credits = session.execute(counted).one()
     return Total(refunds, int(credits))
@@ -129,26 +127,3 @@ def _of_rollups(session: Session, filters: RefundFilters, terms: Terms) -> Total
     of = figures.RefundFilters(filters.provider, filters.model, filters.reason, filters.origin)
     row = session.execute(figures.by(session, terms, asked, of, ())).one_or_none()
     return Total(row.refunds, row.credits_refunded) if row else Total(0, 0)
-
-
-def every(filters: RefundFilters) -> Select[*tuple[Any, ...]]:
-    """All of them, newest first."""
-    return _selected(filters).order_by(Refund.issued_at.desc(), Refund.id.desc())
-
-
-def _selected(filters: RefundFilters) -> Select[*tuple[Any, ...]]:
-    query = (
-        select(*COLUMNS)
-        .join(Generation, Generation.id == Refund.generation_id)
-        .outerjoin(Reversal, (Reversal.refund_id == Refund.id) & (Reversal.customer_id == Refund.customer_id))
-    )
-    if filters.standing is not None:
-        query = query.where(Reversal.id.is_(None) if filters.standing else Reversal.id.is_not(None))
-    equal = {
-        Refund.provider: filters.provider,
-        Refund.reason: filters.reason,
-        Refund.customer_id: filters.customer_id,
-        Refund.model: filters.model,
-        Refund.origin: filters.origin,
-    }
-    return pages.narrowed(query, equal, Refund.issued_at, filters.start, filters.end)

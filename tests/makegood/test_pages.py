@@ -99,7 +99,7 @@ def test_the_refund_history_names_why_by_whom_and_of_how_much(session: Session) 
         expected_refunded=0,
         at=NOON + timedelta(hours=1),
     )
-    manual, automatic = refund_history.history(session, RefundFilters()).rows
+    manual, automatic = refund_history.REFUNDS.page(session, RefundFilters()).rows
     assert (manual.generation_id, manual.credits, manual.credits_charged) == (kept, 2, 5)
     assert (manual.origin, manual.reason, manual.note) == ("manual", "goodwill", "a birthday")
     assert manual.actor == "ana@example.com"
@@ -107,7 +107,7 @@ def test_the_refund_history_names_why_by_whom_and_of_how_much(session: Session) 
     assert automatic.reason == "generation_failed"
 
     def found(**filters: object) -> list[UUID]:
-        page = refund_history.history(session, RefundFilters(**filters))  # type: ignore[arg-type]
+        page = refund_history.REFUNDS.page(session, RefundFilters(**filters))  # type: ignore[arg-type]
         return [row.generation_id for row in page.rows]
 
     assert found(reason="goodwill") == [kept]
