@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
 from extensions import db
-from makegood import error_mappings, limits, policies, refund_approvals, throttles
+from makegood import adjustment_approvals, error_mappings, limits, policies, refund_approvals, throttles
 from makegood.limits import Limits
 from makegood.models import Approval, Operator
 from tests.blueprints.test_throttled import use_up
@@ -21,9 +22,13 @@ from tests.browser.test_pages import LOOKS, widths_beyond_the_screen
 from tests.people import EMAIL, add_operator, log_in
 
 ADMIN = "admin@example.com"
+CUSTOMER = "user_1001"
 ADMINS_PAGES = (
     "/admin/approvals",
-    "/admin/approvals/{waiting}",
+    "/admin/approvals/{refund}",
+    "/admin/approvals/{adjustment}",
+    f"/admin/customers/{CUSTOMER}",
+    f"/admin/adjustments/{CUSTOMER}",
     "/admin/approvals?state=rejected",
     "/admin/policies",
     "/admin/policies/change",
@@ -90,6 +95,31 @@ def test_beyond_the_limit_the_same_button_asks_and_an_admin_approves(
         assert (approval.state, approval.decided_by) == ("approved", ADMIN)
 
 
+def test_the_adjustment_forms_button_asks_as_soon_as_it_is_beyond_the_limit_of_its_direction(
+    strict: Flask, visitor: Visitor, site: Site, account: Sample
+) -> None:
+    with strict.app_context():
+        admins = replace(limits.of(db.session(), "admin"), per_adjustment=50, per_taking=1)
+        wanted = {"support": limits.of(db.session(), "support"), "admin": admins}
+        limits.publish(db.session(), wanted, based_on=2, note="x", actor=ADMIN)
+        db.session.commit()
+    page = visitor.blank()
+    become_admin(page, site)
+    page.goto(f"{site.url}/admin/customers/{CUSTOMER}")
+    page.get_by_role("link", name="Adjust credits…").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Credits", exact=True).fill("2")
+    expect(dialog.get_by_text("You may give up to 50 credits alone")).to_be_visible()
+    expect(dialog.get_by_role("button", name="Give 2 credits")).to_be_visible()
+    dialog.get_by_label("Take credits away").check()
+    expect(dialog.get_by_text("You may take up to 1 credit alone")).to_be_visible()
+    expect(dialog.get_by_text("You may give up to")).to_be_hidden()
+    dialog.get_by_label("Reason").select_option("correction")
+    dialog.get_by_label("Note").fill("Given twice.")
+    dialog.get_by_role("button", name="Ask to take 2 credits").click()
+    page.get_by_text("Taking 2 credits waits for approval.").wait_for()
+
+
 def test_a_throttled_refund_says_so_in_the_dialog(app: Flask, visitor: Visitor, account: Sample) -> None:
     visitor.expect("429")
     page = visitor.open(f"/admin/generations/{account.succeeded}")
@@ -114,11 +144,16 @@ def test_the_pages_of_admins_are_accessible_and_fit_their_screen(
         policies.publish(db.session(), shares, based_on=1, note="Cancelled ones too.", actor=ADMIN)
         error_mappings.change(db.session(), "wavespeed", "core 7 broke", "timeout", before=None, actor=ADMIN)
         db.session.commit()
-    waiting = ask(strict, account.succeeded)
+        adjustment = adjustment_approvals.ask(
+            db.session(), CUSTOMER, 400, reason="goodwill", note="x", actor=EMAIL, idempotency_key="form",
+            at=datetime.now(UTC),
+        )  # fmt: skip
+        db.session.commit()
+        waiting = {"refund": ask(strict, account.succeeded), "adjustment": adjustment.id}
     page = visitor.blank(width=width, theme=theme)
     become_admin(page, site)
     for path in ADMINS_PAGES:
-        page.goto(site.url + path.format(waiting=waiting))
+        page.goto(site.url + path.format(**waiting))
         open_details(page)
         assert accessibility_problems(page) == [], path
         assert widths_beyond_the_screen(page) == 0, path
