@@ -71,7 +71,7 @@ def show_polls(server: embedded.EmbeddedServer, arguments: argparse.Namespace) -
 
 
 def show_pages(server: embedded.EmbeddedServer, arguments: argparse.Namespace) -> None:
-    """Every page."""
+    """Every page, the slowest first."""
     size = max(arguments.sizes)
     print(f"Milliseconds of server time for each page of the console at {size:,} generations of {pages.DAYS} days")
     for page in pages.measure(server, size, rounds=arguments.rounds):
