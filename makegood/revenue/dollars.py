@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from makegood.ranges import DAY, Step
 from makegood.revenue import rates
-from makegood.revenue.rates import Rate, Rates
+from makegood.revenue.rates import USD, Rate, Rates
 from makegood.revenue.results import Dollars
 
 
@@ -18,25 +18,25 @@ class Days:
 
     def __init__(self, table: Rates) -> None:
         self._table = table
-        self._sums: defaultdict[tuple[str, date], Fraction] = defaultdict(Fraction)
-        self._unknown: set[tuple[str, date]] = set()
+        self._amounts: defaultdict[tuple[str, date], list[tuple[date, str, int | Fraction]]] = defaultdict(list)
         self.used: set[Rate] = set()
         self.missing: set[str] = set()
 
     def add(self, name: str, day: date, currency: str, minor: int | Fraction) -> None:
         """Add an amount in minor units to a day's sum of that name."""
-        dollars = self.sum_of([(day, currency, minor)])
-        if dollars is None:
-            self._unknown.add((name, day))
-        else:
-            self._sums[name, day] += dollars
+        if not minor:
+            return
+        self._amounts[name, day].append((day, currency, minor))
+        rate = self._table.of(currency, day)
+        if rate is None:
+            self.missing.add(currency)
+        elif currency != USD:
+            self.used.add(rate)
 
     def sum(self, name: str, step: Step) -> Dollars:
         """The sum of a step's days."""
         days = [step.first + n * DAY for n in range((step.last - step.first).days + 1)]
-        if any((name, day) in self._unknown for day in days):
-            return None
-        return sum((self._sums.get((name, day), Fraction(0)) for day in days), Fraction(0))
+        return self.sum_of(amount for day in days for amount in self._amounts.get((name, day), ()))
 
     def sum_of(self, amounts: Iterable[tuple[date, str, int | Fraction]]) -> Dollars:
         """The sum of amounts in minor units, each at its day's rate."""

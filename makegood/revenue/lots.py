@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from fractions import Fraction
+from functools import cached_property
 from operator import attrgetter
 from typing import Any
 
@@ -40,10 +41,11 @@ class Value:
         """What returns of money changed in the revenue: below zero where more went back than was still owed."""
         return self.clawed - self.returned
 
-    @property
+    @cached_property
     def recognised(self) -> Fraction:
         """The revenue."""
-        return self.used + self.expired + self.adjusted + self.taken_back
+        parts = (self.used, self.expired, self.adjusted, self.clawed, -self.returned)
+        return sum((part for part in parts if part), Fraction(0))
 
     @property
     def change(self) -> Fraction:

@@ -41,6 +41,10 @@ class Rate:
         return int(self.usd_per_unit.scaleb(DECIMALS))
 
 
+PAR = Rate(USD, date.min, Decimal(1))
+"""A dollar is a dollar, on any day."""
+
+
 @dataclass(frozen=True)
 class Converted:
     """A sum in US dollars: exact, or None where a currency had no rate. `used` are the rates, by currency and
@@ -75,7 +79,7 @@ class Rates:
     def of(self, currency: str, day: date) -> Rate | None:
         """The rate of a day: the newest that is not dated after it."""
         if currency == USD:
-            return Rate(USD, day, Decimal(1))
+            return PAR
         known = self._rates.get(currency, ())
         at = bisect_right(known, day, key=lambda rate: rate.day)
         return known[at - 1] if at else None
@@ -108,9 +112,10 @@ def between(session: Session, first: date, last: date, currencies: Sequence[str]
 def in_usd(rates: Rates, amounts: Iterable[tuple[str, date, int | Fraction]]) -> Converted:
     """The sum of amounts (currency, day, minor units), each at the rate of its own day.
 
-    An amount of zero needs no rate. If one of the others has none, there is no sum.
+    An amount of zero needs no rate. If one of the others has none, there is no sum. Amounts are added up by their
+    denominators: adding fractions is slow, and there are few of them.
     """
-    totals: defaultdict[int, int | Fraction] = defaultdict(int)
+    totals: defaultdict[tuple[int, int], int] = defaultdict(int)
     used: dict[tuple[str, date], Rate] = {}
     missing: set[str] = set()
     for currency, day, minor in amounts:
@@ -122,6 +127,9 @@ def in_usd(rates: Rates, amounts: Iterable[tuple[str, date, int | Fraction]]) ->
             continue
         if currency != USD:
             used[currency, rate.day] = rate
-        totals[money.exponent(currency)] += minor * rate.scaled
-    total = sum((Fraction(sums) / 10 ** (places + DECIMALS) for places, sums in totals.items()), Fraction(0))
+        totals[money.exponent(currency), minor.denominator] += minor.numerator * rate.scaled
+    parts = (
+        Fraction(sums, denominator * 10 ** (places + DECIMALS)) for (places, denominator), sums in totals.items()
+    )
+    total = sum(parts, Fraction(0))
     return Converted(None if missing else total, tuple(used[key] for key in sorted(used)), tuple(sorted(missing)))

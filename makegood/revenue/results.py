@@ -105,8 +105,13 @@ def micros(dollars: Dollars) -> int | None:
 
 def added(parts: Iterable[Dollars]) -> Dollars:
     """The sum; None where a part is not known."""
-    listed = list(parts)
-    return None if None in listed else sum((part for part in listed if part is not None), Fraction(0))
+    total = Fraction(0)
+    for part in parts:
+        if part is None:
+            return None
+        if part:
+            total = total + part if total else part
+    return total
 
 
 def _less(whole: Dollars, *parts: Dollars) -> Dollars:
