@@ -1,12 +1,11 @@
-"""Who is asking: the operator of a session's cookie, or an API key's holder; and what a stranger is told.
+"""Who is asking, what they may do, and what a stranger is told.
 
 Every endpoint is refused unless it stands in PUBLIC or belongs to a blueprint of GUARDED, whose own
-before_request decides with `admit_operator`, `require_operator` or `require_api_key`.
+before_request decides: with `admit_operator`, or as `blueprints.api_access` does for JSON.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import wraps
@@ -22,7 +21,7 @@ from werkzeug.exceptions import NotFound
 from blueprints.way_back import login_path
 from extensions import db, login
 from makegood import api_keys, operators, sessions, throttles
-from makegood.errors import Forbidden, MakegoodError
+from makegood.errors import Forbidden
 
 PUBLIC = frozenset(
     {
@@ -53,16 +52,8 @@ BEFORE_SECOND_FACTOR = frozenset(
 """What an operator may reach who has to set up a second factor first."""
 GUARDED = frozenset({"admin", "api", "api_admin", "health"})
 
-BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([!-~]{1,200})")
 View = TypeVar("View", bound=Callable[..., Any])
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-
-
-class Unauthenticated(MakegoodError):
-    """Nobody is logged in, or the API key is not one of ours."""
-
-    code = "unauthenticated"
-    status = 401
 
 
 class CurrentOperator(UserMixin):
@@ -227,48 +218,6 @@ def admit_operator() -> Response | None:
     if undecided and request.method not in SAFE_METHODS:
         raise Forbidden("Nobody may do this: the route names no permission.")
     return None
-
-
-def require_operator() -> None:
-    """For JSON: raise Unauthenticated unless an operator is logged in."""
-    if not current_user.is_authenticated:
-        raise Unauthenticated("Log in, or send an API key as a bearer token.")
-    if lacks_second_factor():
-        raise Forbidden("Set up your second factor in the console first.")
-
-
-def require_api_key(scope: str) -> None:
-    """Raise unless the request carries an API key with this scope; then `g.api_key` is its holder.
-
-    Raises Unauthenticated (no key, malformed, unknown, revoked), Throttled (too many of those from one
-    address) and Forbidden (the key lacks the scope). A good key is never throttled. The key is read in the
-    route's own transaction.
-    """
-    header = request.headers.get("Authorization", "")
-    if not header:
-        raise Unauthenticated("Send an API key: Authorization: Bearer mg_...")
-    bearer = BEARER.fullmatch(header)
-    holder = api_keys.find(db.session, bearer[1]) if bearer else None
-    if holder is None:
-        db.session.rollback()
-        with Session(db.engine) as session, session.begin():
-            throttles.count_failed_key(session, client_address(), now=datetime.now(UTC))
-        raise Unauthenticated("This API key is not valid.")
-    if scope not in holder.scopes:
-        raise Forbidden(f"This API key lacks the scope {scope!r}.", required_scope=scope)
-    now = datetime.now(UTC)
-    if holder.is_unnoted(now):
-        with Session(db.engine) as session, session.begin():
-            api_keys.use(session, holder.key_id, now=now)
-    g.api_key = holder
-
-
-def require_operator_or_api_key(scope: str) -> None:
-    """Admit an API key with this scope where one is sent, else an operator's session. Raises as those two."""
-    if request.headers.get("Authorization"):
-        require_api_key(scope)
-    else:
-        require_operator()
 
 
 def actor() -> str:

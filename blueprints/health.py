@@ -10,7 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, 
 from prometheus_client.multiprocess import MultiProcessCollector
 from sqlalchemy import text
 
-from blueprints import access
+from blueprints import access, api_access
 from extensions import db
 
 blueprint = Blueprint("health", __name__)
@@ -29,7 +29,7 @@ def register(app: Flask) -> None:
 def check_key() -> None:
     """Metrics are for holders of an API key; whether we are alive is no secret."""
     if request.endpoint not in access.PUBLIC:
-        access.require_api_key("stats")
+        api_access.require_api_key("stats")
 
 
 @blueprint.get("/healthz")

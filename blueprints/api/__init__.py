@@ -9,7 +9,7 @@ from flask import Blueprint, Response, jsonify, request
 from flask.blueprints import BlueprintSetupState
 from werkzeug.routing import BaseConverter
 
-from blueprints import access
+from blueprints import access, api_access
 from blueprints.api import contract, fields, webhooks
 from extensions import csrf
 
@@ -36,7 +36,7 @@ def check_request() -> None:
     """Turn strangers away, and read the body before anything else does."""
     if request.endpoint in access.PUBLIC:
         return
-    access.require_api_key("platform")
+    api_access.require_api_key("platform")
     contract.read_body()
     if "customer_id" in (request.view_args or {}):
         fields.check_identifier("id", request.view_args["customer_id"])

@@ -10,7 +10,7 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify
 
-from blueprints import access
+from blueprints import access, api_access
 from blueprints.api.fields import MICROS, dollars, iso
 from extensions import db
 from makegood import stats, throttles
@@ -24,7 +24,7 @@ ONE_PLACE = Decimal("0.1")
 @blueprint.before_request
 def check_reader() -> None:
     """Turn everybody else away."""
-    access.require_operator_or_api_key("stats")
+    api_access.require_operator_or_api_key("stats")
 
 
 @blueprint.get("/credit-stats")
