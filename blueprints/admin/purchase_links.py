@@ -15,7 +15,7 @@ from extensions import db
 from makegood import throttles
 from makegood.errors import Conflict, Invalid
 from makegood.models import Customer
-from makegood.purchases import waiting_room
+from makegood.purchases import manual_links, waiting_room
 from makegood.purchases.waiting_room import UnlinkedFilters
 from makegood.stats import begin_snapshot
 
@@ -32,7 +32,7 @@ class LinkForm:
     """The form as it is shown: what was typed, what is wrong with it, and, to be agreed to, what would move."""
 
     customer_id: str = ""
-    moves: waiting_room.Moved | None = None
+    moves: manual_links.Moved | None = None
     customer: Customer | None = None
     problems: dict[str, str] = field(default_factory=dict)
     summary: str = ""
@@ -69,7 +69,7 @@ def link(kind: str, object_id: str) -> ResponseReturnValue:
     try:
         if agreed is None:
             return _ask(kind, object_id, customer_id)
-        credited = waiting_room.link(
+        credited = manual_links.link(
             db.session(),
             kind,
             object_id,
@@ -83,10 +83,10 @@ def link(kind: str, object_id: str) -> ResponseReturnValue:
         db.session.rollback()
         form = LinkForm(customer_id, problems=invalid.details["fields"], summary=invalid.message)
         return _show(kind, object_id, form), 422
-    except waiting_room.Changed as changed:
+    except manual_links.Changed as changed:
         db.session.rollback()
         return _ask(kind, object_id, customer_id, changed.message), changed.status
-    except waiting_room.AlreadyLinked as already:
+    except manual_links.AlreadyLinked as already:
         db.session.rollback()
         flash(already.message, "info")
         return redirect(url_for("admin.customer", customer_id=customer_id, _anchor="purchases-title"), 303)
@@ -100,16 +100,16 @@ def link(kind: str, object_id: str) -> ResponseReturnValue:
     return redirect(url_for("admin.customer", customer_id=customer_id, _anchor="purchases-title"), 303)
 
 
-def _agreed() -> waiting_room.Moved | None:
+def _agreed() -> manual_links.Moved | None:
     """What the operator saw and agreed to; None if nothing was shown yet."""
     try:
-        return waiting_room.Moved(*(int(request.form[name][:15]) for name in ("purchases", "credits", "taken")))
+        return manual_links.Moved(*(int(request.form[name][:15]) for name in ("purchases", "credits", "taken")))
     except (KeyError, ValueError):
         return None
 
 
 def _ask(kind: str, object_id: str, customer_id: str, summary: str = "") -> str:
-    moves = waiting_room.preview(db.session(), kind, object_id, customer_id, lifetime=_lifetime())
+    moves = manual_links.preview(db.session(), kind, object_id, customer_id, lifetime=_lifetime())
     db.session.rollback()
     customer = db.session.get(Customer, customer_id)
     return _show(kind, object_id, LinkForm(customer_id, moves, customer, summary=summary))

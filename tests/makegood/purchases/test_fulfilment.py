@@ -24,7 +24,7 @@ from makegood.models import (
     StripeResource,
     Subscription,
 )
-from makegood.purchases import checks, waiting_room
+from makegood.purchases import checks, manual_links, waiting_room
 from simulator.stripe.billing import Account
 from tests.makegood.purchases.conftest import BEGAN, ORDER, Tell
 from tests.making import TERMS, make_customer
@@ -171,7 +171,7 @@ def test_an_address_of_two_customers_links_nothing_until_an_operator_does(
     tell()
     assert bought(session) == []
     assert [one.problem for one in checks.run(session, at=SOON).not_credited] == ["nobody knows whose it is"] * 2
-    waiting_room.link(session, "customer", buyer["id"], "twin", actor="ops", at=SOON)
+    manual_links.link(session, "customer", buyer["id"], "twin", actor="ops", at=SOON)
     assert bought(session) == [("twin", 100, 900, 900, "usd"), ("twin", 200, 1900, 1900, "usd")]
     for table in (StripeCustomer, Charge, Invoice, Subscription):
         assert set(session.scalars(select(table.linked_by))) == {"operator"}
@@ -260,9 +260,9 @@ def test_a_guest_is_linked_by_an_operator_by_what_they_paid_with_or_by_a_checkou
     waiting = waiting_room.UNLINKED.page(session).rows
     assert {(one.kind, one.amount) for one in waiting} == {("payment", 900), ("checkout", 0)}
     for one in waiting:
-        assert waiting_room.link(session, one.kind, one.id, ada, actor="ops") == 1
-        with pytest.raises(waiting_room.AlreadyLinked):
-            waiting_room.link(session, one.kind, one.id, ada, actor="ops")
+        assert manual_links.link(session, one.kind, one.id, ada, actor="ops") == 1
+        with pytest.raises(manual_links.AlreadyLinked):
+            manual_links.link(session, one.kind, one.id, ada, actor="ops")
     assert sorted(bought(session)) == [(ada, 100, 0, 0, "usd"), (ada, 100, 900, 900, "usd")]
     assert waiting_room.count(session) == 0
     tell()
@@ -276,11 +276,11 @@ def test_an_operator_cannot_link_what_is_linked_nor_to_somebody_who_is_not_there
     account.pay(100, customer=buyer)
     tell()
     with pytest.raises(Invalid):
-        waiting_room.link(session, "customer", buyer["id"], "nobody", actor="ops")
+        manual_links.link(session, "customer", buyer["id"], "nobody", actor="ops")
     with pytest.raises(Conflict):
-        waiting_room.link(session, "customer", buyer["id"], make_customer(session), actor="ops")
+        manual_links.link(session, "customer", buyer["id"], make_customer(session), actor="ops")
     with pytest.raises(NotFound):
-        waiting_room.link(session, "customer", "cus_none", ada, actor="ops")
+        manual_links.link(session, "customer", "cus_none", ada, actor="ops")
 
 
 def test_the_daily_check_opens_an_alert_that_ends_when_all_is_well(
@@ -292,7 +292,7 @@ def test_the_daily_check_opens_an_alert_that_ends_when_all_is_well(
     checks.run_and_alert(session, at=SOON)
     assert session.scalars(open_).all() == ["purchase_not_credited"]
     (guest,) = waiting_room.UNLINKED.page(session).rows
-    waiting_room.link(session, guest.kind, guest.id, ada, actor="ops")
+    manual_links.link(session, guest.kind, guest.id, ada, actor="ops")
     checks.run_and_alert(session, at=SOON)
     assert session.scalars(open_).all() == ["purchase_not_credited"], (
         "who else paid is not known: no list was read"
