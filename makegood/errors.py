@@ -44,7 +44,7 @@ class Conflict(MakegoodError):
 class NeedsApproval(MakegoodError):
     """It is beyond what this operator may do alone: a second one has to approve it. No credits moved.
 
-    `most` in the details is what may be refunded alone now, in credits.
+    `most` in the details is what they may move alone now, in credits.
     """
 
     code = "needs_approval"
