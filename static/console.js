@@ -87,9 +87,9 @@
     document.getElementById("messages-none").hidden = messages.length > 0;
   }
 
-  // A list that filters narrow says how much is left of it.
-  const left = document.querySelector(".chips") && document.querySelector(".pager span:nth-child(2), .blank h2");
-  if (left) announce(left.textContent.trim());
+  // What filters narrow says how much they found.
+  const found = document.querySelector(".chips") && document.querySelector("[data-found]");
+  if (found) announce(found.textContent.trim());
 
   // --- Dialogs that the page brings with it -------------------------------------------------------------------
   function openDialog(id) {

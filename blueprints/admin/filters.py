@@ -88,6 +88,17 @@ class Filters:
         """The filters that a form of this range has to carry on: all but the range."""
         return {name: value for name, value in self.values.items() if name not in ("range", *ENDS)}
 
+    @property
+    def narrows(self) -> bool:
+        """Whether it asks for less than everything: a time zone does not."""
+        return bool(self.values.keys() - {"zone"})
+
+    @property
+    def cleared(self) -> dict[str, str]:
+        """What stays when all filters go: the time zone, and the range where the page always has one."""
+        stays = SPAN if self.default_range else ("zone",)
+        return {name: self.values[name] for name in stays if name in self.values}
+
     def presets(self) -> list[tuple[str, str, bool]]:
         """The ranges to choose from: label, address, and whether it is the present one."""
         chosen = self.range.preset if self.range else None

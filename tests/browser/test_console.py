@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from urllib.parse import parse_qs, urlsplit
+
 import pytest
 from playwright.sync_api import expect
 
@@ -70,6 +73,47 @@ def test_a_chip_removes_its_filter_and_a_row_leads_to_the_story(visitor: Visitor
     assert page.url.endswith("?error=content_policy_violation")
     page.locator("tbody tr").first.click(position={"x": 8, "y": 30})
     expect(page.get_by_role("heading", name="What happened")).to_be_visible()
+
+
+FILTERED = (
+    ("failures", "error=timeout&provider=wavespeed", "failures"),
+    ("refunds", "reason=timeout&provider=wavespeed&zone=Asia/Tokyo", "refunds"),
+    ("generations", f"customer={RICH}&status=succeeded", "generations"),
+    ("generations", f"customer={RICH}&status=cancelled", ""),
+    ("customers", "q=user_1001&tier=pro", "customers?"),
+    ("callbacks", "provider=wavespeed&state=rejected", "deliver(y|ies)"),
+    ("monitoring/usage", "provider=wavespeed&kind=image&range=90d", "generations"),
+    ("monitoring/failures", "provider=wavespeed&error=timeout&range=90d", "failures"),
+    ("monitoring/refunds", "provider=wavespeed&reason=timeout&range=90d", "refunds"),
+    ("monitoring/latency", "provider=wavespeed&kind=image&range=90d", "generations that succeeded"),
+)
+"""Pages with two filters each, and what they are said to find. The range and the zone are no filters."""
+
+
+def test_filters_are_removed_one_by_one_or_all_and_what_they_find_is_said(visitor: Visitor, site: Site) -> None:
+    page = visitor.open("/admin/failures")
+    for path, query, found in FILTERED:
+        address = f"{site.url}/admin/{path}"
+        page.goto(f"{address}?{query}")
+        said = rf"(\d+) {found}" if found else "Nothing matches these filters"
+        expect(page.locator("#announce")).to_have_text(re.compile(f"^{said}$"))
+        if "monitoring" not in path:
+            count = int(re.sub(r"\D", "", page.locator("#announce").inner_text()) or 0)
+            assert page.locator("main tbody tr").count() == count, path
+        chips = page.locator(".chip")
+        expect(chips).to_have_count(2)
+        asked = parse_qs(urlsplit(page.url).query)
+        chips.first.click()
+        expect(chips).to_have_count(1)
+        left = parse_qs(urlsplit(page.url).query)
+        assert len(left) == len(asked) - 1
+        assert left.items() <= asked.items(), path
+        page.go_back()
+        page.get_by_role("link", name="Clear all", exact=True).click()
+        expect(chips).to_have_count(0)
+        assert parse_qs(urlsplit(page.url).query).keys() <= {"range", "zone"}, path
+        assert asked.keys() & {"range", "zone"} == parse_qs(urlsplit(page.url).query).keys(), path
+        assert page.locator("#announce").inner_text() == ""
 
 
 def test_an_id_leads_to_its_page(visitor: Visitor, site: Site, account: Sample) -> None:
