@@ -20,7 +20,7 @@ from werkzeug.exceptions import NotFound
 
 from blueprints.way_back import login_path
 from extensions import db, login
-from makegood import api_keys, operators, sessions, throttles
+from makegood import api_keys, permissions, sessions, throttles
 from makegood.errors import Forbidden
 
 PUBLIC = frozenset(
@@ -126,7 +126,7 @@ def is_poll() -> bool:
 
 def requires(action: str) -> Callable[[View], View]:
     """Let only roles with this permission into a view: `@requires("refund")`, below the route's decorator."""
-    if action not in operators.ACTIONS:
+    if action not in permissions.ACTIONS:
         raise ValueError(f"no such action: {action}")
 
     def decorate(view: View) -> View:
@@ -164,7 +164,7 @@ def throttled(limit: throttles.Limit) -> Callable[[View], View]:
 
 def may(action: str) -> bool:
     """Whether the operator of this request may do it. A stranger may nothing."""
-    return bool(current_user.is_authenticated) and operators.may(current_user, action)
+    return bool(current_user.is_authenticated) and permissions.may(current_user, action)
 
 
 def confirmed(view: View) -> View:

@@ -17,7 +17,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from makegood import audit, operators, rooms
+from makegood import audit, permissions, rooms
 from makegood.errors import Conflict, Forbidden, Invalid, NotFound
 from makegood.models import Approval, Operator
 from makegood.terms import Terms
@@ -120,7 +120,7 @@ def approve(
     kind = _kinds[approval.kind]
     if actor == approval.requested_by:
         raise Forbidden("Nobody approves their own request. Another operator has to. No credits moved.")
-    if decider is None or not operators.may(decider, kind.action):
+    if decider is None or not permissions.may(decider, kind.action):
         raise Forbidden("Your role does not allow this. No credits moved.")
     _require_asker(session, approval, kind)
     result = kind.carry_out(session, approval, actor, terms, at, address)
@@ -142,7 +142,7 @@ def reject(
     _require_pending(approval, at)
     if actor == approval.requested_by:
         raise Forbidden("Nobody decides their own request. Withdraw it instead.")
-    if decider is None or not operators.may(decider, _kinds[approval.kind].action):
+    if decider is None or not permissions.may(decider, _kinds[approval.kind].action):
         raise Forbidden("Your role does not allow this. Nothing was decided.")
     return _close(session, approval, "rejected", actor, note, at, address)
 
@@ -198,7 +198,7 @@ def about(session: Session, subjects: Iterable[str]) -> About:
 
 def waiting_for(session: Session, email: str, role: str, *, at: datetime) -> int:
     """How many requests of others wait that this operator could decide."""
-    kinds = [kind.name for kind in _kinds.values() if kind.action in operators.PERMISSIONS[role]]
+    kinds = [kind.name for kind in _kinds.values() if kind.action in permissions.PERMISSIONS[role]]
     query = select(func.count()).where(
         Approval.state == "pending",
         Approval.expires_at > at,
@@ -229,7 +229,7 @@ def _require_asker(session: Session, approval: Approval, kind: Kind) -> None:
     asker = session.scalar(
         select(Operator).where(Operator.email == approval.requested_by).execution_options(populate_existing=True)
     )
-    if asker is not None and (asker.disabled_at is not None or not operators.may(asker, kind.action)):
+    if asker is not None and (asker.disabled_at is not None or not permissions.may(asker, kind.action)):
         raise Conflict(f"{asker.email} may not do this any more. No credits moved. Reject the request.")
 
 

@@ -1,4 +1,4 @@
-"""Operators: the people who log in to the console, and what each role may do."""
+"""Operators: the people who log in to the console. What each role may do is in `makegood.permissions`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Protocol
 from uuid import UUID
 
 from sqlalchemy import select
@@ -19,52 +18,7 @@ from makegood.errors import Conflict, Invalid, NotFound
 from makegood.models import Operator
 from makegood.models.operators import ROLES
 
-ACTIONS = frozenset(
-    {
-        "view",
-        "refund",
-        "reverse_refund",
-        "bulk_refund",
-        "acknowledge",
-        "apply_callback",
-        "write_note",
-        "adjust_credits",
-        "switch_provider",
-        "link_stripe",
-        "edit_prices",
-        "check_bills",
-        "sync_stripe",
-        "edit_policies",
-        "edit_limits",
-        "read_audit",
-        "read_settings",
-        "manage_operators",
-        "manage_keys",
-    }
-)
-PERMISSIONS: dict[str, frozenset[str]] = {
-    "viewer": frozenset({"view"}),
-    "support": frozenset(
-        {"view", "refund", "reverse_refund", "acknowledge", "apply_callback", "write_note", "link_stripe"}
-    ),
-    "admin": ACTIONS,
-}
 EMAIL = re.compile(r"[!-?A-~]{1,64}@[!-?A-~]{1,189}")
-
-
-class HasRole(Protocol):
-    """Whoever acts: an operator's row, or the operator of a session."""
-
-    @property
-    def role(self) -> str:
-        """One of ROLES."""
-
-
-def may(operator: HasRole, action: str) -> bool:
-    """Whether the operator's role allows the action. Raises ValueError for an action that does not exist."""
-    if action not in ACTIONS:
-        raise ValueError(f"no such action: {action}")
-    return action in PERMISSIONS[operator.role]
 
 
 def create(session: Session, email: str, role: str, password: str, *, actor: str) -> Operator:

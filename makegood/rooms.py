@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, Select, and_, case, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from makegood import limits, operators
+from makegood import limits, permissions
 from makegood.calendars import local_day, start_of
 from makegood.errors import Forbidden, NeedsApproval
 from makegood.models import Approval, BulkRefund, CreditAdjustment, Operator, Refund, Reversal
@@ -148,7 +148,7 @@ def lock(session: Session, actor: str) -> Operator | None:
 
 def allow(operator: Operator | None, purpose: Purpose) -> None:
     """Whether the role of a locked operator allows it at all. Raises Forbidden."""
-    if operator is not None and not operators.may(operator, purpose.action):
+    if operator is not None and not permissions.may(operator, purpose.action):
         raise Forbidden(f"Your role does not allow {purpose.noun}s. No credits moved.")
 
 

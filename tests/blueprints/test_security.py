@@ -15,7 +15,7 @@ from werkzeug.routing import Rule
 import logs
 from blueprints import access
 from extensions import csrf
-from makegood import operators
+from makegood import permissions
 from tests.conftest import MakeApp
 from tests.people import add_key, add_operator, form_token, log_in
 
@@ -101,7 +101,7 @@ def test_each_role_may_do_with_each_route_what_the_table_says(app: Flask, role: 
     for rule, method, path in changing(app, "admin"):
         needed = getattr(app.view_functions[rule.endpoint], "required_action", None)
         assert needed, f"{rule.endpoint} does not say who may {method} it: add @requires(...)"
-        allowed = needed in operators.PERMISSIONS[role]
+        allowed = needed in permissions.PERMISSIONS[role]
         answer = client.open(path, method=method)
         assert (answer.status_code != 403) == allowed, f"{role}: {method} {path} -> {answer.status_code}"
 

@@ -241,27 +241,6 @@ def test_an_unknown_operator_cannot_be_changed(session: Session) -> None:
         operators.disable(session, "nobody@example.com", actor="tests", now=NOW)
 
 
-@pytest.mark.parametrize(
-    ("role", "allowed"),
-    [
-        ("viewer", {"view"}),
-        (
-            "support",
-            {"view", "refund", "reverse_refund", "acknowledge", "apply_callback", "write_note", "link_stripe"},
-        ),
-        ("admin", operators.ACTIONS),
-    ],
-)
-def test_each_role_may_what_its_row_in_the_table_says(role: str, allowed: set[str]) -> None:
-    operator = Operator(role=role)
-    assert {action for action in operators.ACTIONS if operators.may(operator, action)} == allowed
-
-
-def test_an_action_that_does_not_exist_is_a_mistake_not_a_permission() -> None:
-    with pytest.raises(ValueError, match="refnud"):
-        operators.may(Operator(role="admin"), "refnud")
-
-
 def active_admins(session: Session) -> list[str]:
     asked = select(Operator.email).where(Operator.role == "admin", Operator.disabled_at.is_(None))
     return list(session.scalars(asked.order_by(Operator.email)))
