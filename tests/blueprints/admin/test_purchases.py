@@ -48,7 +48,7 @@ def unlinked_payment(browser: FlaskClient) -> str:
 
 def test_where_stripe_is_not_set_up_the_pages_say_so(operator: FlaskClient) -> None:
     for place in ("", "/unlinked", "/check"):
-        assert "Stripe is not set up" in page(operator, f"/admin/purchases{place}")
+        assert "Stripe is not connected" in page(operator, f"/admin/purchases{place}")
     assert "Nothing matches" in page(operator, "/admin/purchases?customer=nobody")
 
 

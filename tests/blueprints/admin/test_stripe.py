@@ -47,7 +47,7 @@ def test_what_is_not_set_up_says_how_to(make_app: MakeApp) -> None:
     browser = app.test_client()
     log_in(browser)
     page = browser.get(PAGE).text
-    assert "Stripe is not set up" in page
+    assert "Stripe is not connected" in page
     assert "Charges and Refunds" in page
     assert "http://localhost/webhooks/stripe" in page
 
