@@ -38,7 +38,7 @@ class Payment(Base):
 class PaymentDue(Base):
     """Something changed that payments are made of: `key` is the Stripe id by which they are found.
 
-    Triggers add a row with whatever changes (migrations/sql/0019_payments.sql). Whoever sees it sees the change too.
+    Triggers add it with the change (migrations/sql/0019_payments.sql): whoever sees one sees the other.
     """
 
     __tablename__ = "payments_due"

@@ -44,14 +44,16 @@ class RecognisedCustomerDay(CreditMeasures, Base):
     """The same by customer."""
 
     __tablename__ = "recognised_customer_days"
-    __table_args__ = (Index("ix_recognised_customer_days_foreign", "day", postgresql_where=text("currency <> 'usd'")),)
+    __table_args__ = (
+        Index("ix_recognised_customer_days_foreign", "day", postgresql_where=text("currency <> 'usd'")),
+    )
 
     day: Mapped[date] = mapped_column(primary_key=True, sort_order=-2)
     customer_id: Mapped[str] = mapped_column(primary_key=True, sort_order=-1)
 
 
 class RecognisedCustomerMonth(CreditMeasures, Base):
-    """The same of one month of the reporting time zone, in US dollars: in other currencies each day has its rate."""
+    """The same of one month of the reporting time zone, in US dollars: others have a rate for each day."""
 
     __tablename__ = "recognised_customer_months"
     __table_args__ = (CheckConstraint("currency = 'usd'", name="currency"),)

@@ -15,24 +15,18 @@ from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import (
-    ARRAY,
     BigInteger,
-    Boolean,
     ColumnElement,
     FromClause,
     Row,
     Select,
     Subquery,
-    Text,
-    bindparam,
     case,
     cast,
-    column,
     func,
     literal,
     null,
     select,
-    text,
     true,
 )
 from sqlalchemy.orm import Session
@@ -66,12 +60,11 @@ PAYERS = f"""
 
 @dataclass(frozen=True)
 class CustomerMargin:
-    """One customer's result, in micro-dollars; None: not known. `pays`: ever paid for anything, at any time."""
+    """One customer's result, in micro-dollars; None: not known."""
 
     customer_id: str
     email: str | None
     tier: str
-    pays: bool
     cash: int | None
     fees: int | None
     recognised: int | None
@@ -180,10 +173,7 @@ def _counted(line: Row[Any]) -> Counts:
 
 def _payers(session: Session, terms: Terms, asked: Range) -> Select[*tuple[Any, ...]]:
     """A row for each customer who ever paid and has anything in the range, in micro-dollars."""
-    due = payments.due(session)
-    payers = text(PAYERS).bindparams(bindparam("due", due, type_=ARRAY(Text)))
-    paying = payers.columns(column("customer_id", Text)).subquery("payers")
-    used = _used(session, terms, asked, f"customer_id IN ({PAYERS})", due)
+    used = _used(session, terms, asked, f"customer_id IN ({PAYERS})")
     paid = revenue_by_customer.each(session, terms, asked).subquery("paid")
     known = _known(session, terms, asked)
     money = {
@@ -191,28 +181,25 @@ def _payers(session: Session, terms: Terms, asked: Range) -> Select[*tuple[Any, 
         for name in AMOUNTS
     }
     return (
-        select(*_columns(used, money, pays=True))
-        .select_from(paying)
-        .join(Customer, Customer.id == paying.c.customer_id)
-        .outerjoin(used, used.c.customer_id == paying.c.customer_id)
-        .outerjoin(paid, paid.c.customer_id == paying.c.customer_id)
-        .where(used.c.customer_id.is_not(None) | paid.c.customer_id.is_not(None))
+        select(*_columns(used, money))
+        .select_from(paid.outerjoin(used, used.c.customer_id == paid.c.customer_id, full=True))
+        .join(Customer, Customer.id == func.coalesce(used.c.customer_id, paid.c.customer_id))
     )
 
 
 def _free(session: Session, terms: Terms, asked: Range) -> Select[*tuple[Any, ...]]:
     """The same of each who never paid: they have no revenue."""
-    used = _used(session, terms, asked, f"customer_id NOT IN ({PAYERS})", payments.due(session))
+    used = _used(session, terms, asked, f"customer_id NOT IN ({PAYERS})")
     known = _known(session, terms, asked)
     money = {name: literal(0, BigInteger) if known[name] else NOT_KNOWN for name in AMOUNTS}
-    return select(*_columns(used, money, pays=False)).join_from(used, Customer, Customer.id == used.c.customer_id)
+    return select(*_columns(used, money)).join_from(used, Customer, Customer.id == used.c.customer_id)
 
 
-def _used(session: Session, terms: Terms, asked: Range, among: str, due: list[str]) -> Subquery:
-    return customers.each(session, terms, asked, MEASURES, among, {"due": due}).subquery("used")
+def _used(session: Session, terms: Terms, asked: Range, among: str) -> Subquery:
+    return customers.each(session, terms, asked, MEASURES, among, {"due": payments.due(session)}).subquery("used")
 
 
-def _columns(used: Subquery, money: Mapping[str, ColumnElement[Any]], *, pays: bool) -> list[ColumnElement[Any]]:
+def _columns(used: Subquery, money: Mapping[str, ColumnElement[Any]]) -> list[ColumnElement[Any]]:
     unknown = (used.c.generations > 0) & (used.c.unknown_costs == used.c.generations)
     cost = case((unknown, null()), else_=func.coalesce(used.c.cost_micros, 0))
     amounts = {
@@ -227,7 +214,7 @@ def _columns(used: Subquery, money: Mapping[str, ColumnElement[Any]], *, pays: b
         "generations": func.coalesce(used.c.generations, 0),
     }
     who: list[Any] = [Customer.id.label("customer_id"), Customer.email, Customer.tier]
-    return [*who, literal(pays, Boolean).label("pays"), *(amount.label(name) for name, amount in amounts.items())]
+    return [*who, *(amount.label(name) for name, amount in amounts.items())]
 
 
 def _known(session: Session, terms: Terms, asked: Range) -> dict[str, bool]:

@@ -27,8 +27,7 @@ MICROS_IN_A_CENT = 10_000
 
 
 def _sum(name: str) -> str:
-    known = f"bool_and(currency IS NULL OR {name} = 0)"
-    return f"CASE WHEN {known} THEN coalesce(sum({name}) FILTER (WHERE currency IS NULL), 0) END AS {name}"
+    return f"CASE WHEN unrated.{name} THEN NULL ELSE coalesce(rated.{name}, 0) END AS {name}"
 
 
 _RATED = "CASE currency WHEN 'usd' THEN CAST(:first AS date) ELSE day END"
@@ -49,7 +48,7 @@ REVENUE = f"""
     ), returned AS (
         SELECT customer_id, currency, {_RATED} AS day, (amount * returned)::numeric / paid AS amount
           FROM ({recognised.RETURNED.text}) AS returned
-    ), amounts (customer_id, currency, day, cash, fees, recognised) AS (
+    ), amounts (customer_id, currency, day, cash, fees, recognised) AS MATERIALIZED (
         SELECT customer_id, {_UNRATED}, cash * {_MICROS}, fees * {_MICROS}, recognised * {_MICROS}
           FROM paid LEFT JOIN rate USING (currency, day)
          UNION ALL
@@ -60,11 +59,18 @@ REVENUE = f"""
          UNION ALL
         SELECT customer_id, {_UNRATED}, 0, 0, -amount * {_MICROS}
           FROM returned LEFT JOIN rate USING (currency, day)
-    ), net AS (
-        SELECT customer_id, currency, sum(cash) AS cash, sum(fees) AS fees, sum(recognised) AS recognised
-          FROM amounts GROUP BY customer_id, currency, day
+    ), rated AS (
+        SELECT customer_id, sum(cash) AS cash, sum(fees) AS fees, sum(recognised) AS recognised
+          FROM amounts WHERE currency IS NULL GROUP BY customer_id
+    ), unrated AS (
+        SELECT customer_id, bool_or(cash <> 0) AS cash, bool_or(fees <> 0) AS fees,
+               bool_or(recognised <> 0) AS recognised
+          FROM (SELECT customer_id, sum(cash) AS cash, sum(fees) AS fees, sum(recognised) AS recognised
+                  FROM amounts WHERE currency IS NOT NULL GROUP BY customer_id, currency, day) AS net
+         GROUP BY customer_id
     ), sums AS (
-        SELECT customer_id, {_sum("cash")}, {_sum("fees")}, {_sum("recognised")} FROM net GROUP BY customer_id
+        SELECT customer_id, {_sum("cash")}, {_sum("fees")}, {_sum("recognised")}
+          FROM rated FULL JOIN unrated USING (customer_id)
     )
     SELECT customer_id, round(cash)::bigint AS cash, round(fees)::bigint AS fees,
            round(recognised)::bigint AS recognised, round(cash - fees)::bigint AS cash_left,

@@ -44,8 +44,9 @@ _SUMS = ", ".join(f"coalesce(sum({name}), 0)::bigint AS {name}" for name in CUST
 
 def _summed(measures: Sequence[str], among: str = "true") -> str:
     listed = ", ".join(f"coalesce(sum({name}), 0)::bigint AS {name}" for name in measures)
-    some = " OR ".join(f"sum({name}) <> 0" for name in measures)
-    return f"SELECT customer_id, {listed} FROM (%s) AS facts WHERE {among} GROUP BY customer_id HAVING {some}"  # noqa: S608
+    some = " OR ".join(f"{name} <> 0" for name in measures)
+    summed = f"SELECT customer_id, {listed} FROM (%s) AS facts WHERE {among} GROUP BY customer_id"  # noqa: S608
+    return f"SELECT * FROM ({summed}) AS summed WHERE {some}"  # noqa: S608
 
 
 SUMMED = _summed(CUSTOMERS.measures)
