@@ -1,27 +1,23 @@
 """Subscriptions at the simulated Stripe: begun, renewed, changed, paused and ended, with their invoices.
 
-Periods are on the items since 2025-03-31.basil; a discount names its coupon in `source` since 2025-09-30.clover.
+Periods are on the items since 2025-03-31.basil.
 """
 
 from __future__ import annotations
 
-import calendar
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
 
 from simulator.stripe.account import DAY
-from simulator.stripe.invoices import Invoices
+from simulator.stripe.discounts import Discounts
 from simulator.stripe.lines import cost
 from simulator.stripe.objects import Object
+from simulator.stripe.periods import period_end
 from simulator.stripe.settlement import half_up
 
-SECONDS = {"day": DAY, "week": 7 * DAY}
-MONTHS = {"month": 1, "year": 12}
 
-
-class Account(Invoices):
+class Account(Discounts):
     """The whole account."""
 
     def __init__(self, **more: Any) -> None:
@@ -96,7 +92,7 @@ class Account(Invoices):
             due = [item for item in subscription["items"] if item["current_period_end"] == ends]
             for item in due:
                 item["current_period_start"] = ends
-                item["current_period_end"] = self.period_end(self.get(item["price"]), ends)
+                item["current_period_end"] = period_end(self.get(item["price"]), ends)
             was_trial = subscription["status"] == "trialing"
             if was_trial:
                 subscription["status"] = "active"
@@ -153,43 +149,6 @@ class Account(Invoices):
             customer.clear()
             customer.update(kept, deleted=True)
 
-    def discount(
-        self, coupon: Object, customer: Object, subscription_id: str, *, item: str | None = None
-    ) -> Object:
-        """Apply a coupon, so long as its duration says."""
-        months = coupon["duration_in_months"]
-        made = {
-            "id": self.new_id("discount"),
-            "object": "discount",
-            "checkout_session": None,
-            "customer": customer["id"],
-            "end": _add_months(self.now, months) if coupon["duration"] == "repeating" else None,
-            "invoice": None,
-            "invoice_item": None,
-            "promotion_code": None,
-            "source": {"coupon": coupon["id"], "type": "coupon"},
-            "start": self.now,
-            "subscription": subscription_id,
-            "subscription_item": item,
-        }
-        self.discounts[made["id"]] = made
-        return made
-
-    def discount_item(self, subscription: Object, coupon: Object, *, index: int = 0) -> Object:
-        """Apply a coupon to one item only."""
-        item = subscription["items"][index]
-        customer = self.get(subscription["customer"])
-        made = self.discount(coupon, customer, subscription["id"], item=item["id"])
-        item["discounts"] = [*item["discounts"], made["id"]]
-        return self.change(subscription, "customer.subscription.updated")
-
-    def add_coupon(self, subscription: Object, coupon: Object) -> Object:
-        """Apply a coupon to a subscription that runs: from its next bill on."""
-        customer = self.get(subscription["customer"])
-        made = self.discount(coupon, customer, subscription["id"])
-        discounts = [*subscription["discounts"], made["id"]]
-        return self.change(subscription, "customer.subscription.updated", discounts=discounts)
-
     def _item(self, subscription_id: str, price: Object, quantity: int, trial_end: int | None) -> Object:
         metered = price["recurring"]["usage_type"] == "metered"
         return {
@@ -197,7 +156,7 @@ class Account(Invoices):
             "object": "subscription_item",
             "billing_thresholds": None,
             "created": self.now,
-            "current_period_end": trial_end or self.period_end(price, self.now),
+            "current_period_end": trial_end or period_end(price, self.now),
             "current_period_start": self.now,
             "discounts": [],
             "metadata": {},
@@ -206,13 +165,6 @@ class Account(Invoices):
             "subscription": subscription_id,
             "tax_rates": [],
         }
-
-    def period_end(self, price: Object, start: int) -> int:
-        """When a period of the price ends that begins at `start`."""
-        interval, count = price["recurring"]["interval"], int(price["recurring"]["interval_count"])
-        if interval in SECONDS:
-            return start + count * SECONDS[interval]
-        return _add_months(start, count * MONTHS[interval])
 
     def _bill(
         self,
@@ -233,7 +185,7 @@ class Account(Invoices):
             amount = 0 if free else self._item_cost(item, price, quantity)
             lines.append(self.invoice_line(price, quantity, amount, period=period, item=item))
         subtotal = sum(line["amount"] for line in lines)
-        off = self._taken_off(subscription["discounts"], subtotal)
+        off = self.taken_off(subscription["discounts"], subtotal)
         tax = half_up(Fraction((subtotal - off) * self._tax_percent[subscription["id"]], 100))
         customer = self.get(subscription["customer"])
         invoice = self.invoice(
@@ -247,7 +199,7 @@ class Account(Invoices):
         )
         subscription["latest_invoice"] = invoice["id"]
         if not free:
-            self._use_up(subscription)
+            self.use_up(subscription)
         if pays:
             self.pay_invoice(invoice, attempts=attempts, parts=parts)
         else:
@@ -258,32 +210,4 @@ class Account(Invoices):
 
     def _item_cost(self, item: Object, price: Object, quantity: int) -> int:
         amount = cost(price, quantity)
-        return amount - self._taken_off(item["discounts"], amount)
-
-    def _taken_off(self, discounts: Sequence[str], amount: int) -> int:
-        """What the discounts that still run take off, one after the other, never below nothing."""
-        left = Fraction(amount)
-        for one in (self.discounts[key] for key in discounts):
-            coupon = self.get(one["source"]["coupon"])
-            if one["end"] is not None and one["end"] <= self.now:
-                continue
-            percent = Fraction(str(coupon["percent_off"] or 0))
-            left -= left * percent / 100 if percent else (coupon["amount_off"] or 0)
-        return amount - half_up(max(left, Fraction(0)))
-
-    def _use_up(self, subscription: Object) -> None:
-        """A coupon for one bill is gone with the bill."""
-        kept = [
-            key
-            for key in subscription["discounts"]
-            if self.get(self.discounts[key]["source"]["coupon"])["duration"] != "once"
-        ]
-        subscription["discounts"] = kept
-
-
-def _add_months(moment: int, months: int) -> int:
-    """The same day and time some months later, or the month's last day."""
-    then = datetime.fromtimestamp(moment, UTC)
-    year, month = divmod(then.year * 12 + then.month - 1 + months, 12)
-    day = min(then.day, calendar.monthrange(year, month + 1)[1])
-    return int(then.replace(year=year, month=month + 1, day=day).timestamp())
+        return amount - self.taken_off(item["discounts"], amount)

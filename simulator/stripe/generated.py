@@ -18,6 +18,7 @@ from simulator.stripe.account import DAY
 from simulator.stripe.billing import Account
 from simulator.stripe.kinds import CREDITS, KINDS, ONE, PRICES, Kind
 from simulator.stripe.objects import Object
+from simulator.stripe.periods import period_end
 from simulator.stripe.plain import Bought, Ledger, Subscribed
 
 UNTIL = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -265,4 +266,4 @@ def _ends(subscription: Object) -> int:
 def _after(account: Account, subscription: Object) -> int:
     """When the period of its only item ends that begins when the present one ends."""
     (item,) = subscription["items"]
-    return account.period_end(account.get(item["price"]), item["current_period_end"])
+    return period_end(account.get(item["price"]), item["current_period_end"])
