@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from makegood.models import Charge, ExchangeRate, InvoicePayment, PaymentRefund, StripeAccount
 from makegood.ranges import Range
-from makegood.revenue import margin, margin_by_customer
+from makegood.revenue import margin, margin_by_customer, payments, recognised
 from makegood.revenue.results import micros
 from makegood.terms import Terms
 from tests.making import make_customer, make_generation, reserve
@@ -229,3 +229,37 @@ def test_a_payer_who_costs_more_than_they_pay_is_no_free_user_and_may_lose_on_on
     make_generation(session, ada, credits=5, at=NOON + DAY)
     assert losing("cash", later) == ["ada"], "who paid before is a payer still"
     assert losing("recognised", later) == []
+
+
+def test_a_customers_revenue_is_the_same_by_months_and_by_days_folded_or_not(session: Session, ada: str) -> None:
+    session.get_one(StripeAccount, 1).grants_since = NOON - 90 * DAY
+    rate = {"currency": "eur", "usd_per_unit": Decimal("1.1"), "source": "bank", "actor": "test"}
+    session.add(ExchangeRate(**rate, day=date(2026, 8, 1)))
+    reserve(session, ada, credits=5, at=NOON - 80 * DAY)
+    for back in range(70, -1, -7):
+        at = NOON - back * DAY
+        pack = buy(session, ada, 70, 999, at=at, currency="eur" if back % 2 else "usd")
+        pay(session, ada, 999, at=at, purchase_id=pack)
+        reserve(session, ada, credits=40, at=at + DAY)
+        reserve(session, ada, credits=9, at=at + 4 * DAY)
+    spans = [
+        Range(first, last, SPAN.zone, NOW)
+        for first, last in (
+            (date(2026, 9, 3), date(2026, 11, 15)),
+            (date(2026, 9, 20), date(2026, 10, 25)),
+            (date(2026, 10, 1), date(2026, 10, 31)),
+            (date(2026, 11, 11), date(2026, 11, 11)),
+        )
+    ]
+
+    def recognised_of_each_span() -> list[int | None]:
+        session.flush()
+        return [margin_by_customer.report(session, TERMS, span).rows[0].recognised for span in spans]
+
+    before = recognised_of_each_span()
+    assert before == [micros(report(session, span).total.recognised) for span in spans]
+    recognised.fold(session, TERMS.timezone)
+    payments.fold(session)
+    assert recognised_of_each_span() == before
+    reserve(session, ada, credits=1, at=NOON)
+    assert recognised_of_each_span() != before, "what is not folded yet counts"
