@@ -1,16 +1,17 @@
 """Every table of the console as CSV: first a dialog that says how many rows there are, then the file.
 
-A module with a table adds it once, beside its route, and links to it with the macro `csv_link` of `_list.html`:
+A list's is added with the list (`blueprints.admin.lists`). A module with another table adds it beside its route:
 
     exports.add(
         exports.Table(
-            "refunds", "Refund history", "admin.refunds",
-            lambda: refund_history.select_refunds(_filters(filters.read(NAMES))),
-            (exports.column("issued_at"), exports.usd("loss_usd", "loss_micros"), ...),
+            "liability", "Liability", "admin.liability",
+            lambda: liability.select_lots(PAGE.read().currency),
+            (exports.column("customer_id"), exports.Column("owed", _exactly), ...),
         )
     )
 
-The query is made of the request's own query string, as on the page, so that the file has the rows of the screen.
+The page links to it with the macro `csv_link` of `_list.html`. The query is made of the request's own query
+string, as on the page, so that the file has the rows of the screen.
 """
 
 from __future__ import annotations

@@ -58,6 +58,7 @@ def found(session: Session, **filters: Any) -> list[str]:
         ({"balance": "nonsense"}, []),
         ({"start": START + timedelta(minutes=1), "end": START + timedelta(minutes=3)}, ["C_2", "c_10"]),
         ({"order": BALANCE}, ["c_1", "c_10", "50%_off", "C_2", "é/x"]),
+        ({"order": BALANCE, "start": START + timedelta(minutes=2)}, ["50%_off", "C_2", "é/x"]),
     ],
 )
 def test_the_list_has_who_the_filters_name(session: Session, filters: dict[str, Any], expected: list[str]) -> None:
