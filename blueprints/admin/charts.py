@@ -11,6 +11,7 @@ The page shows it with `{{ charts.figure(chart, "Nothing failed in this range.")
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from decimal import Decimal
 from functools import cached_property, lru_cache
 from zoneinfo import ZoneInfo
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from blueprints import formats, times
 from blueprints.admin.comparisons import MINOR, write
@@ -121,34 +122,26 @@ class Chart:
     def body(self) -> Markup:
         """The table's rows, the latest step first. A page has thousands of such cells: here they are made in a
         fraction of the time that a template needs."""
-        columns = [
-            (series, escape(series.link) if series.link else None) for series in (*self.series, *self.beside)
-        ]
-        link = escape(self.link) if self.link else None
-        return Markup("\n").join(self._row(n, link, columns) for n in reversed(self.reached))
+        columns = [(series, _begun(series.link)) for series in (*self.series, *self.beside)]
+        link = _begun(self.link)
+        rows = "\n".join(self._row(n, link, columns) for n in reversed(self.reached))
+        return Markup(rows)  # noqa: S704 (of escaped parts)
 
-    def _row(self, n: int, link: str | None, columns: Sequence[tuple[Series, str | None]]) -> Markup:
-        label = escape(self.label(self.steps[n], long=True) + (", so far" if n == self.partial else ""))
-        figures = [
-            (escape(self.written(value, series)), address if value else None)
+    def _row(self, n: int, link: str | None, columns: Sequence[tuple[Series, str | None]]) -> str:
+        span = html.escape(self.spans[n])
+
+        def linked(text: str, link: str | None) -> str:
+            """The text as a link to the rows behind the step."""
+            text = html.escape(text)
+            return text if link is None else f'<a class="through" href="{link}{span}">{text}</a>'
+
+        label = self.label(self.steps[n], long=True) + (", so far" if n == self.partial else "")
+        cells = "".join(
+            f"<td>{linked(self.written(value, series), address if value else None)}</td>"
             for series, address in columns
             for value in (series.values[n],)
-        ]
-        cells = "".join(f'<td class="n">{self._linked(figure, address, n)}</td>' for figure, address in figures)
-        head = f'<th scope="row" class="nowrap">{self._linked(label, link, n)}</th>'
-        return Markup(f"<tr>{head}{cells}</tr>")  # noqa: S704 (of escaped parts)
-
-    def _linked(self, text: str, link: str | None, n: int) -> str:
-        """The text as a link to the rows behind a step; both are escaped."""
-        if link is None:
-            return text
-        return (
-            f'<a class="through" href="{link}{"&amp;" if "?" in link else "?"}{self._spans_escaped[n]}">{text}</a>'
         )
-
-    @cached_property
-    def _spans_escaped(self) -> list[str]:
-        return [escape(span) for span in self.spans]
+        return f'<tr><th scope="row">{linked(label, link)}</th>{cells}</tr>'
 
     @cached_property
     def data(self) -> str:
@@ -193,6 +186,11 @@ class Chart:
         if self.unit == "usd":
             return int(value) / formats.MICROS
         return float((Decimal(value) * 100).quantize(HUNDREDTH))
+
+
+def _begun(link: str | None) -> str | None:
+    """A link as it stands in HTML, up to the query of a step."""
+    return None if link is None else html.escape(f"{link}{'&' if '?' in link else '?'}")
 
 
 def most(parts: Sequence[dict[str, int]], *, shown: int = 5) -> tuple[list[str], list[str]]:
