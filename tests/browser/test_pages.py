@@ -34,6 +34,8 @@ PAGES = (
     "/admin/revenue?currency=eur&range=90d",
     "/admin/revenue/transactions",
     "/admin/margin",
+    "/admin/margin/customers?range=90d",
+    "/admin/margin/customers?range=90d&group=losing&sort=cash",
     "/admin/liability?range=90d",
     "/admin/revenue/rates",
     "/admin/subscriptions?range=90d",
