@@ -25,10 +25,16 @@ def init_app(app: Flask) -> None:
     def fingerprint(path: str) -> str:
         return hashlib.sha256((folder / path).read_bytes()).hexdigest()[:12]
 
+    @cache
+    def address(path: str, root: str) -> str:
+        """A page asks for a hundred, all the same below one root."""
+        return url_for("static", filename=path, v=fingerprint(path))
+
     def asset(path: str) -> str:
         if app.debug:
             fingerprint.cache_clear()
-        return url_for("static", filename=path, v=fingerprint(path))
+            address.cache_clear()
+        return address(path, request.script_root)
 
     def keep(response: Response) -> Response:
         if request.endpoint != "static":
