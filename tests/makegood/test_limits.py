@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from makegood import ledger, limits, operators, refunds, rooms
 from makegood.errors import Conflict, Forbidden, Invalid, MakegoodError, NeedsApproval
 from makegood.ids import uuid7
 from makegood.limits import Limits
-from makegood.models import AuditEntry, Refund
+from makegood.models import AuditEntry, Refund, RefundLimit
 from makegood.terms import Terms
 from tests.making import TERMS, make_customer, make_generation
 
@@ -24,6 +25,7 @@ pytestmark = pytest.mark.usefixtures("balanced_books")
 AT = datetime(2026, 11, 15, 12, tzinfo=UTC)
 SUPPORT = "support@example.com"
 ADMIN = "admin@example.com"
+MIGRATIONS = Path(limits.__file__).parents[1] / "migrations" / "sql"
 HOLDS = {"support": Limits(50, 120, 0, 20), "admin": Limits(None, None, 1000, 500)}
 
 
@@ -147,3 +149,22 @@ def test_limits_are_whole_numbers_and_have_a_reason(session: Session) -> None:
     with pytest.raises(Invalid) as error:
         limits.publish(session, HOLDS | {"support": Limits(-1, 5, 0, 0)}, based_on=2, note=" ", actor=ADMIN)
     assert set(error.value.details["fields"]) == {"support_per_refund", "note"}
+
+
+def test_a_new_console_is_shipped_with_limits_and_an_upgrade_leaves_those_alone_that_somebody_works_under(
+    session: Session,
+) -> None:
+    def shipped() -> dict[str, tuple[int | None, ...]]:
+        rows = session.scalars(select(RefundLimit).where(RefundLimit.version == 1)).all()
+        return {row.role: tuple(getattr(row, name) for name in limits.AMOUNTS) for row in rows}
+
+    assert shipped() == {
+        "support": (500, 0, 2000, 500, 2000, 0, 0, 200),
+        "admin": (None, 5000, 20000, 5000, 20000, 1000, 5000, 500),
+    }
+    session.execute(text("SET LOCAL session_replication_role = replica"))
+    session.execute(update(RefundLimit).values(per_day=7, per_taking=None))
+    session.execute(text("SET LOCAL session_replication_role = origin"))
+    session.execute(text((MIGRATIONS / "0018_limits.sql").read_text()))
+    session.expire_all()
+    assert {(amounts[2], amounts[3]) for amounts in shipped().values()} == {(7, None)}
