@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from makegood import generations, grants, ledger, refunds
 from makegood.errors import Conflict, IdempotencyConflict, Invalid, NotFound
 from makegood.ids import uuid7
-from makegood.models import AuditEntry, CreditTransaction, Grant, Movement, Refund, RefundPolicy
+from makegood.models import AuditEntry, CreditTransaction, Generation, Grant, Movement, Refund, RefundPolicy
 from makegood.providers.protocol import ErrorClass, Outcome, Report
 from makegood.terms import Terms
 from tests.making import FAILURE, SUCCESS, TERMS, make_customer, make_generation
@@ -260,6 +260,17 @@ def test_a_refund_by_hand_writes_refund_ledger_row_and_audit_entry(session: Sess
         "before": {"refunded": 0, "balance": 90},
         "after": {"refunded": 4, "balance": 94},
     }
+
+
+def test_a_refund_keeps_the_provider_and_model_of_its_generation(session: Session) -> None:
+    generation_id = make_generation(session, make_customer(session, 10, at=START), credits=8, at=START)
+    by_hand(session, generation_id, 2)
+    fail(session, generation_id)
+    generation = session.get_one(Generation, generation_id)
+    kept = session.execute(select(Refund.provider, Refund.model)).all()
+    assert kept == [(generation.provider, generation.model)] * 2
+    with pytest.raises(IntegrityError, match="never change"), session.begin_nested():
+        session.execute(text("UPDATE refunds SET provider = 'another'"))
 
 
 def test_a_double_submit_returns_the_first_refund(session: Session) -> None:
