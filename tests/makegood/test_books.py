@@ -72,6 +72,11 @@ TAMPERING = [
     "UPDATE recomputes SET done = 1",
     "UPDATE events SET at = now() WHERE refunds = 1",
     "UPDATE recognised_progress SET entries = 99",
+    "INSERT INTO recognised_customer_months (month, customer_id, currency, price_amount, price_credits, used)"
+    " VALUES ('2026-11-01', 'c', 'usd', 9, 4, 1)",
+    "WITH nothing_due AS (DELETE FROM payments_due)"
+    " INSERT INTO payments (id, source, created_at, currency, amount, fee, for_credits)"
+    " VALUES ('txn_1', 'ch_1', now(), 'usd', 1, 0, false)",
     "INSERT INTO balance_sums (bucket, currency, reporting_category, transactions, amount, fee)"
     " VALUES ('2026-11-10T12:00:00Z', 'usd', 'charge', 1, 1000, 59)",
 ]
