@@ -86,6 +86,10 @@ NOTHING = (
 )
 """Lists and searches that find nothing: a wrong plan reads everything for them."""
 
+OF_A_CUSTOMER = {"grants", "ledger", "notes"}
+OF_AN_OBJECT = {"bill_rows", "bulk-refund", *OF_A_CUSTOMER}
+"""The files of one bill, bulk refund or customer."""
+
 
 def every(app: Flask) -> list[str]:
     """All of them, in the database of the application."""
@@ -104,7 +108,8 @@ def every(app: Flask) -> list[str]:
         *(f"{path}?range=90d&zone={zone}" for path in ZONED for zone in ZONES),
         *FILTERED,
         *NOTHING,
-        *(f"/admin/exports/{name}?range=90d" for name in sorted(exports.names())),
+        *(f"/admin/exports/{name}?range=90d" for name in sorted(exports.names() - OF_AN_OBJECT)),
+        *(f"/admin/exports/{name}?customer_id={payer_id}" for name in sorted(OF_A_CUSTOMER)),
         f"/admin/generations/{generation_id}",
         f"/admin/generations/{generation_id}/refund",
         f"/admin/customers/{customer_id}",
