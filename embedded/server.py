@@ -115,9 +115,14 @@ def start(
 
 
 @contextmanager
-def temporary(*, durable: bool = True, major: int | None = None) -> Iterator[EmbeddedServer]:
-    """A server of its own on a new data directory; both are gone afterwards, even if this process is killed."""
-    state = Path(tempfile.mkdtemp(prefix="makegood-")).resolve()
+def temporary(
+    *, durable: bool = True, major: int | None = None, within: Path | None = None
+) -> Iterator[EmbeddedServer]:
+    """A server of its own on a new data directory; both are gone afterwards, even if this process is killed.
+
+    The directory is made `within` this one, or where temporary files are.
+    """
+    state = Path(tempfile.mkdtemp(prefix="makegood-", dir=within)).resolve()
     state.chmod(0o711)  # the unprivileged user passes through it when we are root
     server = start(state, durable=durable, major=major)
     leash = subprocess.Popen(  # noqa: S603 (the arguments are ours)

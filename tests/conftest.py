@@ -22,12 +22,15 @@ import embedded
 from app import create_app
 from extensions import db
 from makegood import passwords
+from tests.one_app import OneApp, leave
 from tests.people import add_operator, log_in
 from tests.stripe import stripe  # noqa: F401 (a fixture)
 
 SECRET_KEY = "only-for-tests-0123456789-abcdefghijklmnop"
 DATABASE_FIXTURES = {"server", "database", "session", "make_app", "app", "client", "operator"}
 HERE = Path(__file__).parent
+MEMORY, ROOM_IN_MEMORY = Path("/dev/shm"), 4_000_000_000
+LARGEST_LOG_MB = 256
 SLOWEST = ("demo/", "makegood/test_histories", "test_crashes_everywhere", "makegood/test_crashes", "browser/")
 _numbers = itertools.count(1)
 
@@ -72,8 +75,10 @@ def server() -> Iterator[str]:
     another's rollups may count.
     """
     major = os.environ.get("TEST_POSTGRES")
-    with embedded.temporary(durable=False, major=int(major) if major else None) as postgres:
+    with embedded.temporary(durable=False, major=int(major) if major else None, within=_in_memory()) as postgres:
         address = postgres.url("postgres")
+        _execute(address, f"ALTER SYSTEM SET max_wal_size = '{LARGEST_LOG_MB}MB'")
+        _execute(address, "SELECT pg_reload_conf()")
         template = f"makegood_template_{os.getpid()}"
         _execute(address, f"CREATE DATABASE {template} TEMPLATE template0")
         app = create_app(environment(_url(address, template)))
@@ -82,6 +87,15 @@ def server() -> Iterator[str]:
             db.engine.dispose()
         yield address
         _execute(address, f"DROP DATABASE {template} WITH (FORCE)")
+
+
+def _in_memory() -> Path | None:
+    """Where files are kept in memory, if there is room: a clone of the template database is 800 of them."""
+    try:
+        found = os.statvfs(MEMORY)
+    except OSError:
+        return None
+    return MEMORY if found.f_bavail * found.f_frsize > ROOM_IN_MEMORY else None
 
 
 @contextmanager
@@ -149,15 +163,20 @@ def make_app(database: str, templates: FileSystemBytecodeCache) -> Iterator[Make
 
     yield make
     for app in made:
-        app.extensions["unrecorded"].stop()
-        with app.app_context():
-            db.engine.dispose()
+        leave(app)
+
+
+@pytest.fixture(scope="session")
+def one_app(server: str, templates: FileSystemBytecodeCache) -> OneApp:
+    """The application that tests have one after the other."""
+    return OneApp(environment(server), templates)
 
 
 @pytest.fixture
-def app(make_app: MakeApp) -> Flask:
+def app(database: str, one_app: OneApp) -> Iterator[Flask]:
     """The application on a fresh database."""
-    return make_app()
+    yield one_app.on(database)
+    one_app.leave()
 
 
 @pytest.fixture(scope="session", autouse=True)
