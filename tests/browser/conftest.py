@@ -8,7 +8,7 @@ import re
 import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 from flask import Flask
+from jinja2 import FileSystemBytecodeCache
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from sqlalchemy import create_engine, make_url
 from sqlalchemy.orm import Session
@@ -27,6 +28,7 @@ from extensions import db
 from tests.browser import sample
 from tests.browser.sample import Sample
 from tests.conftest import environment
+from tests.one_app import leave
 from tests.people import EMAIL, add_operator, log_in
 
 HERE = Path(__file__).parent
@@ -85,13 +87,11 @@ def sample_database(server: str) -> Iterator[tuple[str, Sample]]:
 @pytest.fixture
 def database(request: pytest.FixtureRequest, server: str) -> Iterator[str]:
     """A fresh copy of the sample account; `app` runs on it. Parametrized with "empty", a new account."""
-    name = f"makegood_browser_{os.getpid()}_{next(_numbers)}"
     template = f"makegood_template_{os.getpid()}"
     if getattr(request, "param", None) != "empty":
         template = request.getfixturevalue("sample_database")[0]
-    _administer(server, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
-    yield make_url(server).set(database=name).render_as_string(hide_password=False)
-    _administer(server, f"DROP DATABASE {name} WITH (FORCE)")
+    with _copy(server, template) as url:
+        yield url
 
 
 @pytest.fixture
@@ -236,6 +236,62 @@ def visitor(chromium: Browser, site: Site) -> Iterator[Visitor]:
     assert visitor.unexpected() == []
 
 
+class Spectator(Visitor):
+    """Looks at many pages of a site that nobody changes, with one browser profile for each look."""
+
+    def __init__(self, browser: Browser, site: Site) -> None:
+        super().__init__(browser, site)
+        self._pages: dict[tuple[str, str, bool], Page] = {}
+
+    def look_at(self, path: str, *, width: str, theme: str, logged_in: bool = True) -> Page:
+        """This page, in the profile that was here before with the same look."""
+        look = (width, theme, logged_in)
+        if look in self._pages:
+            self._pages[look].goto(self.site.url + path)
+        else:
+            self._pages[look] = self.open(path, width=width, theme=theme, logged_in=logged_in)
+        return self._pages[look]
+
+    def forget(self) -> None:
+        """Leave the pages, so that they complain no more, and forget what they complained about."""
+        for page in self._pages.values():
+            page.goto("about:blank")
+        self.complaints.clear()
+        self._expected.clear()
+
+
+@pytest.fixture(scope="module")
+def shared_site(
+    server: str, sample_database: tuple[str, Sample], templates: FileSystemBytecodeCache
+) -> Iterator[Site]:
+    """The sample account, running for all tests of a module that only look at it."""
+    with _copy(server, sample_database[0]) as url:
+        app = create_app(environment(url))
+        app.jinja_env.bytecode_cache = templates
+        site = Site(app)
+        yield site
+        site.stop()
+        leave(app)
+
+
+@pytest.fixture(scope="module")
+def shared_profiles(chromium: Browser, shared_site: Site) -> Iterator[Spectator]:
+    """The browser profiles that these tests look with."""
+    spectator = Spectator(chromium, shared_site)
+    yield spectator
+    for context in spectator.contexts:
+        context.close()
+
+
+@pytest.fixture
+def spectator(shared_profiles: Spectator) -> Iterator[Spectator]:
+    """An operator's browser that only looks. Afterwards nothing may have been complained about."""
+    yield shared_profiles
+    complaints = shared_profiles.unexpected()
+    shared_profiles.forget()
+    assert complaints == []
+
+
 def accessibility_problems(page: Page) -> list[str]:
     """What axe finds on the page as it is now."""
     page.evaluate(AXE)
@@ -256,6 +312,15 @@ def open_details(page: Page) -> None:
 def path_of(page: Page) -> str:
     """Where the page is, without the host."""
     return urlsplit(page.url).path
+
+
+@contextmanager
+def _copy(server: str, template: str) -> Iterator[str]:
+    """The URL of a copy of this database, dropped afterwards."""
+    name = f"makegood_browser_{os.getpid()}_{next(_numbers)}"
+    _administer(server, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+    yield make_url(server).set(database=name).render_as_string(hide_password=False)
+    _administer(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def _administer(server: str, statement: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page
 
-from tests.browser.conftest import Site, Visitor, accessibility_problems, open_details
+from tests.browser.conftest import Site, Spectator, Visitor, accessibility_problems, open_details
 from tests.browser.sample import RICH, Sample
 from tests.people import add_operator
 
@@ -65,11 +65,11 @@ def widths_beyond_the_screen(page: Page) -> int:
 @pytest.mark.parametrize(("width", "theme"), LOOKS)
 @pytest.mark.parametrize("path", PAGES)
 def test_a_page_is_accessible_and_fits_its_screen(
-    visitor: Visitor, account: Sample, path: str, width: str, theme: str
+    spectator: Spectator, account: Sample, path: str, width: str, theme: str
 ) -> None:
     if path.endswith("nothing-here"):
-        visitor.expect("404")
-    page = visitor.open(path.format(**vars(account)), width=width, theme=theme, logged_in=path != "/login")
+        spectator.expect("404")
+    page = spectator.look_at(path.format(**vars(account)), width=width, theme=theme, logged_in=path != "/login")
     open_details(page)
     assert accessibility_problems(page) == []
     assert widths_beyond_the_screen(page) == 0
