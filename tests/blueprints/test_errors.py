@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 from app import create_app
 from extensions import db
 from makegood.errors import InsufficientCredits, Invalid, MakegoodError, Throttled
-from tests.conftest import environment
+from tests.conftest import MakeApp, environment
 from tests.people import add_key, add_operator, log_in
 
 
@@ -29,6 +29,12 @@ def fail(error: Exception) -> View:
         raise error
 
     return view
+
+
+@pytest.fixture
+def app(make_app: MakeApp) -> Flask:
+    """An application of the test's own, to which it can add a view."""
+    return make_app()
 
 
 @pytest.fixture

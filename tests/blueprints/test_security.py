@@ -80,7 +80,8 @@ def test_the_public_list_is_short_and_names_only_what_exists(app: Flask) -> None
     )
 
 
-def test_a_route_that_nobody_decided_on_does_not_exist(app: Flask) -> None:
+def test_a_route_that_nobody_decided_on_does_not_exist(make_app: MakeApp) -> None:
+    app = make_app()
     app.add_url_rule("/forgotten", "forgotten", lambda: "secret")
     answer = app.test_client().get("/forgotten")
     assert answer.status_code == 404
@@ -111,7 +112,8 @@ def log_in_without_token(client: FlaskClient) -> None:
     assert client.post("/login", data=fields).status_code == 303
 
 
-def test_a_route_that_changes_things_and_names_no_permission_is_refused_to_everybody(app: Flask) -> None:
+def test_a_route_that_changes_things_and_names_no_permission_is_refused_to_everybody(make_app: MakeApp) -> None:
+    app = make_app()
     app.config["WTF_CSRF_ENABLED"] = False
     app.add_url_rule("/admin/forgotten", "admin.forgotten", lambda: "secret", methods=["GET", "POST"])
     add_operator(app)
@@ -345,7 +347,8 @@ def test_no_secret_of_a_request_is_logged(app: Flask, written: io.StringIO) -> N
     assert key[:11] in text
 
 
-def test_a_traceback_is_logged_without_secrets_and_not_answered(app: Flask, written: io.StringIO) -> None:
+def test_a_traceback_is_logged_without_secrets_and_not_answered(make_app: MakeApp, written: io.StringIO) -> None:
+    app = make_app()
     key = "mg_" + "k" * 43
 
     def broken() -> None:
@@ -367,7 +370,9 @@ def test_a_traceback_is_logged_without_secrets_and_not_answered(app: Flask, writ
     assert [line["level"] for line in lines(written) if line["event"] == "unexpected error"] == ["error"]
 
 
-def test_every_log_record_of_a_request_carries_its_id(app: Flask, written: io.StringIO) -> None:
+def test_every_log_record_of_a_request_carries_its_id(make_app: MakeApp, written: io.StringIO) -> None:
+    app = make_app()
+
     def chatty() -> str:
         structlog.get_logger("somebody").info("hello", callback_token="hunter2", nested={"x": "Bearer hunter2"})
         logging.getLogger("library").warning("at %s", "/callbacks/wavespeed/hunter2")

@@ -18,9 +18,16 @@ from blueprints import access
 from extensions import db
 from makegood import throttles
 from makegood.models import AuditEntry
+from tests.conftest import MakeApp
 from tests.people import PASSWORD, add_operator, form_token, log_in
 
 LATER = timedelta(minutes=11)
+
+
+@pytest.fixture
+def app(make_app: MakeApp) -> Flask:
+    """An application of the test's own, to which it can add a view."""
+    return make_app()
 
 
 @pytest.fixture
