@@ -305,8 +305,13 @@ def accessibility_problems(page: Page) -> list[str]:
 
 def open_details(page: Page) -> None:
     """Open every `details` that can be seen; by script, because one that is open may cover the next."""
-    for summary in page.locator("details > summary").filter(visible=True).all():
-        summary.evaluate("it => { it.parentElement.open = true; }")
+    page.evaluate(
+        """() => {
+            const summaries = [...document.querySelectorAll("details > summary")];
+            const seen = summaries.filter(it => it.checkVisibility({visibilityProperty: true}));
+            seen.forEach(it => { it.parentElement.open = true; });
+        }"""
+    )
 
 
 def path_of(page: Page) -> str:
