@@ -6,6 +6,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import psycopg
@@ -31,8 +32,23 @@ DATABASE_FIXTURES = {"server", "database", "session", "make_app", "app", "client
 HERE = Path(__file__).parent
 MEMORY, ROOM_IN_MEMORY = Path("/dev/shm"), 4_000_000_000
 LARGEST_LOG_MB = 256
-SLOWEST = ("demo/", "makegood/test_histories", "test_crashes_everywhere", "makegood/test_crashes", "browser/")
+SLOWEST = (
+    "browser/",
+    "demo/",
+    "makegood/stats/test_histories",
+    "makegood/test_crashes",
+    "makegood/test_histories",
+    "test_crashes_everywhere",
+    "test_embedded",
+    "test_worker",
+)
 _numbers = itertools.count(1)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One process of tests more than processors: some tests wait, for processes that start, end or are killed."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -57,10 +73,16 @@ def environment(database_url: str, **extra: str) -> dict[str, str]:
     }
 
 
-def _execute(server: str, statement: str) -> None:
+@cache
+def _administrator(server: str) -> psycopg.Connection[tuple[object, ...]]:
+    """A connection that makes and drops databases, open as long as the server runs."""
     address = make_url(server).set(drivername="postgresql", database="postgres")
-    with psycopg.connect(address.render_as_string(hide_password=False), autocommit=True) as connection:
-        connection.execute(statement)  # type: ignore[arg-type]
+    return psycopg.connect(address.render_as_string(hide_password=False), autocommit=True)
+
+
+def administer(server: str, statement: str) -> None:
+    """Have the server do this, outside every transaction."""
+    _administrator(server).execute(statement)  # type: ignore[arg-type]
 
 
 def _url(server: str, database: str) -> str:
@@ -77,16 +99,16 @@ def server() -> Iterator[str]:
     major = os.environ.get("TEST_POSTGRES")
     with embedded.temporary(durable=False, major=int(major) if major else None, within=_in_memory()) as postgres:
         address = postgres.url("postgres")
-        _execute(address, f"ALTER SYSTEM SET max_wal_size = '{LARGEST_LOG_MB}MB'")
-        _execute(address, "SELECT pg_reload_conf()")
+        administer(address, f"ALTER SYSTEM SET max_wal_size = '{LARGEST_LOG_MB}MB'")
+        administer(address, "SELECT pg_reload_conf()")
         template = f"makegood_template_{os.getpid()}"
-        _execute(address, f"CREATE DATABASE {template} TEMPLATE template0")
+        administer(address, f"CREATE DATABASE {template} TEMPLATE template0")
         app = create_app(environment(_url(address, template)))
         with app.app_context():
             upgrade()
             db.engine.dispose()
         yield address
-        _execute(address, f"DROP DATABASE {template} WITH (FORCE)")
+        _administrator(address).close()
 
 
 def _in_memory() -> Path | None:
@@ -103,11 +125,11 @@ def fresh_database(server: str) -> Iterator[str]:
     """The URL of a clone of the template database, dropped afterwards."""
     name = f"makegood_test_{os.getpid()}_{next(_numbers)}"
     # Copying files is several times as fast as logging every page, where nothing waits for the disk.
-    _execute(server, f"CREATE DATABASE {name} TEMPLATE makegood_template_{os.getpid()} STRATEGY file_copy")
+    administer(server, f"CREATE DATABASE {name} TEMPLATE makegood_template_{os.getpid()} STRATEGY file_copy")
     try:
         yield _url(server, name)
     finally:
-        _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+        administer(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
@@ -121,9 +143,9 @@ def database(server: str) -> Iterator[str]:
 def rules_database(server: str) -> Iterator[str]:
     """One database that all tests without commits share."""
     name = f"makegood_rules_{os.getpid()}"
-    _execute(server, f"CREATE DATABASE {name} TEMPLATE makegood_template_{os.getpid()}")
+    administer(server, f"CREATE DATABASE {name} TEMPLATE makegood_template_{os.getpid()}")
     yield _url(server, name)
-    _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+    administer(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(scope="session")

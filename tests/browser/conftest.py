@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import psycopg
 import pytest
 from flask import Flask
 from jinja2 import FileSystemBytecodeCache
@@ -27,7 +26,7 @@ from app import create_app
 from extensions import db
 from tests.browser import sample
 from tests.browser.sample import Sample
-from tests.conftest import environment
+from tests.conftest import administer, environment
 from tests.one_app import leave
 from tests.people import EMAIL, add_operator, log_in
 
@@ -70,7 +69,7 @@ def chromium() -> Iterator[Browser]:
 def sample_database(server: str) -> Iterator[tuple[str, Sample]]:
     """The name of a database with the sample account, to clone from, and what is in it."""
     name = f"makegood_sample_{os.getpid()}"
-    _administer(server, f"CREATE DATABASE {name} TEMPLATE makegood_template_{os.getpid()}")
+    administer(server, f"CREATE DATABASE {name} TEMPLATE makegood_template_{os.getpid()}")
     url = make_url(server).set(database=name).render_as_string(hide_password=False)
     app = create_app(environment(url))
     engine = create_engine(url)
@@ -81,7 +80,7 @@ def sample_database(server: str) -> Iterator[tuple[str, Sample]]:
     with app.app_context():
         db.engine.dispose()
     yield name, made
-    _administer(server, f"DROP DATABASE {name} WITH (FORCE)")
+    administer(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
@@ -323,12 +322,6 @@ def path_of(page: Page) -> str:
 def _copy(server: str, template: str) -> Iterator[str]:
     """The URL of a copy of this database, dropped afterwards."""
     name = f"makegood_browser_{os.getpid()}_{next(_numbers)}"
-    _administer(server, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+    administer(server, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
     yield make_url(server).set(database=name).render_as_string(hide_password=False)
-    _administer(server, f"DROP DATABASE {name} WITH (FORCE)")
-
-
-def _administer(server: str, statement: str) -> None:
-    address = make_url(server).set(drivername="postgresql", database="postgres")
-    with psycopg.connect(address.render_as_string(hide_password=False), autocommit=True) as connection:
-        connection.execute(statement)  # type: ignore[arg-type]
+    administer(server, f"DROP DATABASE {name} WITH (FORCE)")
