@@ -32,6 +32,7 @@ DATABASE_FIXTURES = {"server", "database", "session", "make_app", "app", "client
 HERE = Path(__file__).parent
 MEMORY, ROOM_IN_MEMORY = Path("/dev/shm"), 4_000_000_000
 LARGEST_LOG_MB = 256
+"""What PostgreSQL writes ahead, which may lie in memory, does not grow beyond this between two checkpoints."""
 SLOWEST = (
     "browser/",
     "demo/",
