@@ -137,15 +137,22 @@ def parameters(session: Session, timezone: ZoneInfo, first: date, last: date) ->
     return {"zone": timezone.key, "valid": valid, "first": first, "last": last}
 
 
-RETURNED = text(
+def moved_back(*keys: str) -> str:
+    """Money for credits that went back, as SQL with the parameters `zone`, `first` and `last`: by these keys (day,
+    customer_id, currency) the sum `returned`, of which `amount` in `paid` were for credits.
+
+    Of a payment for credits alone the share is 1: grouped as that, hardly a fraction is left to be added.
     """
-    SELECT CAST(c.occurred_at AT TIME ZONE :zone AS date) AS day, c.customer_id, p.currency, p.amount, p.paid,
-           sum(c.amount)::bigint AS returned
-      FROM clawbacks c JOIN purchases p ON p.id = c.purchase_id
-     WHERE c.amount <> 0 AND CAST(c.occurred_at AT TIME ZONE :zone AS date) BETWEEN :first AND :last
-     GROUP BY 1, 2, 3, 4, 5
-    """
-).bindparams(bindparam("first", type_=Date), bindparam("last", type_=Date))
+    grouped = ", ".join(str(number + 1) for number in range(len(keys) + 2))
+    return f"""
+    SELECT {", ".join(keys)}, CASE WHEN amount = paid THEN 1 ELSE amount END AS amount,
+           CASE WHEN amount = paid THEN 1 ELSE paid END AS paid, sum(returned)::bigint AS returned
+      FROM (SELECT CAST(c.occurred_at AT TIME ZONE :zone AS date) AS day, c.customer_id, p.currency, p.amount,
+                   p.paid, c.amount AS returned
+              FROM clawbacks c JOIN purchases p ON p.id = c.purchase_id WHERE c.amount <> 0) AS facts
+     WHERE day BETWEEN :first AND :last
+     GROUP BY {grouped}
+    """  # noqa: S608 (made of our own column names)
 
 
 def returned(
@@ -155,10 +162,12 @@ def returned(
 
     Of a payment for credits and other things as well, or with tax, the credits' share of it.
     """
+    days = (bindparam(name, type_=Date) for name in ("first", "last"))
+    statement = text(moved_back(*keys)).bindparams(*days)
     sums: defaultdict[tuple[Any, ...], Fraction] = defaultdict(Fraction)
     values = {"zone": timezone.key, "first": first, "last": last}
-    for row in session.execute(RETURNED, values):
-        sums[tuple(getattr(row, key) for key in keys)] += Fraction(row.amount * row.returned, row.paid)
+    for *key, amount, paid, back in session.execute(statement, values):
+        sums[tuple(key)] += Fraction(amount * back, paid)
     return dict(sums)
 
 

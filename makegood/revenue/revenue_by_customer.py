@@ -47,7 +47,7 @@ REVENUE = f"""
           FROM ({FOREIGN}) AS credits LEFT JOIN rate USING (currency, day) GROUP BY 1, 2, 3, 4, 5
     ), returned AS (
         SELECT customer_id, currency, {_RATED} AS day, (amount * returned)::numeric / paid AS amount
-          FROM ({recognised.RETURNED.text}) AS returned
+          FROM ({recognised.moved_back("day", "customer_id", "currency")}) AS returned
     ), amounts (customer_id, currency, day, cash, fees, recognised) AS MATERIALIZED (
         SELECT customer_id, {_UNRATED}, cash * {_MICROS}, fees * {_MICROS}, recognised * {_MICROS}
           FROM paid LEFT JOIN rate USING (currency, day)
