@@ -34,10 +34,14 @@ def ask(
 ) -> Approval:
     """Ask a second operator to give (+) or take (−) credits. A double submit returns the first request.
 
-    No credits move. Raises NotFound; Invalid (amount, reason or note); Conflict (fewer credits are there than are
-    to be taken, or another request about this customer waits).
+    No credits move. Raises NotFound; Invalid (amount, reason or note); IdempotencyConflict (what the form asked
+    for was approved, or it adjusted at once); Conflict (fewer credits are there than are to be taken, or another
+    request about this customer waits).
     """
     customers.get(session, customer_id)
+    first = adjustments.made_by(session, customer_id, idempotency_key)
+    if first is not None:
+        raise adjustments.sent_before(first)
     adjustments.check(credits, reason, note)
     adjustments.check_there(ledger.balance(session, customer_id), credits)
     return approvals.ask(

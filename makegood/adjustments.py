@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from makegood import audit, customers, ledger, rooms
 from makegood.errors import Conflict, IdempotencyConflict, Invalid
 from makegood.ids import uuid7
-from makegood.models import CreditAdjustment, Movement
+from makegood.models import Approval, CreditAdjustment, Movement
 from makegood.terms import Terms
 
 REASONS = {
@@ -59,12 +59,12 @@ def adjust(
     at = at or datetime.now(UTC)
     operator = rooms.lock(session, approved_by or actor)
     customers.get(session, customer_id)
-    first = _made(session, customer_id, idempotency_key)
+    first = made_by(session, customer_id, idempotency_key)
     if first is not None:
         return _repeated(first, credits, reason, note)
     check(credits, reason, note)
     before = ledger.lock(session, customer_id, at)
-    first = _made(session, customer_id, idempotency_key)  # by the form's twin, which held the lock before
+    first = made_by(session, customer_id, idempotency_key)  # by the form's twin, which held the lock before
     if first is not None:
         return _repeated(first, credits, reason, note)
     if expected_adjustments is not None and made_so_far(session, customer_id) != expected_adjustments:
@@ -119,20 +119,29 @@ def check_there(balance: int, credits: int) -> None:
         )
 
 
-def _made(session: Session, customer_id: str, idempotency_key: str) -> CreditAdjustment | None:
-    return session.scalar(
-        select(CreditAdjustment).where(
-            CreditAdjustment.customer_id == customer_id, CreditAdjustment.idempotency_key == idempotency_key
-        )
+def made_by(session: Session, customer_id: str, idempotency_key: str) -> CreditAdjustment | None:
+    """What a form made: when it was sent, or when a second operator approved what it asked for."""
+    approved = select(Approval.result_id).where(
+        Approval.kind == "adjustment",
+        Approval.subject == f"customer:{customer_id}",
+        Approval.state == "approved",
+        Approval.details["idempotency_key"].astext == idempotency_key,
+    )
+    by_it = or_(CreditAdjustment.idempotency_key == idempotency_key, CreditAdjustment.id.in_(approved))
+    return session.scalar(select(CreditAdjustment).where(CreditAdjustment.customer_id == customer_id, by_it))
+
+
+def sent_before(first: CreditAdjustment) -> IdempotencyConflict:
+    """What to say of a form that made this adjustment and comes again as another one."""
+    return IdempotencyConflict(
+        f"This form {'gave' if first.credits > 0 else 'took'} {abs(first.credits)} credits when it was sent "
+        "before. No more moved. What you typed is kept: send it again if it is meant as another adjustment."
     )
 
 
 def _repeated(first: CreditAdjustment, credits: int, reason: str, note: str) -> CreditAdjustment:
     if (first.credits, first.reason, first.note) != (credits, reason, note.strip()):
-        raise IdempotencyConflict(
-            f"This form {'gave' if first.credits > 0 else 'took'} {abs(first.credits)} credits when it was sent "
-            "before. No more moved. What you typed is kept: send it again if it is meant as another adjustment."
-        )
+        raise sent_before(first)
     return first
 
 

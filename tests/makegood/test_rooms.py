@@ -23,7 +23,7 @@ from makegood import (
     reversals,
     rooms,
 )
-from makegood.errors import Conflict, Forbidden, NeedsApproval
+from makegood.errors import Conflict, Forbidden, IdempotencyConflict, NeedsApproval
 from makegood.ids import uuid7
 from makegood.limits import Limits
 from makegood.models import Approval, AuditEntry, BulkRefund, CreditAdjustment, Refund, Reversal
@@ -164,6 +164,18 @@ def test_an_approved_adjustment_is_made_once_as_asked_for_and_counts_for_who_app
     assert (used(session, ANA, rooms.GIFT), used(session, BEN, rooms.GIFT)) == (0, 400)
     with pytest.raises(NeedsApproval, match="You have given 400 of the 100"):
         adjust(session, customer, 1, BEN)
+
+
+def test_a_form_whose_request_was_approved_gives_and_asks_for_nothing_more(
+    session: Session, customer: str
+) -> None:
+    made = approve(session, ask(session, customer, 40)).result_id
+    assert adjust(session, customer, 40, idempotency_key="form").id == made
+    for again in (40, 41):
+        with pytest.raises(IdempotencyConflict, match="This form gave 40 credits when it was sent before"):
+            ask(session, customer, again)
+    assert ledger.balance(session, customer) == 1045
+    assert approvals.waiting_for(session, BEN, "admin", at=AT) == 0
 
 
 def test_what_takes_is_approved_as_such(session: Session, customer: str) -> None:
