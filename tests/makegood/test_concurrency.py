@@ -328,7 +328,7 @@ def test_an_adjustment_that_everybody_decides_at_once_is_made_at_most_once(engin
     for key in ("1", "2", "3", "4"):
         ask = partial(
             adjustment_approvals.ask, customer_id=customer_id, credits=400, reason="other", note="x",
-            actor=ADMINS[0], idempotency_key=key, at=LATER,
+            actor=ADMINS[0], idempotency_key=f"asked {key}", at=LATER,
         )  # fmt: skip
         asked = committed(engine, ask).id
         before = balance(engine, customer_id)
