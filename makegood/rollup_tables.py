@@ -62,7 +62,13 @@ def _same(*names: str) -> dict[str, str]:
     return {name: name for name in names}
 
 
-COARSE_USAGE = Rollup({"hour": "rollup_hours"}, _same("provider", "tier"), MEASURES, "provider <> ''")
+COARSE_USAGE = Rollup(
+    {"bucket": "rollup_quarter_hours", "hour": "rollup_hours", "day": "rollup_provider_days"},
+    _same("provider", "tier"),
+    MEASURES,
+    "provider <> ''",
+    dated=True,
+)
 USAGE = Rollup(
     {"bucket": "rollup_buckets", "day": "rollup_days"},
     _same("provider", "model", "kind", "tier"),
@@ -79,7 +85,10 @@ REASONS = Rollup(
 )
 BIN = {"bin": "latency_bin(latency_ms)"}
 COARSE_LATENCIES = Rollup(
-    {"hour": "rollup_latency_hours", "day": "rollup_latency_totals"}, BIN, ("succeeded",), "succeeded <> 0"
+    {"bucket": "rollup_latency_quarter_hours", "hour": "rollup_latency_hours", "day": "rollup_latency_totals"},
+    BIN,
+    ("succeeded",),
+    "succeeded <> 0",
 )
 LATENCIES = Rollup(
     {"bucket": "rollup_latency_buckets", "day": "rollup_latency_days"},

@@ -106,14 +106,36 @@ class Bucket(Measures, Base):
     last_charged_at: Mapped[datetime | None]
 
 
-class Hour(Measures, Base):
-    """Figures of an hour of UTC, without the models: what charts in other time zones read."""
+class CoarseMeasures(Measures):
+    """Figures without the models and kinds: what the dashboard reads."""
+
+    provider: Mapped[str] = mapped_column(primary_key=True)
+    tier: Mapped[str] = mapped_column(primary_key=True)
+    last_charged_at: Mapped[datetime | None]
+
+
+class QuarterHour(CoarseMeasures, Base):
+    """Figures of 15 minutes of UTC by provider and tier."""
+
+    __tablename__ = "rollup_quarter_hours"
+
+    bucket: Mapped[datetime] = mapped_column(primary_key=True, sort_order=-1)
+
+
+class Hour(CoarseMeasures, Base):
+    """The same of an hour of UTC: what charts in other time zones read."""
 
     __tablename__ = "rollup_hours"
 
-    hour: Mapped[datetime] = mapped_column(primary_key=True)
-    provider: Mapped[str] = mapped_column(primary_key=True)
-    tier: Mapped[str] = mapped_column(primary_key=True)
+    hour: Mapped[datetime] = mapped_column(primary_key=True, sort_order=-1)
+
+
+class ProviderDay(CoarseMeasures, Base):
+    """The same of one day of the reporting time zone."""
+
+    __tablename__ = "rollup_provider_days"
+
+    day: Mapped[date] = mapped_column(primary_key=True, sort_order=-1)
 
 
 class Day(Measures, Base):
@@ -175,6 +197,16 @@ class LatencyBucket(LatencyMeasures, Base):
     __tablename__ = "rollup_latency_buckets"
 
     bucket: Mapped[datetime] = mapped_column(primary_key=True, sort_order=-1)
+
+
+class LatencyQuarterHour(Base):
+    """Latencies of 15 minutes of UTC, of all providers."""
+
+    __tablename__ = "rollup_latency_quarter_hours"
+
+    bucket: Mapped[datetime] = mapped_column(primary_key=True)
+    bin: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    succeeded: Mapped[Count]
 
 
 class LatencyHour(Base):

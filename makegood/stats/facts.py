@@ -28,7 +28,7 @@ RECENT = text(
     SELECT coalesce(sum(generations), 0)::bigint AS generations, coalesce(sum(failed), 0)::bigint AS failed,
            coalesce(sum(failed_in_hour), 0)::bigint AS failed_in_hour
       FROM (SELECT generations, failed, CASE WHEN bucket >= :whole_hour THEN failed ELSE 0 END AS failed_in_hour
-              FROM rollup_buckets WHERE :valid AND bucket >= :whole_day
+              FROM rollup_quarter_hours WHERE :valid AND bucket >= :whole_day
              UNION ALL
             SELECT generations, failed, CASE WHEN at >= :hour THEN failed ELSE 0 END
               FROM events WHERE xid >= CAST(:watermark AS xid8) AND at >= :whole_day

@@ -106,13 +106,13 @@ def facts(
             inside = f":valid AND {period} >= {since} AND {period} < {until}"
             rows.append(f"SELECT {stored}{step} FROM {tables[period]} WHERE {inside}{given}")  # noqa: S608
     if STEP in by and parts.moved:
-        rows += _moved(rollup, tables, parts, keys, given, ", NULL" if dated else "")
+        rows.append(_moved(rollup, tables, parts, keys, given, ", NULL" if dated else ""))
     return " UNION ALL ".join(rows)
 
 
 def _moved(
     rollup: Rollup, tables: Mapping[str, str], parts: Pieces, keys: Sequence[str], given: str, last: str
-) -> list[str]:
+) -> str:
     """What whole days count in the wrong step, taken from it and added to the right one: by hours where there are
     some with these keys, since they are few."""
     sources = [("bucket", "moved")]
@@ -120,19 +120,21 @@ def _moved(
         sources = [("hour", "moved_hours")] if parts.moved_hours else []
         sources += [("bucket", "moved_rest")] if parts.moved_rest else []
     listed = "".join(f"{name}, " for name in keys)
+    stored = ", ".join(rollup.measures)
     # As in the tables: were it numeric, so would be every other row of the union, and slow to add.
     summed = ", ".join(f"sum({name})::bigint AS {name}" for name in rollup.measures)
     signed = ", ".join(f"sign * {name}" for name in rollup.measures)
-    return [
+    rows = " UNION ALL ".join(
         f"""
-        SELECT {listed}{signed}, CASE WHEN sign > 0 THEN "to" ELSE of END - 1{last}
-          FROM (SELECT of, "to", {listed}{summed}
-                  FROM unnest(:{name}_since, :{name}_until, :{name}_of, :{name}_to)
-                       AS moved (since, until, of, "to")
-                  JOIN {tables[period]} ON {period} >= since AND {period} < until WHERE :valid{given}
-                 GROUP BY {listed}of, "to") AS moves CROSS JOIN (VALUES (1), (-1)) AS signs (sign)"""  # noqa: S608
+        SELECT of, "to", {listed}{stored}
+          FROM unnest(:{name}_since, :{name}_until, :{name}_of, :{name}_to) AS moved (since, until, of, "to")
+          JOIN {tables[period]} ON {period} >= since AND {period} < until WHERE :valid{given}"""  # noqa: S608
         for period, name in sources
-    ]
+    )
+    return f"""
+        SELECT {listed}{signed}, CASE WHEN sign > 0 THEN "to" ELSE of END - 1{last}
+          FROM (SELECT of, "to", {listed}{summed} FROM ({rows}) AS moved GROUP BY {listed}of, "to") AS moves
+         CROSS JOIN (VALUES (1), (-1)) AS signs (sign)"""  # noqa: S608
 
 
 def edges(count: int) -> list[str]:

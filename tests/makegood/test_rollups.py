@@ -301,9 +301,8 @@ def test_the_migration_fills_reasons_and_rollups_as_if_they_had_always_been(data
             tables = ("events", *FOLDS)
             expected = {table: _rows(session, table) for table in tables}
             assert len(expected["rollup_reason_days"]) >= 3
-            scripts = [
-                (root / f"migrations/sql/{name}.sql").read_text() for name in ("0006_rollups", "0017_hours")
-            ]
+            names = ("0006_rollups", "0017_hours", "0021_coarse")
+            scripts = [(root / f"migrations/sql/{name}.sql").read_text() for name in names]
             for statement in (*BEFORE_REASONS, *(one for script in scripts for one in _filling(script))):
                 session.execute(text(statement))
             assert {table: _rows(session, table) for table in tables} == expected
@@ -317,7 +316,7 @@ def _filling(script: str) -> list[str]:
     """The statements of a migration that change rows, without the functions that follow them."""
     lines = [line for line in script.split("-- Returns credits")[0].splitlines() if not line.startswith("--")]
     statements = [statement.strip() for statement in "\n".join(lines).split(";")]
-    return [statement for statement in statements if statement.startswith(("UPDATE", "INSERT"))]
+    return [statement for statement in statements if statement.startswith(("UPDATE", "INSERT", "TRUNCATE"))]
 
 
 @contextmanager
