@@ -14,10 +14,10 @@ from uuid import UUID
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from makegood import audit, customers, ledger, rooms
+from makegood import approvals, audit, customers, ledger, rooms
 from makegood.errors import Conflict, IdempotencyConflict, Invalid
 from makegood.ids import uuid7
-from makegood.models import Approval, CreditAdjustment, Movement
+from makegood.models import CreditAdjustment, Movement
 from makegood.terms import Terms
 
 REASONS = {
@@ -121,12 +121,7 @@ def check_there(balance: int, credits: int) -> None:
 
 def made_by(session: Session, customer_id: str, idempotency_key: str) -> CreditAdjustment | None:
     """What a form made: when it was sent, or when a second operator approved what it asked for."""
-    approved = select(Approval.result_id).where(
-        Approval.kind == "adjustment",
-        Approval.subject == f"customer:{customer_id}",
-        Approval.state == "approved",
-        Approval.details["idempotency_key"].astext == idempotency_key,
-    )
+    approved = approvals.made_by("adjustment", f"customer:{customer_id}", idempotency_key)
     by_it = or_(CreditAdjustment.idempotency_key == idempotency_key, CreditAdjustment.id.in_(approved))
     return session.scalar(select(CreditAdjustment).where(CreditAdjustment.customer_id == customer_id, by_it))
 

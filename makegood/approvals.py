@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -182,6 +182,16 @@ def pending(session: Session, kind: str, subject: str) -> Approval | None:
     """The request about this subject that waits."""
     query = select(Approval).where(Approval.kind == kind, Approval.subject == subject, Approval.state == "pending")
     return session.scalar(query.execution_options(populate_existing=True))
+
+
+def made_by(kind: str, subject: str, idempotency_key: str) -> Select[UUID | None]:
+    """The ids of what a form's requests about this subject made when they were approved, as a query."""
+    return select(Approval.result_id).where(
+        Approval.kind == kind,
+        Approval.subject == subject,
+        Approval.state == "approved",
+        Approval.details["idempotency_key"].astext == idempotency_key,
+    )
 
 
 def about(session: Session, subjects: Iterable[str]) -> About:

@@ -41,7 +41,8 @@ def ask(
 ) -> Approval:
     """Ask a second operator for a refund. A double submit returns the first request. No credits move.
 
-    Raises NotFound; Invalid (reason, note or amount); Conflict (refunded meanwhile, or another request waits).
+    Raises NotFound; Invalid (reason, note or amount); Conflict (refunded meanwhile, or another request waits);
+    IdempotencyConflict (what the form asked for was approved, and reversed since).
     """
     generation = session.get(Generation, generation_id, populate_existing=True)
     if generation is None:
@@ -52,6 +53,9 @@ def ask(
             "by now. No credits moved.",
             credits_refunded=generation.credits_refunded,
         )
+    first = refunds.made_by(session, generation, idempotency_key)
+    if first is not None:
+        refunds.check_repeated(session, first, credits, reason, note)
     refunds.check(generation, credits, reason, note)
     return approvals.ask(
         session,

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Text, bindparam, func, select, text
+from sqlalchemy import BigInteger, Text, bindparam, func, or_, select, text
 from sqlalchemy.orm import Session
 
-from makegood import audit, rooms
+from makegood import approvals, audit, rooms
 from makegood.errors import Conflict, IdempotencyConflict, Invalid, NotFound
 from makegood.ids import uuid7
 from makegood.models import Balance, Generation, Refund, RefundPolicy, Reversal
@@ -135,16 +135,9 @@ def issue_manual(
     )
     if generation is None:
         raise NotFound("There is no such generation.")
-    first = session.scalar(
-        select(Refund).where(
-            Refund.customer_id == generation.customer_id,
-            Refund.generation_id == generation_id,
-            Refund.idempotency_key == idempotency_key,
-            Refund.origin == "manual",
-        )
-    )
+    first = made_by(session, generation, idempotency_key)
     if first is not None:
-        _check_repeated(session, first, credits, reason, note)
+        check_repeated(session, first, credits, reason, note)
         return first
     if generation.credits_refunded != expected_refunded:
         raise Conflict(
@@ -193,8 +186,22 @@ def issue_manual(
     return session.get_one(Refund, refund_id)
 
 
-def _check_repeated(session: Session, first: Refund, credits: int, reason: str, note: str) -> None:
-    """Whether a form that refunded `first` says the same again, and that refund stands."""
+def made_by(session: Session, generation: Generation, idempotency_key: str) -> Refund | None:
+    """What a form refunded: when it was sent, or when a second operator approved what it asked for."""
+    approved = approvals.made_by("refund", f"generation:{generation.id}", idempotency_key)
+    return session.scalar(
+        select(Refund).where(
+            Refund.customer_id == generation.customer_id,
+            Refund.generation_id == generation.id,
+            Refund.origin == "manual",
+            or_(Refund.idempotency_key == idempotency_key, Refund.id.in_(approved)),
+        )
+    )
+
+
+def check_repeated(session: Session, first: Refund, credits: int, reason: str, note: str) -> None:
+    """Whether a form that refunded `first` says the same again, and that refund stands. Raises
+    IdempotencyConflict."""
     if (first.credits, first.reason, first.note) != (credits, reason, note.strip()):
         raise IdempotencyConflict(
             f"This form refunded {first.credits} credits when it was sent before. No more moved."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -11,12 +12,12 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from makegood import approvals, generations, ledger, limits, operators, refund_approvals, refunds, rooms
-from makegood.errors import Conflict, Forbidden, Invalid, NeedsApproval, NotFound
+from makegood import approvals, generations, ledger, limits, operators, refund_approvals, refunds, reversals, rooms
+from makegood.errors import Conflict, Forbidden, IdempotencyConflict, Invalid, NeedsApproval, NotFound
 from makegood.ids import uuid7
 from makegood.limits import Limits
 from makegood.models import Approval, AuditEntry, Refund
-from tests.making import FAILURE, TERMS, make_customer, make_generation
+from tests.making import FAILURE, SUCCESS, TERMS, make_customer, make_generation
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 
@@ -162,6 +163,22 @@ def test_a_generation_that_was_refunded_meanwhile_is_not_refunded_as_asked(
         approve(session, asked)
     assert (ledger.balance(session, customer), approvals.get(session, asked.id).state) == (1105, "pending")
     approvals.reject(session, asked.id, actor=ADMIN, note="It was refunded by itself.", at=AT)
+
+
+def test_a_form_whose_approved_refund_was_reversed_refunds_and_asks_for_nothing_more(
+    session: Session, customer: str, generation: UUID
+) -> None:
+    generations.settle(session, generation, SUCCESS, TERMS, at=AT)
+    made = approve(session, ask(session, generation, 40)).result_id
+    again: dict[str, Any] = {"credits": 40, "reason": "goodwill", "note": "sorry", "idempotency_key": "k"}
+    refund = partial(refunds.issue_manual, session, generation, TERMS, actor=ASKER, expected_refunded=0, at=AT)
+    assert refund(**again).id == made
+    reversals.reverse(session, made, TERMS, note="x", actor="ops", idempotency_key="r", at=AT)
+    with pytest.raises(IdempotencyConflict, match="This form refunded 40 credits, and ops has reversed that"):
+        refund(**again)
+    with pytest.raises(IdempotencyConflict, match="and ops has reversed that"):
+        ask(session, generation, 40)
+    assert ledger.balance(session, customer) == 1005
 
 
 def test_a_rejected_request_moves_nothing_and_says_why(session: Session, customer: str, generation: UUID) -> None:
