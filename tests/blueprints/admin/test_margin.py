@@ -74,11 +74,13 @@ def test_margin_by_customer_shows_payers_and_apart_from_them_what_free_use_costs
 
     free = text(operator.get("/admin/margin/customers?group=free").text)
     assert "Free use $0.03 1 customer who never paid" in free
+    assert "The customers in short: 1 customer" in free  # which is announced
     assert "cus_bob" in free
     assert "cus_ada" not in free
 
     losing = operator.get("/admin/margin/customers?group=losing&sort=cash").text
     assert "does not cover Stripe's fees" in text(losing)
+    assert "<span data-found>1 customer</span>" in losing
     assert "cus_ada" in text(losing)
     assert "/admin/exports/margin-customers?group=losing" in losing
     assert "panel-margin_customers_list" in operator.get("/admin/pulse/margin/customers").text
