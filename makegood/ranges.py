@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from makegood.calendars import local_day, month_of, next_month, start_of
@@ -55,12 +56,12 @@ class Range:
     since: datetime | None = None
     until: datetime | None = None
 
-    @property
+    @cached_property
     def start(self) -> datetime:
         """The first instant."""
         return self.since or start_of(self.first, self.zone)
 
-    @property
+    @cached_property
     def end(self) -> datetime:
         """The first instant after it."""
         return self.until or start_of(self.last + DAY, self.zone)

@@ -51,13 +51,52 @@ class Series:
 
 
 @dataclass(frozen=True)
+class Axis:
+    """The steps of a range as charts write them: made once for all charts of a page that have the same."""
+
+    range: Range
+    steps: Sequence[Step]
+
+    @cached_property
+    def reached(self) -> list[int]:
+        """The positions of the steps that have begun."""
+        return [n for n, step in enumerate(self.steps) if step.start <= self.range.now]
+
+    @cached_property
+    def partial(self) -> int | None:
+        """The position of the step that is not over yet."""
+        return next((n for n, step in enumerate(self.steps) if step.start <= self.range.now < step.end), None)
+
+    @cached_property
+    def spans(self) -> list[str]:
+        """The query of each step's own range."""
+        zone = self.range.zone
+        carried = "" if zone.key == reporting_zone().key else f"&zone={zone.key}"
+        return [_ends(step, zone) + carried for step in self.steps]
+
+    @cached_property
+    def labels(self) -> list[str]:
+        """The steps in words, in short: 3 Nov."""
+        return self._named(long=False)
+
+    @cached_property
+    def said(self) -> list[str]:
+        """The steps in words: Tue, 3 Nov 2026."""
+        return self._named(long=True)
+
+    def _named(self, *, long: bool) -> list[str]:
+        of_one_day = self.range.first == self.range.last
+        return [_label(step, self.range.zone, long, of_one_day) for step in self.steps]
+
+
+@dataclass(frozen=True)
 class Chart:
     """What one figure shows. `unit` is count, usd (values in micro-dollars), rate, duration (milliseconds), or
     `minor:` and a currency (whole minor units: `minor:eur`).
 
     `link` is the address of the rows behind a step, `target` a value that is drawn across; `stacked` bars stand
     on each other. The table's further columns are `beside`, which are not drawn. `pieces` replace the range's own
-    steps.
+    steps, `along` is their axis where several charts share it.
     """
 
     id: str
@@ -71,42 +110,27 @@ class Chart:
     stacked: bool = True
     beside: Sequence[Series] = ()
     pieces: Sequence[Step] = ()
+    along: Axis | None = None
 
     @cached_property
-    def steps(self) -> Sequence[Step]:
+    def axis(self) -> Axis:
         """What the values are of."""
-        return self.pieces or self.range.steps()
+        return self.along or Axis(self.range, self.pieces or self.range.steps())
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        """The steps of the axis."""
+        return self.axis.steps
 
     @property
     def currency(self) -> str:
         """The currency of the values in minor units; "" for any other unit."""
         return self.unit.removeprefix(MINOR) if self.unit.startswith(MINOR) else ""
 
-    @cached_property
-    def reached(self) -> list[int]:
-        """The positions of the steps that have begun."""
-        return [n for n, step in enumerate(self.steps) if step.start <= self.range.now]
-
-    @cached_property
-    def partial(self) -> int | None:
-        """The position of the step that is not over yet."""
-        return next((n for n, step in enumerate(self.steps) if step.start <= self.range.now < step.end), None)
-
     @property
     def empty(self) -> bool:
         """Whether there is nothing to draw."""
         return not any(value for series in self.series for value in series.values)
-
-    @cached_property
-    def spans(self) -> list[str]:
-        """The query of each step's own range."""
-        zone = self.range.zone
-        carried = "" if zone.key == reporting_zone().key else f"&zone={zone.key}"
-        return [_ends(step, zone) + carried for step in self.steps]
-
-    def label(self, step: Step, *, long: bool = False) -> str:
-        """A step in words: 3 Nov, or Tue, 3 Nov 2026."""
-        return _label(step, self.range.zone, long, self.range.first == self.range.last)
 
     def written(self, value: Value, series: Series) -> str:
         """A value as the table and the legend show it."""
@@ -121,38 +145,34 @@ class Chart:
     @cached_property
     def body(self) -> Markup:
         """The table's rows, the latest step first. A page has thousands of such cells: here they are made in a
-        fraction of the time that a template needs."""
-        columns = [(series, _begun(series.link)) for series in (*self.series, *self.beside)]
-        link = _begun(self.link)
-        rows = "\n".join(self._row(n, link, columns) for n in reversed(self.reached))
-        return Markup(rows)  # noqa: S704 (of escaped parts)
-
-    def _row(self, n: int, link: str | None, columns: Sequence[tuple[Series, str | None]]) -> str:
-        span = html.escape(self.spans[n])
-
-        def linked(text: str, link: str | None) -> str:
-            """The text as a link to the rows behind the step."""
-            text = html.escape(text)
-            return text if link is None else f'<a class="through" href="{link}{span}">{text}</a>'
-
-        label = self.label(self.steps[n], long=True) + (", so far" if n == self.partial else "")
-        cells = "".join(
-            f"<td>{linked(self.written(value, series), address if value else None)}</td>"
-            for series, address in columns
-            for value in (series.values[n],)
+        fraction of the time that a template needs, by column, since a column's cells have most in common."""
+        axis = self.axis
+        order = axis.reached[::-1]
+        spans = [html.escape(axis.spans[n]) for n in order]
+        names = [axis.said[n] + (", so far" if n == axis.partial else "") for n in order]
+        heads = _linked(names, [True] * len(order), self.link, spans)
+        columns = [self._cells(series, order, spans) for series in (*self.series, *self.beside)]
+        rows = (
+            f'<tr><th scope="row">{head}</th><td>{"</td><td>".join(cells)}</td></tr>'
+            for head, *cells in zip(heads, *columns, strict=True)
         )
-        return f'<tr><th scope="row">{linked(label, link)}</th>{cells}</tr>'
+        return Markup("\n".join(rows))  # noqa: S704 (of escaped parts)
+
+    def _cells(self, series: Series, order: Sequence[int], spans: Sequence[str]) -> list[str]:
+        """A column of the table: figures lead to the rows behind them, but nothing does not."""
+        values = [series.values[n] for n in order]
+        return _linked([self.written(value, series) for value in values], values, series.link, spans)
 
     @cached_property
     def data(self) -> str:
         """What the script draws, as JSON."""
-        reached = set(self.reached)
+        reached = set(self.axis.reached)
         return json.dumps(
             {
-                "labels": [self.label(step) for step in self.steps],
-                "said": [self.label(step, long=True) for step in self.steps],
-                "spans": self.spans,
-                "partial": self.partial,
+                "labels": self.axis.labels,
+                "said": self.axis.said,
+                "spans": self.axis.spans,
+                "partial": self.axis.partial,
                 "unit": self.unit,
                 "currency": self.currency.upper(),
                 "decimals": money.exponent(self.currency),
@@ -188,9 +208,17 @@ class Chart:
         return float((Decimal(value) * 100).quantize(HUNDREDTH))
 
 
-def _begun(link: str | None) -> str | None:
-    """A link as it stands in HTML, up to the query of a step."""
-    return None if link is None else html.escape(f"{link}{'&' if '?' in link else '?'}")
+def _linked(texts: Sequence[str], some: Sequence[object], link: str | None, spans: Sequence[str]) -> list[str]:
+    """Texts as links to the rows behind their steps, where there are some."""
+    escaped = [html.escape(text) for text in texts]
+    if link is None:
+        return escaped
+    address = html.escape(f"{link}{'&' if '?' in link else '?'}")
+    begun = f'<a class="through" href="{address}'
+    return [
+        f'{begun}{span}">{text}</a>' if there else text
+        for text, there, span in zip(escaped, some, spans, strict=True)
+    ]
 
 
 def most(parts: Sequence[dict[str, int]], *, shown: int = 5) -> tuple[list[str], list[str]]:

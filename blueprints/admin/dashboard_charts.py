@@ -8,19 +8,20 @@ from decimal import Decimal
 
 from flask import url_for
 
-from blueprints.admin.charts import COLOURS, OTHER, Chart, Series, Value, most
+from blueprints.admin.charts import COLOURS, OTHER, Axis, Chart, Series, Value, most
 from makegood.generation_log import BY_END
 from makegood.stats import Period, StepUsage, Usage
 from makegood.stats.figures import FEW
 
 SUCCESS_TARGET = Decimal("0.95")
+NOTHING = Usage()
 
 
 def of(view: Period) -> dict[str, Chart]:
     """All of them, by the name of their panel."""
-    steps = [step.step for step in view.steps]
+    along = Axis(view.range, [step.step for step in view.steps])
     return {
-        chart.id: replace(chart, pieces=steps)
+        chart.id: replace(chart, along=along)
         for chart in (
             _generations(view),
             _cost(view),
@@ -215,9 +216,9 @@ def _parts(
     made = [
         Series(
             name,
-            [figure(parts(step).get(name, Usage())) for step in view.steps],
+            [figure(parts(step).get(name, NOTHING)) for step in view.steps],
             COLOURS[n],
-            figure(totals.get(name, Usage())),
+            figure(totals.get(name, NOTHING)),
             link(name),
         )
         for n, name in enumerate(shown)

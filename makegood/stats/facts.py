@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -98,26 +98,29 @@ class Recent:
 def by_step(session: Session, state: State, steps: Sequence[Interval], timezone: ZoneInfo) -> list[Fact]:
     """Usage by step, provider and tier, for half-open steps that follow on each other without a gap, in whatever
     time zone they were cut; `timezone` is the reporting one."""
-    return [Fact(*key, usage, at) for key, usage, at in _read(session, state, steps, timezone, "{}")]
+    return [
+        Fact(step, provider, tier, Usage(*figures), at)
+        for step, provider, tier, *figures, at in _read(session, state, steps, timezone, ", ".join(KEYS))
+    ]
 
 
 def by_parts(session: Session, state: State, steps: Sequence[Interval], timezone: ZoneInfo) -> list[Part]:
     """The usage of all steps together and of each, by provider, by tier, and in all."""
-    sets = ("()", "(provider)", "(tier)", "(step)", "(step, provider)", "(step, tier)")
-    parts = f"SELECT {_LISTED} FROM ({{}}) AS parts GROUP BY GROUPING SETS ({', '.join(sets)})"  # noqa: S608
-    return [Part(*key, usage, at) for key, usage, at in _read(session, state, steps, timezone, parts)]
+    sets = "GROUPING SETS ((), (provider), (tier), (step), (step, provider), (step, tier))"
+    return [
+        Part(step, provider, tier, Usage(*figures), at)
+        for step, provider, tier, *figures, at in _read(session, state, steps, timezone, sets)
+    ]
 
 
 def _read(
-    session: Session, state: State, steps: Sequence[Interval], timezone: ZoneInfo, statement: str
-) -> Iterator[tuple[tuple[Any, Any, Any], Usage, datetime | None]]:
-    """Step, provider and tier, the usage, and when it was last charged: a statement over the sums of these."""
+    session: Session, state: State, steps: Sequence[Interval], timezone: ZoneInfo, grouped: str
+) -> Sequence[Any]:
+    """Step, provider and tier, the measures, and when it was last charged."""
     parts = pieces.of_steps(steps, timezone)
     rows = sums.facts(USAGE, parts, KEYS, None, dated=True)
-    summed = f"SELECT {_LISTED} FROM ({rows}) AS facts GROUP BY {', '.join(KEYS)}"  # noqa: S608
-    query = sums.selected(statement.format(summed), KEYS, MEASURES, state, parts)
-    for step, provider, tier, *figures, at in session.execute(query).all():
-        yield (step, provider, tier), Usage(*figures), at
+    statement = f"SELECT {_LISTED} FROM ({rows}) AS facts GROUP BY {grouped}"  # noqa: S608
+    return session.execute(sums.selected(statement, KEYS, MEASURES, state, parts)).all()
 
 
 def by_day(session: Session, state: State, first: date, last: date, timezone: ZoneInfo) -> list[DayFact]:

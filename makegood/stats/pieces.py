@@ -64,18 +64,20 @@ class Pieces:
     @cached_property
     def moved_hours(self) -> list[Moved]:
         """The whole hours of what was moved."""
-        inside = [replace(one, since=next_hour(one.since), until=hour_before(one.until)) for one in self.moved]
-        return [one for one in inside if one.since < one.until]
+        inside = ((next_hour(one.since), hour_before(one.until), one) for one in self.moved)
+        return [Moved(since, until, one.of, one.to) for since, until, one in inside if since < until]
 
     @cached_property
     def moved_rest(self) -> list[Moved]:
         """What was moved beside whole hours."""
         rest = []
         for one in self.moved:
-            since = min(next_hour(one.since), one.until)
-            until = max(hour_before(one.until), since)
-            rest += [replace(one, until=since), replace(one, since=until)]
-        return [one for one in rest if one.since < one.until]
+            first = min(next_hour(one.since), one.until)
+            last = max(hour_before(one.until), first)
+            for since, until in ((one.since, first), (last, one.until)):
+                if since < until:
+                    rest.append(Moved(since, until, one.of, one.to))
+        return rest
 
 
 def cut(steps: Sequence[Interval], timezone: ZoneInfo) -> Pieces:
