@@ -58,7 +58,7 @@ def plain(value: Any) -> str:
         return between.join(map(plain, value[:SHOWN_ITEMS])) + more
     written = str(value)
     if INSTANT.fullmatch(written):
-        with suppress(ValueError):  # it looks like one, and there is no such day
+        with suppress(ValueError, OverflowError):  # it looks like one, and there is no such day here
             return times.exact(datetime.fromisoformat(written))
     return written if len(written) <= LONGEST else f"{written[:LONGEST]}…"
 

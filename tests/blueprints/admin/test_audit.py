@@ -41,6 +41,7 @@ def test_what_an_entry_lists_is_written_for_people(app: Flask, operator: FlaskCl
     with app.app_context():
         rates = [{"currency": "eur", "day": "2026-11-20", "before": None, "after": "1.1656"}]
         details = {"rates": rates, "from": "2026-11-15T00:00:00+00:00", "to": "2026-99-15T00:00:00+00:00"}
+        details["note"] = "9999-12-31T23:59:59-12:00"
         audit.record(db.session(), actor="bo", action="rates.saved", subject="exchange-rates", details=details)
         audit.record(db.session(), actor="bo", action="api_key.created", subject="mg_q6S1NkIQ")
         db.session.commit()
@@ -48,6 +49,7 @@ def test_what_an_entry_lists_is_written_for_people(app: Flask, operator: FlaskCl
     assert "<dd>2026-11-20 eur: – → 1.1656</dd>" in page
     assert "<dd>15 Nov 2026, 00:00:00 UTC</dd>" in page
     assert "<dd>2026-99-15T00:00:00+00:00</dd>" in page
+    assert "<dd>9999-12-31T23:59:59-12:00</dd>" in page
     assert '/admin/api-keys">API key <span class="nowrap" title="mg_q6S1NkIQ">mg_q6S1NkIQ</span>' in page
 
 
