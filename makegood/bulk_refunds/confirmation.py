@@ -30,9 +30,9 @@ WRITE_DOWN = text(
           FROM chosen
     ), begun AS (
         INSERT INTO bulk_refunds (id, idempotency_key, provider, model, error_class, status, since, until, reason,
-                                  note, generations, customers, credits, actor, address, state)
+                                  note, generations, customers, credits, actor, address, state, created_at)
         SELECT :id, :key, :provider, :model, :error_class, :status, :since, :until, :reason, :note, generations,
-               customers, credits, :actor, :address, :state
+               customers, credits, :actor, :address, :state, :at
           FROM total WHERE generations > 0
         ON CONFLICT (idempotency_key) DO NOTHING RETURNING id
     ), items AS (
@@ -83,6 +83,7 @@ def start(
         "actor": actor,
         "address": address,
         "state": "waiting" if waits else "running",
+        "at": at,  # of the day whose room was looked at, however long it took
     }
     savepoint = session.begin_nested()
     written = session.execute(WRITE_DOWN, values).one()

@@ -248,19 +248,18 @@ def confirm(session: Session, credits: int, minute: int, actor: str = ANA) -> Bu
     seen = bulk_refunds.preview(session, scope)
     return bulk_refunds.start(
         session, scope, TERMS, fingerprint=seen.fingerprint, count=1, reason="outage", note="x", actor=actor,
-        idempotency_key=uuid7().hex,
+        idempotency_key=uuid7().hex, at=AT,
     )  # fmt: skip
 
 
 def test_bulk_refunds_of_a_day_add_up_and_those_approved_count_for_the_second_operator(session: Session) -> None:
     assert confirm(session, 41, 0).state == "waiting"
-    at = datetime.now(UTC)
     made = [confirm(session, credits, minute) for minute, credits in enumerate((40, 21, 20), start=1)]
-    spent = partial(rooms.used_on_the_day, purpose=rooms.BULK, timezone=TERMS.timezone, at=at)
+    spent = partial(rooms.used_on_the_day, purpose=rooms.BULK, timezone=TERMS.timezone, at=AT)
     assert [one.state for one in made] == ["running", "waiting", "running"]
     assert spent(session, ANA) == 60
     asked = session.scalars(select(Approval).where(Approval.credits == 41)).one()
-    approvals.approve(session, asked.id, actor=BEN, terms=TERMS, at=at)
+    approve(session, asked)
     assert (spent(session, ANA), spent(session, BEN)) == (60, 41)
     with pytest.raises(Forbidden, match="Your role does not allow bulk refunds"):
         confirm(session, 1, 9, SUE)
