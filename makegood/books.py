@@ -11,6 +11,9 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from makegood.revenue import payments
+from makegood.rollup_tables import CUSTOMERS
+
+_USED = f"ARRAY[{', '.join(f'sum({name})' for name in CUSTOMERS.measures)}] AS used"
 
 CHECKS = {
     "a balance is the sum of its ledger rows and of its grants' remainders": """
@@ -332,6 +335,19 @@ CHECKS = {
                        FROM recognised_customer_months GROUP BY 1, 2, 3, 4) AS m
             USING (month, customer_id, price_amount, price_credits)
          WHERE d.credits IS DISTINCT FROM m.credits""",
+    "a quarter or month of what a customer used is its days": f"""
+        SELECT customer_id, format('%s of %s: days %s, kept %s', period, since, d.used, k.used)
+          FROM (SELECT 'quarter' AS period, quarter_of_month(day) AS since, customer_id, {_USED}
+                  FROM rollup_customer_days GROUP BY 2, 3
+                 UNION ALL
+                SELECT 'month', CAST(date_trunc('month', day) AS date) AS since, customer_id, {_USED}
+                  FROM rollup_customer_days GROUP BY 2, 3) AS d
+          FULL JOIN (SELECT 'quarter' AS period, quarter AS since, customer_id, {_USED}
+                       FROM rollup_customer_quarters GROUP BY 2, 3
+                      UNION ALL
+                     SELECT 'month', month, customer_id, {_USED} FROM rollup_customer_months GROUP BY 2, 3) AS k
+            USING (period, since, customer_id)
+         WHERE d.used IS DISTINCT FROM k.used""",  # noqa: S608 (made of our own column names)
     "payments are what Stripe's lists and our purchases make of them, once nothing is due": f"""
         SELECT id, format('worked out %s, kept %s', w.payment, p.payment)
           FROM (SELECT id, w AS payment FROM ({payments.WORKED_OUT}) AS w) AS w

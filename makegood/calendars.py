@@ -21,6 +21,21 @@ def next_month(day: date) -> date:
     return (day.replace(day=1) + timedelta(days=32)).replace(day=1)
 
 
+QUARTERS = (1, 8, 16, 24)
+"""On which days of a month its quarters begin. In SQL: `quarter_of_month`."""
+
+
+def quarter_of(day: date) -> date:
+    """The first day of the quarter of a month that a day is in."""
+    return day.replace(day=max(first for first in QUARTERS if first <= day.day))
+
+
+def next_quarter(day: date) -> date:
+    """The first day of the quarter of a month after a day's."""
+    later = [first for first in QUARTERS if first > day.day]
+    return day.replace(day=later[0]) if later else next_month(day)
+
+
 def start_of(day: date, timezone: ZoneInfo) -> datetime:
     """The instant at which a calendar day begins: its local midnight, or where clocks skip midnight, the
     first instant after it."""

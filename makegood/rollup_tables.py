@@ -13,16 +13,17 @@ BUCKET = "date_bin('15 minutes', at, '2000-01-01T00:00:00Z')"
 DAY = "CAST(at AT TIME ZONE :zone AS date)"
 MONTH = f"CAST(date_trunc('month', {DAY}) AS date)"
 HOUR = "date_bin('1 hour', at, '2000-01-01T00:00:00Z')"
-PERIODS = {"bucket": BUCKET, "hour": HOUR, "day": DAY, "month": MONTH}
+QUARTER = f"quarter_of_month({DAY})"
+PERIODS = {"bucket": BUCKET, "hour": HOUR, "day": DAY, "quarter": QUARTER, "month": MONTH}
 
 
 @dataclass(frozen=True)
 class Rollup:
     """Sums of events by period and keys.
 
-    `tables` are named by their period: bucket, hour, day or month. `keys` and `only` are SQL over a row of
-    `events`: each key's value, and which events count. `dated` rollups keep when they were last charged.
-    `coarse` has the same measures by fewer keys: what needs no other ones reads few rows of it.
+    `tables` are named by their period: bucket, hour, day, quarter (of a month) or month. `keys` and `only` are SQL
+    over a row of `events`: each key's value, and which events count. `dated` rollups keep when they were last
+    charged. `coarse` has the same measures by fewer keys: what needs no other ones reads few rows of it.
     """
 
     tables: dict[str, str]
@@ -98,7 +99,7 @@ LATENCIES = Rollup(
     coarse=COARSE_LATENCIES,
 )
 CUSTOMERS = Rollup(
-    {"day": "rollup_customer_days", "month": "rollup_customer_months"},
+    {"day": "rollup_customer_days", "quarter": "rollup_customer_quarters", "month": "rollup_customer_months"},
     _same("customer_id"),
     CUSTOMER_MEASURES,
     "provider <> ''",

@@ -262,6 +262,15 @@ class CustomerDay(CustomerMeasures, Base):
     day: Mapped[date] = mapped_column(primary_key=True, sort_order=-1)
 
 
+class CustomerQuarter(CustomerMeasures, Base):
+    """One customer's figures of a quarter of a month (`calendars.quarter_of`), by its first day."""
+
+    __tablename__ = "rollup_customer_quarters"
+    __table_args__ = (Index("ix_rollup_customer_quarters_quarter", "quarter"),)
+
+    quarter: Mapped[date] = mapped_column(primary_key=True, sort_order=-1)
+
+
 class CustomerMonth(CustomerMeasures, Base):
     """One customer's figures of one month, by its first day, of the reporting time zone."""
 

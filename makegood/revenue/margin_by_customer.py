@@ -53,8 +53,10 @@ GROUPS = ("payers", "losing", "free")
 """Those who ever paid for anything, of them those who cost more than they paid, and those who never paid."""
 PAYERS = f"""
     SELECT customer_id FROM recognised_progress
-     UNION SELECT customer_id FROM payments WHERE customer_id IS NOT NULL
-     UNION SELECT customer_id FROM ({OF_SOURCES}) AS worked_out WHERE customer_id IS NOT NULL
+     UNION ALL
+    SELECT * FROM (SELECT DISTINCT customer_id FROM payments WHERE customer_id IS NOT NULL) AS paid
+     UNION ALL
+    SELECT customer_id FROM ({OF_SOURCES}) AS worked_out WHERE customer_id IS NOT NULL
 """  # noqa: S608 (made of our own column names)
 
 

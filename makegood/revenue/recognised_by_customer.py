@@ -1,6 +1,6 @@
 """What became of each customer's paid credits in a range, by the price that was paid for them.
 
-Those that cost US dollars are read by months, and by days where a month is not covered: as in `stats.customers`.
+Those that cost US dollars are read by months, and by days where a month is not covered: see `stats.blocks`.
 In another currency every day has its own rate, so they are read by days.
 """
 
@@ -12,7 +12,7 @@ from makegood.calendars import local_day
 from makegood.ranges import DAY, Range
 from makegood.revenue import recognised
 from makegood.revenue.recognised import FACTS, PRICE
-from makegood.stats import customers
+from makegood.stats import blocks
 from makegood.terms import Terms
 
 _GONE = "used + expired + clawed + adjusted"
@@ -30,7 +30,7 @@ def _pieces(name: str) -> str:
 
 
 DOLLARS = f"""
-    SELECT customer_id, {_PRICE}, sum(credits)::bigint AS credits
+    SELECT customer_id, {_PRICE}, bigint_sum(credits) AS credits
       FROM (SELECT customer_id, {_PRICE}, {_GONE} AS credits
               FROM recognised_customer_months WHERE :valid AND month = ANY(CAST(:months AS date[]))
              UNION ALL SELECT customer_id, {_PRICE}, {_GONE} FROM {_pieces("added")}
@@ -50,5 +50,11 @@ FOREIGN = f"""
 
 def parameters(session: Session, terms: Terms, asked: Range) -> dict[str, object]:
     """Their parameters."""
-    pieces = customers.months([(asked.first, asked.last + DAY)], local_day(asked.now, terms.timezone))
+    days = [(asked.first, asked.last + DAY)]
+    read = blocks.fewest(days, local_day(asked.now, terms.timezone), (blocks.MONTHS, blocks.DAYS))
+    months = [block.since for block in read if block.period == "month"]
+    pieces: dict[str, object] = {"months": months}
+    for name, taken in (("added", False), ("taken", True)):
+        found = [block for block in read if block.period == "day" and block.taken is taken]
+        pieces |= {f"{name}_since": [one.since for one in found], f"{name}_until": [one.until for one in found]}
     return {**recognised.parameters(session, terms.timezone, asked.first, asked.last), **pieces}

@@ -39,8 +39,8 @@ REVENUE = f"""
     {BEGIN}, rate AS (
         SELECT * FROM unnest(:currencies, :days, :rates) AS rate (currency, day, micros)
     ), paid AS (
-        SELECT customer_id, currency, {_RATED} AS day, sum(amount) AS cash, sum(fee) AS fees,
-               coalesce(sum(amount) FILTER (WHERE NOT for_credits), 0) AS recognised
+        SELECT customer_id, currency, {_RATED} AS day, bigint_sum(amount) AS cash, bigint_sum(fee) AS fees,
+               bigint_sum(amount) FILTER (WHERE NOT for_credits) AS recognised
           FROM ({PAYMENTS}) AS payments WHERE customer_id IS NOT NULL GROUP BY 1, 2, 3
     ), abroad AS (
         SELECT customer_id, {_UNRATED}, price_amount, price_credits, sum(credits * {_MICROS}) AS credits

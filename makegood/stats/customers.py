@@ -1,31 +1,29 @@
 """Who used most in a range, and what one customer used ever.
 
-Customers are summed by days and months of the reporting time zone. A range is read as the months within it; and of
-a month that it covers in part, either the days that it covers or the month less those that it does not, whichever
-are fewer; what a range of another time zone has beside whole days comes from its events.
+Customers are summed by days, quarters of a month and months of the reporting time zone: a range is read as those
+`blocks` that are the fewest rows. What a range of another time zone has beside whole days comes from its events.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Date, Row, Select, bindparam, select, text
 from sqlalchemy.orm import Session
 
 from makegood import rollups
-from makegood.calendars import local_day, month_of, next_month
+from makegood.calendars import local_day
 from makegood.models import Balance, Customer
 from makegood.ranges import Range
 from makegood.rollup_tables import CUSTOMERS
-from makegood.stats import sums, usage
+from makegood.stats import blocks, sums, usage
 from makegood.stats.figures import MEASURE_NAMES, Usage
 from makegood.stats.usage import UsageFilters
 from makegood.terms import Terms
 
-DAY = timedelta(days=1)
 LISTED = 50
 AMOUNTS = {
     "generations": "generations",
@@ -36,14 +34,13 @@ AMOUNTS = {
     "loss": "loss_micros",
 }
 SORTS = tuple(AMOUNTS)
-Days = tuple[date, date]
 _COLUMNS = ", ".join(CUSTOMERS.measures)
 _MINUS = ", ".join(f"-{name}" for name in CUSTOMERS.measures)
 _SUMS = ", ".join(f"coalesce(sum({name}), 0)::bigint AS {name}" for name in CUSTOMERS.measures)
 
 
 def _summed(measures: Sequence[str], among: str = "true") -> str:
-    listed = ", ".join(f"coalesce(sum({name}), 0)::bigint AS {name}" for name in measures)
+    listed = ", ".join(f"bigint_sum({name}) AS {name}" for name in measures)
     some = " OR ".join(f"{name} <> 0" for name in measures)
     summed = f"SELECT customer_id, {listed} FROM (%s) AS facts WHERE {among} GROUP BY customer_id"  # noqa: S608
     return f"SELECT * FROM ({summed}) AS summed WHERE {some}"  # noqa: S608
@@ -53,11 +50,11 @@ SUMMED = _summed(CUSTOMERS.measures)
 ALL = f"SELECT {_SUMS} FROM (%s) AS facts"  # noqa: S608
 RANKED = """
     SELECT customer_id, amount, count(*) FILTER (WHERE generations > 0) OVER () AS active
-      FROM (SELECT customer_id, sum(amount)::bigint AS amount, sum(generations) AS generations
+      FROM (SELECT customer_id, bigint_sum(amount) AS amount, bigint_sum(generations) AS generations
               FROM (%s) AS facts GROUP BY customer_id) AS used
 """
 # Of one tier: as RANKED, with what all of them used together. To sum them by themselves would read them once more.
-_ALL_OVER = ", ".join(f"(sum({name}) OVER ())::bigint AS {name}" for name in CUSTOMERS.measures)
+_ALL_OVER = ", ".join(f"bigint_sum({name}) OVER () AS {name}" for name in CUSTOMERS.measures)
 RANKED_OF_TIER = (
     f"SELECT customer_id, %s AS amount, count(*) FILTER (WHERE generations > 0) OVER () AS active, {_ALL_OVER}"  # noqa: S608
     f" FROM ({SUMMED}) AS used"
@@ -197,23 +194,21 @@ def _read(
     """The statement over the range's rows: `columns` of what is added, and of what is taken away."""
     parts = sums.cut(asked, terms.timezone, ())
     state = rollups.state(session, terms.timezone)
-    pieces = months(parts.whole_days, local_day(asked.now, terms.timezone))
+    whole = blocks.joined(blocks.fewest(parts.whole_days, local_day(asked.now, terms.timezone)))
     # Customers are not summed by less than a day: what is beside whole days is read from the events.
     beside = [*parts.whole_buckets, *parts.edges]
     tail = "events WHERE xid >= CAST(:watermark AS xid8) AND at >= :start AND at < :end"
     rows = [(columns[0], f"{one} AND {CUSTOMERS.only}") for one in (tail, *sums.edges(len(beside)))]
-    if pieces["months"]:
-        rows.append((columns[0], "rollup_customer_months WHERE :valid AND month = ANY(:months)"))
-    for name, listed in (("added", columns[0]), ("taken", columns[1])):
-        if pieces[f"{name}_since"]:
-            days = f"unnest(:{name}_since, :{name}_until) AS pieces (since, until)"
-            inside = "day >= since AND day < until WHERE :valid"
-            rows.append((listed, f"{days} JOIN rollup_customer_days ON {inside}"))
+    for number, block in enumerate(whole, start=1):
+        since, until = (f"(:blocks_{end})[{number}]" for end in ("since", "until"))
+        inside = f":valid AND {block.period} >= {since} AND {block.period} < {until}"
+        rows.append((columns[block.taken], f"{CUSTOMERS.tables[block.period]} WHERE {inside}"))
     chosen = "" if who.ids is None else " AND customer_id = ANY(:only)"
     facts = " UNION ALL ".join(f"SELECT {listed} FROM {source}{chosen}" for listed, source in rows)  # noqa: S608
     if who.tier is not None:
         facts = f"SELECT facts.* FROM ({facts}) AS facts JOIN customers ON id = customer_id WHERE tier = :tier"  # noqa: S608
-    more = {**pieces, **sums.edge_values(beside), "only": who.ids, "tier": who.tier, **who.values}
+    values = {"blocks_since": [one.since for one in whole], "blocks_until": [one.until for one in whole]}
+    more = {**values, **sums.edge_values(beside), "only": who.ids, "tier": who.tier, **who.values}
     return sums.selected(statement % facts, keys, measures, state, parts, more=more)
 
 
@@ -228,36 +223,6 @@ def since(session: Session, terms: Terms, customer_id: str, month: date = date.m
         "zone": terms.timezone.key,
     }
     return _usage(session.execute(SINCE, values).one())
-
-
-def months(whole_days: list[Days], today: date) -> dict[str, object]:
-    """Whole days as `months`, days `added` to them, and days `taken` from them, as parameters."""
-    whole, added, taken = [], [], []
-    for first, until in whole_days:
-        month = month_of(first)
-        while month < until:
-            following = next_month(month)
-            inside = (max(first, month), min(until, following))
-            outside = [days for days in ((month, inside[0]), (inside[1], following)) if days[0] < days[1]]
-            if sum(_past(days, today) for days in outside) < _past(inside, today):
-                whole.append(month)
-                taken += outside
-            else:
-                added.append(inside)
-            month = following
-    return {"months": whole, **_ends("added", added), **_ends("taken", taken)}
-
-
-def _past(days: Days, today: date) -> int:
-    """How many of these days have rows: nearly none after today."""
-    return max(0, (min(days[1], today + DAY) - days[0]).days)
-
-
-def _ends(name: str, intervals: list[Days]) -> dict[str, object]:
-    return {
-        f"{name}_since": [since for since, _ in intervals],
-        f"{name}_until": [until for _, until in intervals],
-    }
 
 
 def _usage(row: Row[Any]) -> Usage:

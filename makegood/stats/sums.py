@@ -44,7 +44,7 @@ INSTANTS = (
     *(f"{name}_{side}" for name in MOVES for side in ("since", "until")),
 )
 STEPS = tuple(f"{name}_{side}" for name in MOVES for side in ("of", "to"))
-DAYS = ("days", "days_since", "days_until", "months", "added_since", "added_until", "taken_since", "taken_until")
+DAYS = ("days", "days_since", "days_until", "blocks_since", "blocks_until")
 
 
 def cut(asked: Range, timezone: ZoneInfo, by: Sequence[str]) -> Pieces:

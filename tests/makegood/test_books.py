@@ -74,6 +74,7 @@ TAMPERING = [
     "UPDATE recognised_progress SET entries = 99",
     "INSERT INTO recognised_customer_months (month, customer_id, currency, price_amount, price_credits, used)"
     " VALUES ('2026-11-01', 'c', 'usd', 9, 4, 1)",
+    "INSERT INTO rollup_customer_quarters (quarter, customer_id, failed) VALUES ('2026-11-08', 'c', 1)",
     "WITH nothing_due AS (DELETE FROM payments_due)"
     " INSERT INTO payments (id, source, created_at, currency, amount, fee, for_credits)"
     " VALUES ('txn_1', 'ch_1', now(), 'usd', 1, 0, false)",

@@ -8,8 +8,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import text
+from sqlalchemy.orm import Session
 
-from makegood.calendars import days_until, local_day, month_of, next_month, start_of
+from makegood.calendars import days_until, local_day, month_of, next_month, next_quarter, quarter_of, start_of
 
 ZONES = [
     "UTC",
@@ -84,6 +86,14 @@ def test_days_have_the_hours_that_their_clocks_give(name: str, day: date, start:
 def test_the_next_month_begins_after_this_one(day: date, after: date) -> None:
     assert next_month(day) == after
     assert month_of(after - timedelta(days=1)) == month_of(day) == day.replace(day=1)
+
+
+def test_a_quarter_of_a_month_is_the_same_here_and_in_the_database(session: Session) -> None:
+    days = [date(2028, 1, 1) + timedelta(days=number) for number in range(366)]
+    found = session.execute(text("SELECT day, quarter_of_month(day) FROM unnest(:days) AS day"), {"days": days})
+    assert [tuple(row) for row in found] == [(day, quarter_of(day)) for day in days]
+    assert all(quarter_of(day + timedelta(days=1)) in (quarter_of(day), next_quarter(day)) for day in days)
+    assert [day.day for day in days if quarter_of(day) == day] == [1, 8, 16, 24] * 12
 
 
 def test_a_month_is_the_time_zones_own() -> None:

@@ -301,7 +301,7 @@ def test_the_migration_fills_reasons_and_rollups_as_if_they_had_always_been(data
             tables = ("events", *FOLDS)
             expected = {table: _rows(session, table) for table in tables}
             assert len(expected["rollup_reason_days"]) >= 3
-            names = ("0006_rollups", "0017_hours", "0021_coarse")
+            names = ("0006_rollups", "0017_hours", "0021_coarse", "0022_customer_quarters")
             scripts = [(root / f"migrations/sql/{name}.sql").read_text() for name in names]
             for statement in (*BEFORE_REASONS, *(one for script in scripts for one in _filling(script))):
                 session.execute(text(statement))
