@@ -175,7 +175,7 @@ def _counted(line: Row[Any]) -> Counts:
 
 def _payers(session: Session, terms: Terms, asked: Range) -> Select[*tuple[Any, ...]]:
     """A row for each customer who ever paid and has anything in the range, in micro-dollars."""
-    used = _used(session, terms, asked, f"customer_id IN ({PAYERS})")
+    used = _used(session, terms, asked, among=f"customer_id IN ({PAYERS})")
     paid = revenue_by_customer.each(session, terms, asked).subquery("paid")
     known = _known(session, terms, asked)
     money = {
@@ -191,14 +191,15 @@ def _payers(session: Session, terms: Terms, asked: Range) -> Select[*tuple[Any, 
 
 def _free(session: Session, terms: Terms, asked: Range) -> Select[*tuple[Any, ...]]:
     """The same of each who never paid: they have no revenue."""
-    used = _used(session, terms, asked, f"customer_id NOT IN ({PAYERS})")
+    used = _used(session, terms, asked, but=f"customer_id NOT IN ({PAYERS})")
     known = _known(session, terms, asked)
     money = {name: literal(0, BigInteger) if known[name] else NOT_KNOWN for name in AMOUNTS}
     return select(*_columns(used, money)).join_from(used, Customer, Customer.id == used.c.customer_id)
 
 
-def _used(session: Session, terms: Terms, asked: Range, among: str) -> Subquery:
-    return customers.each(session, terms, asked, MEASURES, among, {"due": payments.due(session)}).subquery("used")
+def _used(session: Session, terms: Terms, asked: Range, **which: str) -> Subquery:
+    due = {"due": payments.due(session)}
+    return customers.each(session, terms, asked, MEASURES, due, **which).subquery("used")
 
 
 def _columns(used: Subquery, money: Mapping[str, ColumnElement[Any]]) -> list[ColumnElement[Any]]:

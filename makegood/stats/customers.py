@@ -39,11 +39,11 @@ _MINUS = ", ".join(f"-{name}" for name in CUSTOMERS.measures)
 _SUMS = ", ".join(f"coalesce(sum({name}), 0)::bigint AS {name}" for name in CUSTOMERS.measures)
 
 
-def _summed(measures: Sequence[str], among: str = "true") -> str:
+def _summed(measures: Sequence[str], among: str = "true", but: str = "true") -> str:
     listed = ", ".join(f"bigint_sum({name}) AS {name}" for name in measures)
     some = " OR ".join(f"{name} <> 0" for name in measures)
     summed = f"SELECT customer_id, {listed} FROM (%s) AS facts WHERE {among} GROUP BY customer_id"  # noqa: S608
-    return f"SELECT * FROM ({summed}) AS summed WHERE {some}"  # noqa: S608
+    return f"SELECT * FROM ({summed}) AS summed WHERE ({some}) AND {but}"  # noqa: S608
 
 
 SUMMED = _summed(CUSTOMERS.measures)
@@ -159,12 +159,22 @@ def every(
 
 
 def each(
-    session: Session, terms: Terms, asked: Range, measures: Sequence[str], among: str, values: Mapping[str, object]
+    session: Session,
+    terms: Terms,
+    asked: Range,
+    measures: Sequence[str],
+    values: Mapping[str, object],
+    *,
+    among: str = "true",
+    but: str = "true",
 ) -> Select[*tuple[Any, ...]]:
-    """The ids of the customers who had any of these measures in the range, and how much: in no order. `among` is a
-    condition on `customer_id` as SQL, `values` its parameters."""
+    """The ids of the customers who had any of these measures in the range, and how much: in no order. `among` and
+    `but` are conditions on `customer_id` as SQL, `values` their parameters: the one picks a few whose rows are
+    summed, the other leaves out a few of those who were."""
     columns = ", ".join(("customer_id", *measures)), ", ".join(("customer_id", *(f"-{one}" for one in measures)))
-    return _read(session, terms, asked, _summed(measures, among), columns, tuple(measures), _Who(values=values))
+    return _read(
+        session, terms, asked, _summed(measures, among, but), columns, tuple(measures), _Who(values=values)
+    )
 
 
 def _every(
