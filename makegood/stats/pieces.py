@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from functools import cached_property
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -30,6 +29,12 @@ class Moved:
     of: int
     to: int
 
+    @property
+    def hours(self) -> Interval:
+        """The whole hours in it; none is an empty interval at its end."""
+        first = min(next_hour(self.since), self.until)
+        return first, max(hour_before(self.until), first)
+
 
 @dataclass(frozen=True)
 class Pieces:
@@ -47,6 +52,7 @@ class Pieces:
 
     def parameters(self) -> dict[str, Any]:
         """As parameters of a statement, one array for each side of the intervals; edges are bound one by one."""
+        hours = [one.hours for one in self.moved]
         return {
             "start": self.start,
             "end": self.end,
@@ -56,28 +62,13 @@ class Pieces:
             "days_until": [until for _, until in self.whole_days],
             "buckets_since": [since for since, _ in self.whole_buckets],
             "buckets_until": [until for _, until in self.whole_buckets],
-            **_moves("moved", self.moved),
-            **_moves("moved_hours", self.moved_hours),
-            **_moves("moved_rest", self.moved_rest),
+            "moved_since": [one.since for one in self.moved],
+            "moved_until": [one.until for one in self.moved],
+            "hours_since": [since for since, _ in hours],
+            "hours_until": [until for _, until in hours],
+            "moved_of": [one.of for one in self.moved],
+            "moved_to": [one.to for one in self.moved],
         }
-
-    @cached_property
-    def moved_hours(self) -> list[Moved]:
-        """The whole hours of what was moved."""
-        inside = ((next_hour(one.since), hour_before(one.until), one) for one in self.moved)
-        return [Moved(since, until, one.of, one.to) for since, until, one in inside if since < until]
-
-    @cached_property
-    def moved_rest(self) -> list[Moved]:
-        """What was moved beside whole hours."""
-        rest = []
-        for one in self.moved:
-            first = min(next_hour(one.since), one.until)
-            last = max(hour_before(one.until), first)
-            for since, until in ((one.since, first), (last, one.until)):
-                if since < until:
-                    rest.append(Moved(since, until, one.of, one.to))
-        return rest
 
 
 def cut(steps: Sequence[Interval], timezone: ZoneInfo) -> Pieces:
@@ -128,11 +119,6 @@ def cut_by_days(steps: Sequence[Interval], timezone: ZoneInfo) -> Pieces:
         elif boundary < midnight:
             moved.append(Moved(boundary, midnight, of=n, to=n + 1))
     return replace(found, starts=[start for start, _ in steps], days=days, moved=moved)
-
-
-def _moves(name: str, moved: Sequence[Moved]) -> dict[str, Any]:
-    sides = ("since", "until", "of", "to")
-    return {f"{name}_{side}": [getattr(one, side) for one in moved] for side in sides}
 
 
 def _nearest(at: datetime, timezone: ZoneInfo) -> date:

@@ -36,14 +36,16 @@ STEP = "step"
 NAMES = re.compile(r"(?<![:\w]):(\w+)")
 LAST = "last_charged_at"
 TYPES: dict[str, TypeEngine[Any]] = {STEP: BigInteger(), "bin": BigInteger(), LAST: DateTime(timezone=True)}
-MOVES = ("moved", "moved_hours", "moved_rest")
 INSTANTS = (
     "starts",
     "buckets_since",
     "buckets_until",
-    *(f"{name}_{side}" for name in MOVES for side in ("since", "until")),
+    "moved_since",
+    "moved_until",
+    "hours_since",
+    "hours_until",
 )
-STEPS = tuple(f"{name}_{side}" for name in MOVES for side in ("of", "to"))
+STEPS = ("moved_of", "moved_to")
 DAYS = ("days", "days_since", "days_until", "blocks_since", "blocks_until")
 
 
@@ -106,19 +108,16 @@ def facts(
             inside = f":valid AND {period} >= {since} AND {period} < {until}"
             rows.append(f"SELECT {stored}{step} FROM {tables[period]} WHERE {inside}{given}")  # noqa: S608
     if STEP in by and parts.moved:
-        rows.append(_moved(rollup, tables, parts, keys, given, ", NULL" if dated else ""))
+        rows.append(_moved(rollup, tables, keys, given, ", NULL" if dated else ""))
     return " UNION ALL ".join(rows)
 
 
-def _moved(
-    rollup: Rollup, tables: Mapping[str, str], parts: Pieces, keys: Sequence[str], given: str, last: str
-) -> str:
+def _moved(rollup: Rollup, tables: Mapping[str, str], keys: Sequence[str], given: str, last: str) -> str:
     """What whole days count in the wrong step, taken from it and added to the right one: by hours where there are
-    some with these keys, since they are few."""
-    sources = [("bucket", "moved")]
+    some with these keys, since they are few. Each interval is summed by itself, for the planner's sake as well."""
+    inside = [("bucket", "since", "until")]
     if "hour" in tables:
-        sources = [("hour", "moved_hours")] if parts.moved_hours else []
-        sources += [("bucket", "moved_rest")] if parts.moved_rest else []
+        inside = [("hour", "first", "last"), ("bucket", "since", "first"), ("bucket", "last", "until")]
     listed = "".join(f"{name}, " for name in keys)
     stored = ", ".join(rollup.measures)
     # As in the tables: were it numeric, so would be every other row of the union, and slow to add.
@@ -126,14 +125,16 @@ def _moved(
     signed = ", ".join(f"sign * {name}" for name in rollup.measures)
     rows = " UNION ALL ".join(
         f"""
-        SELECT of, "to", {listed}{stored}
-          FROM unnest(:{name}_since, :{name}_until, :{name}_of, :{name}_to) AS moved (since, until, of, "to")
-          JOIN {tables[period]} ON {period} >= since AND {period} < until WHERE :valid{given}"""  # noqa: S608
-        for period, name in sources
+        SELECT {listed}{stored} FROM {tables[period]}
+         WHERE :valid AND {period} >= {since} AND {period} < {until}{given}"""  # noqa: S608
+        for period, since, until in inside
     )
+    grouped = f"GROUP BY {', '.join(keys)}" if keys else "HAVING count(*) > 0"
     return f"""
         SELECT {listed}{signed}, CASE WHEN sign > 0 THEN "to" ELSE of END - 1{last}
-          FROM (SELECT of, "to", {listed}{summed} FROM ({rows}) AS moved GROUP BY {listed}of, "to") AS moves
+          FROM unnest(:moved_since, :moved_until, :hours_since, :hours_until, :moved_of, :moved_to)
+               AS moved (since, until, first, last, of, "to")
+         CROSS JOIN LATERAL (SELECT {listed}{summed} FROM ({rows}) AS inside {grouped}) AS moves
          CROSS JOIN (VALUES (1), (-1)) AS signs (sign)"""  # noqa: S608
 
 

@@ -54,9 +54,10 @@ def _steps_of_buckets(parts: Pieces, zone: ZoneInfo) -> dict[tuple[datetime, int
         for number in range((until - since) // BUCKET):
             at = since + BUCKET * number
             found[at, bisect_right(parts.starts, at)] += 1
-    assert {*parts.moved_hours, *parts.moved_rest} or not parts.moved
-    for moved in (*parts.moved_hours, *parts.moved_rest):
-        for number in range((moved.until - moved.since) // BUCKET):
-            found[moved.since + BUCKET * number, moved.to] += 1
-            found[moved.since + BUCKET * number, moved.of] -= 1
+    for moved in parts.moved:
+        first, last = moved.hours
+        for since, until in ((moved.since, first), (first, last), (last, moved.until)):
+            for number in range((until - since) // BUCKET):
+                found[since + BUCKET * number, moved.to] += 1
+                found[since + BUCKET * number, moved.of] -= 1
     return {key: count for key, count in found.items() if count}
