@@ -85,7 +85,7 @@ def test_unknown_errors_are_listed_mapped_and_taken_back(app: Flask, operator: F
     assert operator.post(ERRORS, data=mapping | {"error_class": ""}).status_code == 422
     assert operator.post(ERRORS, data=mapping).status_code == 303
     page = operator.get(ERRORS).text
-    assert "No unknown error in the last 30 days" in page
+    assert "No message waits to be mapped" in page
     assert '<option value="internal_error" selected>' in page
     assert operator.post(ERRORS, data=mapping).status_code == 409
     taken_back = mapping | {"before": "internal_error", "step": "unmap"}
