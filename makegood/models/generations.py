@@ -93,6 +93,7 @@ class Generation(Base):
             postgresql_include=["error_class", "credits_charged"],
             postgresql_where=text("status = 'failed'"),
         ),
+        Index("ix_generations_error", "error_class", "ended_at", "id", postgresql_where=text("status = 'failed'")),
         Index(
             "ix_generations_latency",
             "provider",
