@@ -49,8 +49,9 @@ SUBMITTED = """
                'wavespeed', 'bytedance/seedream-v4', 'image', '{"prompt": "a lighthouse at dawn"}', NULL, NULL,
                sha256(convert_to(%(prefix)s || number, 'UTF8')), 'image', 1, '', 'platform', NULL, 'UTC', '1 day'))
       FROM generate_series(1, %(count)s) AS number;
-    UPDATE generations SET status = 'submitted', provider_job_id = 'job', submitted_at = now()
-     WHERE status = 'charged' AND provider = 'wavespeed';
+    UPDATE generations SET status = 'submitted', provider_job_id = job, submitted_at = now()
+      FROM (SELECT %(prefix)s || number AS job FROM generate_series(1, %(count)s) AS number) AS jobs
+     WHERE callback_token_hash = sha256(convert_to(job, 'UTF8'));
 """
 
 
@@ -111,18 +112,18 @@ def _call_back(port: int, url: str, prefix: str, seconds: float) -> load.Load:
     count = int(2_000 * seconds)
     with database.connect(url) as connection, ClientCursor(connection) as cursor:
         cursor.execute(SUBMITTED, {"count": count, "customers": CUSTOMERS, "prefix": prefix})
-    body = json.dumps(CALLBACK_BODY).encode()
     timestamp = str(int(time.time()))
 
     def signed(number: int) -> Request:
         delivery = f"{prefix}{number}"
+        body = json.dumps({**CALLBACK_BODY, "id": delivery}).encode()
         headers = {
             "Content-Type": "application/json",
             "webhook-id": delivery,
             "webhook-timestamp": timestamp,
             "webhook-signature": sign_v3(database.WEBHOOK_SECRET, delivery, timestamp, body),
         }
-        return f"/callbacks/wavespeed/{prefix}{number}", body, headers
+        return f"/callbacks/wavespeed/{delivery}", body, headers
 
     prepared = [signed(number) for number in range(1, count + 1)]
     return load.run(
