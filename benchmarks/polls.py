@@ -96,7 +96,8 @@ RAW = (
       FROM generations WHERE ended_at >= %(start)s GROUP BY 1, 2, 3
     """,
     """
-    SELECT (issued_at AT TIME ZONE 'UTC')::date AS day, generations.provider, tier, count(*), sum(credits), sum(loss_micros)
+    SELECT (issued_at AT TIME ZONE 'UTC')::date AS day, generations.provider, tier, count(*), sum(credits),
+           sum(loss_micros)
       FROM refunds JOIN generations ON generations.id = generation_id WHERE issued_at >= %(start)s GROUP BY 1, 2, 3
     """,
     "SELECT count(DISTINCT customer_id) FROM generations WHERE charged_at >= %(today)s",
