@@ -82,6 +82,7 @@ class Approval(Base):
         CheckConstraint("expires_at > requested_at", name="expires_at"),
         Index("uq_approvals_pending", "kind", "subject", unique=True, postgresql_where=text("state = 'pending'")),
         Index("ix_approvals_subject", "subject"),
+        Index("ix_approvals_customer", text("(details ->> 'customer_id')")),
         Index("uq_approvals_result", "result_id", unique=True),
         Index("ix_approvals_requested", "requested_at", "id"),
         Index("ix_approvals_due", "expires_at", postgresql_where=text("state = 'pending'")),

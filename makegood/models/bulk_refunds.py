@@ -92,6 +92,7 @@ class BulkRefundItem(Base):
             postgresql_where=text("outcome IS NULL"),
         ),
         Index("ix_bulk_refund_items_generation", "generation_id"),
+        Index("ix_bulk_refund_items_customer", "customer_id", "bulk_refund_id"),
     )
 
     bulk_refund_id: Mapped[UUID] = mapped_column(ForeignKey("bulk_refunds.id"), primary_key=True)

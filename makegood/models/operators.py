@@ -163,6 +163,11 @@ class AuditEntry(Base):
         Index("ix_audit_entries_written", "created_at", "id"),
         Index("ix_audit_entries_actor", "actor", "created_at", "id"),
         Index("ix_audit_entries_action", "action", "created_at", "id"),
+        Index(
+            "ix_audit_entries_customer",
+            text("(details ->> 'customer_id')"),
+            postgresql_where=text("(details ->> 'customer_id') IS NOT NULL"),
+        ),
     )
 
     id: Mapped[UUIDKey]
