@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import ColumnElement, func, or_, select, text
 from sqlalchemy.orm import Session
 
 from makegood import pages
-from makegood.models import AuditEntry
+from makegood.models import Approval, AuditEntry, BulkRefundItem
 from makegood.pages import Listing
 
 ACTIONS = text(
@@ -28,11 +28,15 @@ ACTIONS = text(
 """Each action once, by one look into the index for each."""
 
 PAIRS = ("before", "after")
+CUSTOMER = "customer:"
 
 
 @dataclass(frozen=True)
 class AuditFilters:
-    """What to list; None is no restriction. The instants are half open: [start, end)."""
+    """What to list; None is no restriction. The instants are half open: [start, end).
+
+    A `subject` "customer:<id>" names everything that was done to the customer, whatever the entry itself is about.
+    """
 
     actor: str | None = None
     action: str | None = None
@@ -50,12 +54,33 @@ class Change:
     after: Any
 
 
+def _about(filters: AuditFilters) -> Iterator[ColumnElement[bool]]:
+    if filters.subject is None:
+        return
+    if not filters.subject.startswith(CUSTOMER):
+        yield AuditEntry.subject == filters.subject
+        return
+    customer_id = filters.subject.removeprefix(CUSTOMER)
+    requests = select(Approval.subject).where(Approval.details["customer_id"].astext == customer_id)
+    bulk = select(func.concat("bulk_refund:", BulkRefundItem.bulk_refund_id)).where(
+        BulkRefundItem.customer_id == customer_id
+    )
+    # As arrays: each is read once, and every condition then has an index of its own.
+    yield or_(
+        AuditEntry.subject.in_((filters.subject, f"payment_methods:{customer_id}")),
+        AuditEntry.subject == func.any(func.array(requests.scalar_subquery())),
+        AuditEntry.subject == func.any(func.array(bulk.distinct().scalar_subquery())),
+        AuditEntry.details["customer_id"].astext == customer_id,
+    )
+
+
 ENTRIES: Listing[AuditFilters, AuditEntry] = Listing(
     select(AuditEntry),
     pages.whole,
     at=AuditEntry.created_at,
     id=AuditEntry.id,
-    equal={"actor": AuditEntry.actor, "action": AuditEntry.action, "subject": AuditEntry.subject},
+    equal={"actor": AuditEntry.actor, "action": AuditEntry.action},
+    having=_about,
 )
 """By when they were written."""
 

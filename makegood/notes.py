@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from makegood import customers
+from makegood import audit, customers
 from makegood.errors import Invalid
 from makegood.ids import uuid7
 from makegood.models import CustomerNote
@@ -17,7 +17,15 @@ MAX_LENGTH = 2000
 SHOWN = 20
 
 
-def add(session: Session, customer_id: str, body: str, *, actor: str, idempotency_key: str) -> CustomerNote:
+def add(
+    session: Session,
+    customer_id: str,
+    body: str,
+    *,
+    actor: str,
+    idempotency_key: str,
+    address: str | None = None,
+) -> CustomerNote:
     """Write a note. A form that is sent twice writes one, and gets the first. Raises NotFound and Invalid."""
     customers.get(session, customer_id)
     written = body.strip()
@@ -29,7 +37,19 @@ def add(session: Session, customer_id: str, body: str, *, actor: str, idempotenc
     row = insert(CustomerNote).values(
         id=uuid7(), customer_id=customer_id, body=written, actor=actor, idempotency_key=idempotency_key
     )
-    session.execute(row.on_conflict_do_nothing(index_elements=["customer_id", "idempotency_key"]))
+    new = session.scalar(
+        row.on_conflict_do_nothing(index_elements=["customer_id", "idempotency_key"]).returning(CustomerNote)
+    )
+    if new is not None:
+        audit.record(
+            session,
+            actor=actor,
+            action="note.written",
+            subject=f"customer:{customer_id}",
+            details={"before": None, "after": written},
+            address=address,
+        )
+        return new
     return session.scalars(
         select(CustomerNote).where(
             CustomerNote.customer_id == customer_id, CustomerNote.idempotency_key == idempotency_key

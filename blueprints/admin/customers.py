@@ -81,7 +81,14 @@ def write_note(customer_id: str) -> ResponseReturnValue:
     body = request.form.get("body", "").replace("\r\n", "\n")
     key = request.form.get("idempotency_key", "")[:200] or str(ids.uuid7())
     try:
-        notes.add(db.session(), customer_id, body, actor=access.actor(), idempotency_key=key)
+        notes.add(
+            db.session(),
+            customer_id,
+            body,
+            actor=access.actor(),
+            idempotency_key=key,
+            address=access.client_address(),
+        )
     except Invalid as invalid:
         db.session.rollback()
         return page(customer_id, note=body, problem=invalid.message), invalid.status

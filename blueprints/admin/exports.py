@@ -33,6 +33,7 @@ from blueprints.admin.dialogs import in_place
 from extensions import db
 from makegood import audit, throttles
 from makegood.exports import Column, column, count, lines, major, rows, usd
+from makegood.models import Customer
 from makegood.ranges import PRESETS
 from makegood.stats import begin_snapshot
 
@@ -101,14 +102,19 @@ def export_csv(name: str) -> Response:
 
 
 def record(name: str, rows: int) -> None:
-    """Write into the audit log who takes which rows, in a transaction of its own: the reader's goes on."""
+    """Write into the audit log who takes which rows, and of which customer where they are one's: in a transaction
+    of its own, since the reader's goes on."""
+    details: dict[str, Any] = {"rows": rows, "filters": _asked()}
+    named = details["filters"].get("customer_id") or details["filters"].get("customer")
     with Session(db.engine) as session, session.begin():
+        if named and session.get(Customer, named) is not None:
+            details["customer_id"] = named
         audit.record(
             session,
             actor=access.actor(),
             action="table.exported",
             subject=f"table:{name}",
-            details={"rows": rows, "filters": _asked()},
+            details=details,
             address=access.client_address(),
         )
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from makegood import audit, callbacks, hints, reports
 from makegood.errors import Conflict, NotFound
 from makegood.inbox.deliveries import what_again
-from makegood.models import Callback
+from makegood.models import Callback, Generation
 from makegood.providers.protocol import Provider, Report
 from makegood.terms import Terms
 
@@ -66,6 +66,7 @@ def apply_again(
         subject=f"callback:{callback_id}",
         details={
             "generation_id": str(callback.generation_id),
+            "customer_id": session.get_one(Generation, callback.generation_id).customer_id,
             "before": before,
             "after": {"state": applied.state, "message": applied.message},
         },

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
 import pytest
 from sqlalchemy.orm import Session
 
-from makegood import audit, audit_log
+from makegood import audit, audit_log, bulk_refunds, notes, refund_approvals, refunds, reversals
 from makegood.audit_log import AuditFilters, Change
+from makegood.bulk_refunds import Scope
+from tests.making import TERMS, make_customer, make_generation
 
 
 @pytest.fixture
@@ -26,6 +31,51 @@ def test_entries_are_found_by_who_what_and_subject(session: Session, entries: No
     assert subjects(session, action="refund.issued") == ["generation:1"]
     assert subjects(session, actor="ana", subject="price:1") == ["price:1"]
     assert subjects(session, actor="nobody") == []
+
+
+def test_a_customers_history_has_all_that_was_done_to_them_and_nothing_of_others(session: Session) -> None:
+    """Whatever the entry itself is about: them, a generation, a refund, a request or a bulk refund."""
+    now = datetime.now(UTC)
+    ada, bob = (make_customer(session, 95, customer_id=name, at=now) for name in ("ada", "bob"))
+    for customer in (ada, bob):
+        by: dict[str, Any] = {"actor": "bo", "idempotency_key": customer}
+        one, asked = (make_generation(session, customer, credits=10, status="succeeded", at=now) for _ in range(2))
+        notes.add(session, customer, "called", **by)
+        given: dict[str, Any] = {
+            "credits": 4,
+            "reason": "goodwill",
+            "note": "sorry",
+            "expected_refunded": 0,
+            "at": now,
+            **by,
+        }
+        refund = refunds.issue_manual(session, one, TERMS, **given)
+        reversals.reverse(session, refund.id, TERMS, note="a mistake", at=now, **by)
+        refund_approvals.ask(session, asked, **given)
+        audit.viewed(session, actor="bo", subject=f"payment_methods:{customer}", address=None, at=now)
+    apart = Scope("wavespeed", now - timedelta(minutes=1), now + timedelta(minutes=1), model="other")
+    make_generation(session, ada, credits=5, status="succeeded", model="other", at=now)
+    seen = bulk_refunds.preview(session, apart)
+    bulk: dict[str, Any] = {
+        "fingerprint": seen.fingerprint,
+        "count": 1,
+        "reason": "outage",
+        "note": "x",
+        "at": now,
+    }
+    bulk_refunds.start(session, apart, TERMS, actor="bo", idempotency_key="b", **bulk)
+    done = ["note.written", "refund.issued", "refund.reversed", "approval.requested", "payment_methods.viewed"]
+    assert history(session, bob) == done[::-1]
+    assert history(session, ada) == ["bulk_refund.confirmed", *done[::-1]]
+    assert history(session, "nobody") == []
+
+
+def history(session: Session, customer_id: str) -> list[str]:
+    """What was done to a customer, the newest first; the file has the same rows."""
+    wanted = AuditFilters(subject=f"customer:{customer_id}")
+    found = [entry.action for entry in audit_log.ENTRIES.page(session, wanted).rows]
+    assert [row.action for row in session.execute(audit_log.ENTRIES.every(wanted))] == found
+    return found
 
 
 def test_pages_follow_each_other_without_gap_or_repetition(session: Session, entries: None) -> None:

@@ -7,7 +7,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from makegood import notes
+from makegood import audit_log, notes
+from makegood.audit_log import AuditFilters
 from makegood.errors import Invalid, NotFound
 from tests.making import make_customer
 
@@ -33,6 +34,10 @@ def test_a_form_that_is_sent_twice_writes_one_note(session: Session) -> None:
     assert add(session, customer, " called back ", key="form") == "called back"
     assert add(session, customer, "called back", key="form") == "called back"
     assert len(notes.listed(session, customer)) == 1
+    written = audit_log.ENTRIES.page(session, AuditFilters(subject=f"customer:{customer}")).rows
+    assert [(entry.action, entry.actor, entry.details["before"], entry.details["after"]) for entry in written] == [
+        ("note.written", "ana@example.com", None, "called back")
+    ]
 
 
 @pytest.mark.parametrize("body", ["", " \n ", "x" * 2001, "nul\0"])
