@@ -25,27 +25,8 @@ LISTED = 20
 BEGINNING = re.compile(r"[0-9a-f]{6,31}")
 
 
-def find(session: Session, wanted: str, *, staff: Collection[str] = (), limit: int = LISTED) -> list[Hit]:
-    """What has exactly this id, whatever it is of; without any, what begins so. None twice, at most `limit`."""
-    exact = _exact(session, wanted, staff, limit)
-    return exact or suggest(session, wanted, staff=staff, limit=limit)
-
-
-def suggest(session: Session, typed: str, *, staff: Collection[str] = (), limit: int) -> list[Hit]:
-    """What has this id, then customers whose id or e-mail address begins so, operators and keys, then generations
-    whose id does."""
-    if not _searchable(typed):
-        return []
-    found = _exact(session, typed, staff, limit)
-    if len(found) < limit:
-        found += _customers(session, typed, limit)
-    found += _staff(session, typed, staff, limit)
-    if len(found) < limit:
-        found += _generations(session, typed, limit)
-    return _once(found)[:limit]
-
-
-def _exact(session: Session, wanted: str, staff: Collection[str], limit: int) -> list[Hit]:
+def exact(session: Session, wanted: str, *, staff: Collection[str] = (), limit: int = LISTED) -> list[Hit]:
+    """What has exactly this id, whatever it is of; at most `limit`."""
     if not _searchable(wanted):
         return []
     found = _by_uuid(session, wanted) + _by_foreign_id(session, wanted, limit) + at_stripe.find(session, wanted)
@@ -54,6 +35,20 @@ def _exact(session: Session, wanted: str, staff: Collection[str], limit: int) ->
         found += [hits.customer(row) for row in session.scalars(select(Customer).where(condition).limit(limit))]
     found += [hit for hit in _staff(session, wanted, staff, limit) if hit.title.lower() == wanted.lower()]
     return _once(hit for hit in found if hit.kind not in (OPERATOR, API_KEY) or hit.kind in staff)[:limit]
+
+
+def suggest(session: Session, typed: str, *, staff: Collection[str] = (), limit: int) -> list[Hit]:
+    """What has this id, then customers whose id or e-mail address begins so, operators and keys, then generations
+    whose id does."""
+    if not _searchable(typed):
+        return []
+    found = exact(session, typed, staff=staff, limit=limit)
+    if len(found) < limit:
+        found += _customers(session, typed, limit)
+    found += _staff(session, typed, staff, limit)
+    if len(found) < limit:
+        found += _generations(session, typed, limit)
+    return _once(found)[:limit]
 
 
 def _staff(session: Session, typed: str, staff: Collection[str], limit: int) -> list[Hit]:

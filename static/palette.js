@@ -1,5 +1,5 @@
-/* The palette (Ctrl-K): every page of the console, what was seen lately in this tab, and what the search finds.
-   Without an answer of the search, Enter still leads to the search page. */
+/* The palette (Ctrl-K): every page of the console, what was seen lately in this tab, and what the search finds, which
+   knows pages and what is done on them by other words, too. Without its answer Enter still leads to the search page. */
 "use strict";
 (() => {
   const { element, icon, openDialog, own } = makegood;
@@ -13,6 +13,7 @@
   }));
   const WAIT = 150;
   const SEEN = 8;
+  const KINDS = { page: "Page", action: "Action" };
   let options = [];
   let chosen = 0;
   let timer = 0;
@@ -33,7 +34,11 @@
     const begins = (page) => page.label.toLowerCase().split(" ").some((word) => word.startsWith(sought));
     const listed = pages.filter(matches).sort((one, other) => begins(other) - begins(one));
     const seen = (own.get("seen") ?? []).filter((page) => page.href !== here && matches(page)).map((page) => ({ ...page, detail: "Seen lately", symbol: "late" }));
-    options = query ? [...found, ...listed, ...seen] : [...seen, ...pages];
+    const said = new Set(listed.map((page) => page.label));
+    const places = found.filter((hit) => hit.place && !said.has(hit.label));
+    places.forEach((place) => said.add(place.label));
+    const others = seen.filter((page) => !said.has(page.label));
+    options = query ? [...found.filter((hit) => !hit.place), ...listed, ...places, ...others] : [...seen, ...pages];
     if (query) options.push({ label: `Search for “${query}”`, detail: "All ids", href: `${dialog.dataset.search}?q=${encodeURIComponent(query)}`, symbol: "search" });
     list.replaceChildren(...options.map((option, index) => element("li", { role: "option", id: `palette-${index}`, "aria-selected": "false" },
       icon(option.symbol), element("span", { class: "palette-label" }, option.label), element("span", { class: "quiet" }, option.detail ?? ""))));
@@ -53,8 +58,8 @@
     else location.href = option.href;
     dialog.close();
   }
-  const read = ({ kind, title, note, url }) => ({
-    label: title, detail: [kind, note].filter(Boolean).join(" · "), href: url, symbol: kind === "customer" ? "customers" : "search",
+  const read = ({ kind, title, note, url, symbol }) => ({
+    label: title, detail: [KINDS[kind] ?? kind, note].filter(Boolean).join(" · "), href: url, symbol, place: kind in KINDS,
   });
   async function suggest(query) {
     asked?.abort();

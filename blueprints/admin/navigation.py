@@ -1,4 +1,4 @@
-"""The console's navigation: its groups and entries, for this operator and this page.
+"""The console's navigation: its groups and entries (`places`), for this operator and this page.
 
 An entry appears as soon as its endpoint is registered, and only to roles that may open it: the view's own
 `@requires` decides. A number beside an entry comes from the function that `badge` registered for it.
@@ -9,22 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from flask import Flask, current_app, g, request, url_for
+from flask import Flask, g, request, url_for
 from flask_login import current_user
 
-from blueprints import access
+from blueprints.admin.places import GROUPS, Entry, open_to_operator
 from extensions import db
 from makegood import saved_views
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One place of the console: where it is, its words, its symbol, and the key that `g` is followed by."""
-
-    endpoint: str
-    label: str
-    symbol: str
-    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -36,58 +26,6 @@ class Link:
     current: str
     badge: int
 
-
-GROUPS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
-    ("", (Entry("admin.dashboard", "Overview", "overview", "o"),)),
-    (
-        "Monitoring",
-        (
-            Entry("admin.monitoring_usage", "Usage", "usage", "u"),
-            Entry("admin.monitoring_customers", "Top customers", "top", "t"),
-            Entry("admin.monitoring_failures", "Failure rates", "failure", "e"),
-            Entry("admin.monitoring_refunds", "Refund totals", "refund", "d"),
-            Entry("admin.monitoring_latency", "Latency", "latency", "l"),
-        ),
-    ),
-    (
-        "Work",
-        (
-            Entry("admin.customers", "Customers", "customers", "c"),
-            Entry("admin.generations", "Generations", "generations", "j"),
-            Entry("admin.failures", "Failures", "failure", "f"),
-            Entry("admin.refunds", "Refunds", "refund", "r"),
-            Entry("admin.bulk_refunds", "Bulk refunds", "bulk", "b"),
-            Entry("admin.approvals", "Approvals", "approval", "a"),
-            Entry("admin.callbacks", "Callbacks", "callback", "k"),
-            Entry("admin.notifications", "Notifications", "submit", "n"),
-        ),
-    ),
-    (
-        "Money",
-        (
-            Entry("admin.revenue", "Revenue", "revenue", "m"),
-            Entry("admin.purchases", "Purchases", "charge"),
-            Entry("admin.margin", "Margin", "cost", "x"),
-            Entry("admin.liability", "Credit liability", "late"),
-            Entry("admin.subscriptions", "Subscriptions", "repeat"),
-            Entry("admin.prices", "Prices", "price", "p"),
-            Entry("admin.bills", "Bills", "bill", "i"),
-            Entry("admin.policies", "Refund policy", "policy", "y"),
-            Entry("admin.limits", "Limits", "limit"),
-        ),
-    ),
-    (
-        "Administration",
-        (
-            Entry("admin.providers", "Providers", "provider", "v"),
-            Entry("admin.stripe", "Stripe", "refresh"),
-            Entry("admin.operators", "Operators", "operators", "w"),
-            Entry("admin.api_keys", "API keys", "key"),
-            Entry("admin.audit", "Audit log", "audit", "h"),
-            Entry("admin.settings", "Settings", "settings", "s"),
-        ),
-    ),
-)
 
 Counter = Callable[[], int]
 _badges: dict[str, Counter] = {}
@@ -106,7 +44,7 @@ def init_app(app: Flask) -> None:
 
 def navigation() -> list[tuple[str, list[Link]]]:
     """The groups that have something for this operator, each with its links. The page's own is marked."""
-    shown = [(title, [entry for entry in entries if _open_to_operator(entry)]) for title, entries in GROUPS]
+    shown = [(title, [entry for entry in entries if open_to_operator(entry)]) for title, entries in GROUPS]
     here = _nearest(url_for(entry.endpoint) for _, entries in shown for entry in entries)
     views = {} if g.get("answering_error") else saved_views.defaults(db.session(), current_user.operator_id)
     return [(title, [_link(entry, here, views) for entry in entries]) for title, entries in shown if entries]
@@ -120,13 +58,6 @@ def _link(entry: Entry, here: str, views: dict[str, str]) -> Link:
     count = _badges.get(entry.endpoint)
     waiting = count() if count and not g.get("answering_error") else 0
     return Link(entry, f"{address}?{query}" if query else address, current, waiting)
-
-
-def _open_to_operator(entry: Entry) -> bool:
-    if entry.endpoint == "admin.notifications" and not current_app.config["SETTINGS"].terms.notify:
-        return False
-    view = current_app.view_functions.get(entry.endpoint)
-    return view is not None and access.may(getattr(view, "required_action", "view"))
 
 
 def _nearest(addresses: Iterator[str]) -> str:

@@ -1,4 +1,5 @@
-"""Finding things by id: the search page, and what the palette proposes while somebody types."""
+"""Finding things by id, and pages by their words: the search page, and what the palette proposes while somebody
+types."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from flask import current_app, jsonify, redirect, render_template, request, url_
 from werkzeug import Response
 
 from blueprints import access
-from blueprints.admin import blueprint
+from blueprints.admin import blueprint, places_found
 from extensions import db
 from makegood import finding, throttles
 from makegood.hits import API_KEY, OPERATOR, Hit
@@ -47,21 +48,26 @@ STAFF = {OPERATOR: "manage_operators", API_KEY: "manage_keys"}
 
 @dataclass(frozen=True)
 class Lead:
-    """A hit with the address that it leads to."""
+    """A hit, or a place of the console, with the address that it leads to."""
 
     kind: str
     title: str
     note: str
     at: datetime | None
     address: str
+    symbol: str = "search"
 
 
 @blueprint.get("/search")
 @access.throttled(throttles.SEARCHES)
 def search() -> str | Response:
-    """Lead to the one thing that has this id or begins so; list several; else say that there is none."""
+    """Lead to the one thing that has this id; else to the one that begins so or the page of these words; list
+    several; else say that there is none."""
     query = request.args.get("q", "").strip()
-    leads = _leads(finding.find(db.session(), query, staff=_staff())) if query else []
+    leads = _leads(finding.exact(db.session(), query, staff=_staff())) if query else []
+    if query and not leads:
+        beginning = finding.suggest(db.session(), query, staff=_staff(), limit=finding.LISTED)
+        leads = _leads(beginning) + _places(query)
     if len(leads) == 1:
         return redirect(leads[0].address, 303)
     return render_template("admin/search.html", query=query, leads=leads, most=finding.LISTED)
@@ -71,14 +77,22 @@ def search() -> str | Response:
 @access.poll
 @access.throttled(throttles.SEARCHES)
 def suggest() -> Response:
-    """What has this id or begins so, as JSON: `{"hits": [{"kind", "title", "note", "url"}]}`."""
+    """What has this id or begins so, then places of these words, as JSON:
+    `{"hits": [{"kind", "title", "note", "url", "symbol"}]}`."""
     query = request.args.get("q", "").strip()
-    long_enough = len(query) >= SHORTEST
-    found = finding.suggest(db.session(), query, staff=_staff(), limit=PROPOSED) if long_enough else []
+    if len(query) < SHORTEST:
+        return jsonify(hits=[])
+    found = finding.suggest(db.session(), query, staff=_staff(), limit=PROPOSED)
     return jsonify(
         hits=[
-            {"kind": lead.kind, "title": lead.title, "note": lead.note, "url": lead.address}
-            for lead in _leads(found)
+            {
+                "kind": lead.kind,
+                "title": lead.title,
+                "note": lead.note,
+                "url": lead.address,
+                "symbol": lead.symbol,
+            }
+            for lead in _leads(found) + _places(query)[:PROPOSED]
         ]
     )
 
@@ -90,7 +104,18 @@ def _staff() -> list[str]:
 def _leads(found: list[Hit]) -> list[Lead]:
     """The hits whose pages are there, and open to this operator."""
     leads = [(hit, _address(hit)) for hit in found]
-    return [Lead(hit.kind, hit.title, hit.note, hit.at, address) for hit, address in leads if address]
+    return [
+        Lead(hit.kind, hit.title, hit.note, hit.at, address, "customers" if hit.kind == "customer" else "search")
+        for hit, address in leads
+        if address
+    ]
+
+
+def _places(query: str) -> list[Lead]:
+    return [
+        Lead(entry.kind, entry.label, entry.note, None, entry.address, entry.symbol)
+        for entry in places_found.found(query)
+    ]
 
 
 def _address(hit: Hit) -> str | None:

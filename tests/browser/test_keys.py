@@ -69,7 +69,7 @@ def test_single_keys_can_be_switched_off_but_the_palette_stays(visitor: Visitor,
     assert focused_row(page) == ""
     expect(page.get_by_role("dialog")).to_have_count(0)
     page.keyboard.press("Control+k")
-    expect(page.get_by_role("combobox", name="Page, customer or id")).to_be_focused()
+    expect(page.get_by_role("combobox", name="Page, action, customer or id")).to_be_focused()
 
 
 def test_the_palette_finds_pages_ids_and_what_was_seen(visitor: Visitor, account: Sample) -> None:
@@ -90,6 +90,24 @@ def test_the_palette_finds_pages_ids_and_what_was_seen(visitor: Visitor, account
     expect(found.first).to_contain_text(RICH)
     found.first.click()
     page.wait_for_url(f"**/admin/customers/{RICH}")
+
+
+def test_the_palette_knows_what_pages_are_called_elsewhere_and_what_is_done_on_them(visitor: Visitor) -> None:
+    page = visitor.open("/admin/")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("undo")
+    chosen = page.locator("#palette-list [aria-selected=true]")
+    expect(chosen).to_contain_text("Reverse a refund")
+    expect(chosen).to_contain_text("Action · In the list of refunds")
+    expect(page.locator("#palette [role=status]")).to_have_text("1 found")
+    assert accessibility_problems(page) == []
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/admin/refunds")
+    page.keyboard.press("/")
+    page.keyboard.type("2fa")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/admin/search?q=2fa")
+    expect(page.locator("main .lead-link")).to_contain_text(["Your account", "Set up a second factor"])
 
 
 def test_what_one_operator_saw_is_not_told_to_the_next_in_the_same_tab(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,9 +27,15 @@ from tests.making import TERMS, FakeProvider, make_customer, make_generation
 START = datetime(2026, 11, 15, 12, tzinfo=UTC)
 
 
+def find(session: Session, wanted: str, *, staff: Collection[str] = ()) -> list[hits.Hit]:
+    """What has exactly this id; without any, what begins so."""
+    found = finding.exact(session, wanted, staff=staff)
+    return found or finding.suggest(session, wanted, staff=staff, limit=finding.LISTED)
+
+
 def found(session: Session, wanted: str) -> list[tuple[str, Any]]:
     """What is found: kind, and the first argument of its page."""
-    return [(hit.kind, next(iter(hit.place.values()))) for hit in finding.find(session, wanted)]
+    return [(hit.kind, next(iter(hit.place.values()))) for hit in find(session, wanted)]
 
 
 def test_a_generation_is_found_by_its_id_by_its_provider_s_job_and_by_the_request_s_key(session: Session) -> None:
@@ -123,7 +130,7 @@ def desk(session: Session) -> dict[str, Any]:
 
 def test_every_id_of_ours_leads_to_what_has_it(session: Session, desk: dict[str, Any]) -> None:
     for kind, identifier in desk.items():
-        [hit] = finding.find(session, str(identifier))
+        [hit] = find(session, str(identifier))
         assert hit.kind == kind.partition(" of")[0]
         assert hit.title
 
@@ -159,18 +166,18 @@ def test_operators_and_keys_are_found_only_for_those_who_may_see_them(session: S
     key, plain = api_keys.create(session, "Backend 100%", ["platform"], actor="t")
     assert found(session, "ana@example.com") == found(session, str(ana.id)) == found(session, "Backend") == []
     for wanted in ("ana@example.com", "ANA@ex", str(ana.id)):
-        [hit] = finding.find(session, wanted, staff=[hits.OPERATOR, hits.API_KEY])
+        [hit] = find(session, wanted, staff=[hits.OPERATOR, hits.API_KEY])
         assert (hit.kind, hit.place) == ("operator", {"operator_id": ana.id})
     for wanted in ("backend", "Backend 100%", plain, key.hint, str(key.id)):
-        [hit] = finding.find(session, wanted, staff=[hits.API_KEY])
+        [hit] = find(session, wanted, staff=[hits.API_KEY])
         assert (hit.kind, hit.place) == ("API key", {"key_id": key.id})
-    assert finding.find(session, "b%", staff=[hits.OPERATOR, hits.API_KEY]) == []
+    assert find(session, "b%", staff=[hits.OPERATOR, hits.API_KEY]) == []
 
 
 @pytest.mark.parametrize("wanted", ["", "zzz", "\0", "x" * 201, "%", "00000000-0000-0000-0000-000000000000"])
 def test_what_is_no_id_finds_nothing(session: Session, wanted: str) -> None:
     customers.upsert(session, "anna", email=None, tier="free", timezone=TERMS.timezone)
-    assert finding.find(session, wanted) == []
+    assert find(session, wanted) == []
     assert finding.suggest(session, wanted, limit=8) == []
 
 

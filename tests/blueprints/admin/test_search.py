@@ -10,11 +10,13 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
+from blueprints.admin import places_found
 from extensions import db
 from makegood import notes
 from makegood.models import CreditTransaction, Grant
 from makegood.models import Price as PriceRow
 from tests.making import make_customer, make_generation
+from tests.people import add_operator, log_in
 
 
 @pytest.fixture
@@ -65,6 +67,62 @@ def test_the_palette_is_proposed_pages_as_json(operator: FlaskClient, known: dic
     assert operator.get(hits[0]["url"]).status_code == 200
     for nothing in ("", "a", "zzz", "\0"):
         assert operator.get("/admin/search/suggest", query_string={"q": nothing}).get_json() == {"hits": []}
+
+
+QUESTIONS = {
+    "unknown": "/admin/policies/errors",
+    "adjust": "/admin/customers",
+    "give credits": "/admin/customers",
+    "who owes": "/admin/customers?balance=owes",
+    "debt": "/admin/customers?balance=owes",
+    "dispute": "/admin/purchases",
+    "Chargebacks": "/admin/purchases",
+    "failure rate": "/admin/monitoring/failures",
+    "webhook": "/admin/callbacks",
+    "key": "/admin/api-keys",
+    "2FA": "/admin/account/second-factor",
+    "password": "/admin/account#password-title",
+    "take back": "/admin/refunds",
+    "outage": "/admin/bulk-refunds/new",
+    "churn": "/admin/subscriptions",
+    "invoice": "/admin/bills",
+    "add a colleague": "/admin/operators/invite",
+}
+
+
+def test_pages_and_what_is_done_on_them_are_found_by_other_words(operator: FlaskClient) -> None:
+    for question, address in QUESTIONS.items():
+        hits = operator.get("/admin/search/suggest", query_string={"q": question}).get_json()["hits"]
+        assert address in [hit["url"] for hit in hits], question
+        response = operator.get("/admin/search", query_string={"q": question})
+        assert address in (response.headers.get("Location") or response.text), question
+
+
+def test_a_name_goes_before_other_words_and_an_exact_id_before_both(
+    app: Flask, operator: FlaskClient, known: dict[str, str]
+) -> None:
+    hits = operator.get("/admin/search/suggest?q=refund+policy").get_json()["hits"]
+    assert [hit["title"] for hit in hits] == ["Refund policy", "Change the refund policy"]
+    with app.app_context():
+        make_customer(db.session, 20, customer_id="refunds")
+        db.session.commit()
+    assert operator.get("/admin/search?q=refunds").headers["Location"] == "/admin/customers/refunds"
+
+
+def test_every_place_leads_to_a_page_and_is_proposed_to_roles_that_may_open_it(
+    app: Flask, operator: FlaskClient
+) -> None:
+    with app.test_request_context():
+        addresses = {entry.label: entry.address for entry in places_found.EVERY if entry.label != "Notifications"}
+    for label, address in addresses.items():
+        response = operator.get(address.partition("#")[0])
+        asked_once_more = response.status_code == 303 and "/admin/confirm" in response.headers["Location"]
+        assert response.status_code == 200 or asked_once_more, label
+    add_operator(app, "vera@example.com", role="viewer")
+    viewer = app.test_client()
+    log_in(viewer, "vera@example.com")
+    for mine in ("adjust", "key", "invite", "switch", "audit"):
+        assert viewer.get(f"/admin/search/suggest?q={mine}").get_json() == {"hits": []}
 
 
 def test_a_stranger_is_proposed_nothing(client: FlaskClient) -> None:
