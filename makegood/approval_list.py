@@ -21,6 +21,7 @@ class ApprovalFilters:
     state: str | None = None
     kind: str | None = None
     requested_by: str | None = None
+    customer_id: str | None = None
     start: datetime | None = None
     end: datetime | None = None
 
@@ -30,6 +31,11 @@ APPROVALS: Listing[ApprovalFilters, Approval] = Listing(
     pages.whole,
     at=Approval.requested_at,
     id=Approval.id,
-    equal={"state": Approval.state, "kind": Approval.kind, "requested_by": Approval.requested_by},
+    equal={
+        "state": Approval.state,
+        "kind": Approval.kind,
+        "requested_by": Approval.requested_by,
+        "customer_id": Approval.details["customer_id"].astext,
+    },
 )
 """By when they were made."""

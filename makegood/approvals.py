@@ -206,6 +206,20 @@ def about(session: Session, subjects: Iterable[str]) -> About:
     )
 
 
+def waiting_about(session: Session, subjects: Iterable[str]) -> dict[str, Approval]:
+    """The requests about these subjects that wait, by subject: for lists of things of one sort."""
+    query = select(Approval).where(Approval.subject.in_(list(subjects)), Approval.state == "pending")
+    return {one.subject: one for one in session.scalars(query)}
+
+
+def waiting_of(session: Session, customer_id: str) -> list[Approval]:
+    """The requests about a customer and what is theirs that wait, the oldest first."""
+    query = select(Approval).where(
+        Approval.state == "pending", Approval.details["customer_id"].astext == customer_id
+    )
+    return list(session.scalars(query.order_by(Approval.requested_at, Approval.id)))
+
+
 def waiting_for(session: Session, email: str, role: str, *, at: datetime) -> int:
     """How many requests of others wait that this operator could decide."""
     kinds = [kind.name for kind in _kinds.values() if kind.action in permissions.PERMISSIONS[role]]

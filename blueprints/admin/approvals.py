@@ -18,7 +18,7 @@ from makegood import approval_list, approvals, throttles
 from makegood.approval_list import ApprovalFilters
 from makegood.errors import Conflict, Forbidden, Invalid, NeedsApproval
 
-LABELS = {"state": "State", "kind": "Kind", "by": "Asked by"}
+LABELS = {"state": "State", "kind": "Kind", "by": "Asked by", "customer": "Customer"}
 STATES = {state: formats.words(state) for state in approval_list.STATES} | {"pending": "Waiting"}
 KINDS = {"refund": "Refund", "bulk_refund": "Bulk refund", "adjustment": "Adjustment", "reversal": "Reversal"}
 
@@ -120,7 +120,7 @@ def _note() -> str:
 
 
 def _wanted(asked: filters.Filters) -> ApprovalFilters:
-    return ApprovalFilters(asked["state"], asked["kind"], asked["by"], asked.start, asked.end)
+    return ApprovalFilters(asked["state"], asked["kind"], asked["by"], asked["customer"], asked.start, asked.end)
 
 
 navigation.badge("admin.approvals", waiting)

@@ -32,6 +32,7 @@ from makegood.models import CreditTransaction, CustomerNote
 from makegood.stats import begin_snapshot
 
 LAST_ENTRY = 2**63 - 1
+FEW_WAITING = 3
 LABELS = {
     "q": "Begins with",
     "tier": "Tier",
@@ -110,10 +111,14 @@ def page(customer_id: str, *, note: str = "", problem: str = "") -> str:
         before=before,
         notes_before=_uuid(request.args.get("notes")),
     )
+    waiting = approvals.waiting_of(db.session(), account.customer.id)
     return render_template(
         "admin/customer.html",
         account=account,
-        requests=approvals.about(db.session(), [adjustment_approvals.subject_of(account.customer.id)]),
+        approvers=approvals.about(db.session(), [adjustment_approvals.subject_of(account.customer.id)]).approvers,
+        waiting=waiting,
+        waits={request.subject: request for request in waiting},
+        few_waiting=FEW_WAITING,
         first_page=before is None,
         reasons=adjustments.REASONS,
         note=note,

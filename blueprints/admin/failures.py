@@ -9,6 +9,7 @@ from flask import render_template
 from blueprints import formats
 from blueprints.admin import blueprint, exports, filters, lists
 from extensions import db
+from makegood import approvals, refund_approvals
 from makegood import failures as failure_log
 from makegood.failures import FailureFilters
 from makegood.providers.protocol import ErrorClass
@@ -27,9 +28,12 @@ ERRORS = {code.value: formats.words(code) for code in ErrorClass}
 @blueprint.get("/failures")
 def failures() -> str:
     """Failed generations, newest first, as the filters in the URL say."""
+    shown = LIST.shown()
+    about = [refund_approvals.subject_of(row.generation_id) for row in shown["page"].rows]
     return render_template(
         "admin/failures.html",
-        **LIST.shown(),
+        **shown,
+        waits=approvals.waiting_about(db.session(), about),
         late=failure_log.late_results(db.session(), since=datetime.now(UTC) - LATE_SINCE),
         providers=filters.provider_choices(),
         errors=ERRORS,

@@ -7,7 +7,7 @@ from flask import render_template
 from blueprints import formats
 from blueprints.admin import blueprint, exports, filters, lists
 from extensions import db
-from makegood import generation_log
+from makegood import approvals, generation_log, refund_approvals
 from makegood.generation_log import BY_CHARGE, BY_END, STATUSES, GenerationFilters
 from makegood.providers.protocol import ErrorClass
 
@@ -38,9 +38,12 @@ BULK = {"provider", "model", "error", "status", "range", "from", "to", "zone"}
 def generations() -> str:
     """Generations, newest first, as the filters in the URL say."""
     asked = LIST.asked()
+    shown = LIST.shown(asked)
+    about = [refund_approvals.subject_of(row.generation_id) for row in shown["page"].rows]
     return render_template(
         "admin/generations.html",
-        **LIST.shown(asked),
+        **shown,
+        waits=approvals.waiting_about(db.session(), about),
         providers=filters.provider_choices(),
         seen=generation_log.choices(db.session()),
         choices=CHOICES,

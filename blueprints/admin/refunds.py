@@ -7,7 +7,7 @@ from flask import current_app, render_template
 from blueprints import formats
 from blueprints.admin import blueprint, exports, filters, lists
 from extensions import db
-from makegood import refund_history
+from makegood import approvals, refund_history, reversal_approvals
 from makegood.providers.protocol import ErrorClass
 from makegood.refund_history import RefundFilters
 from makegood.refunds import CANCELLED, REASONS
@@ -31,9 +31,12 @@ CHOICES = {"reason": AUTOMATIC | MANUAL, "origin": ORIGINS, "standing": STANDING
 def refunds() -> str:
     """Refunds, newest first, as the filters in the URL say."""
     asked = LIST.asked()
+    shown = LIST.shown(asked)
+    about = [reversal_approvals.subject_of(row.refund_id) for row in shown["page"].rows]
     return render_template(
         "admin/refunds.html",
-        **LIST.shown(asked),
+        **shown,
+        waits=approvals.waiting_about(db.session(), about),
         total=refund_history.total(db.session(), _wanted(asked), current_app.config["SETTINGS"].terms),
         providers=filters.provider_choices(),
         manual=MANUAL,

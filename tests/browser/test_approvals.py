@@ -85,7 +85,7 @@ def test_beyond_the_limit_the_same_button_asks_and_an_admin_approves(
     dialog.get_by_label("Reason").select_option("bad_result")
     dialog.get_by_label("Note").fill("The hands have six fingers.")
     dialog.get_by_role("button", name="Ask for approval of 2 credits").click()
-    page.get_by_text("A refund of 2 credits waits for approval.").wait_for()
+    page.get_by_text("A refund of 2 credits waits for a second operator.").wait_for()
     become_admin(page, site)
     page.locator("#main").get_by_role("link", name="See the request").click()
     page.get_by_role("button", name="Approve 2 credits").click()
@@ -117,7 +117,7 @@ def test_the_adjustment_forms_button_asks_as_soon_as_it_is_beyond_the_limit_of_i
     dialog.get_by_label("Reason").select_option("correction")
     dialog.get_by_label("Note").fill("Given twice.")
     dialog.get_by_role("button", name="Ask to take 2 credits").click()
-    page.get_by_text("Taking 2 credits waits for approval.").wait_for()
+    page.get_by_text("Taking 2 credits waits for a second operator.").wait_for()
 
 
 def test_a_throttled_refund_says_so_in_the_dialog(app: Flask, visitor: Visitor, account: Sample) -> None:

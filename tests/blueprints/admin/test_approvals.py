@@ -89,7 +89,12 @@ def test_beyond_the_limit_the_form_offers_to_ask_and_then_asks(
     assert send(support, generation, 900, ask="1").status_code == 303
     assert balance(app) == 205
     page = support.get(f"/admin/generations/{generation}").text
-    assert "A refund of 900 credits waits for approval." in page
+    assert "A refund of 900 credits waits for a second operator." in page
+    waits = f'href="/admin/approvals/{asked(app)}">Refund of 900 credits waits for a second operator</a>'
+    for path in (f"/admin/customers/{CUSTOMER}", "/admin/generations"):
+        assert waits in support.get(path).text.partition("<tbody>")[2]
+    assert "Refund of 900 credits" in support.get(f"/admin/approvals?customer={CUSTOMER}").text
+    assert "Nothing matches these filters" in support.get("/admin/approvals?customer=another").text
 
 
 def test_within_the_limit_it_is_refunded_at_once(app: Flask, support: FlaskClient, generation: UUID) -> None:
@@ -215,8 +220,8 @@ def limit_admins(app: Flask, **amounts: int) -> None:
 @pytest.mark.parametrize(
     ("direction", "words", "done", "after"),
     [
-        ("give", "Giving 80 credits waits for approval.", "the credits were given", 285),
-        ("take", "Taking 80 credits waits for approval.", "the credits were taken", 125),
+        ("give", "Giving 80 credits waits for a second operator.", "the credits were given", 285),
+        ("take", "Taking 80 credits waits for a second operator.", "the credits were taken", 125),
     ],
 )
 @pytest.mark.usefixtures("generation")
@@ -282,7 +287,10 @@ def test_a_large_reversal_is_asked_for_by_support_and_done_when_an_admin_approve
     assert "Wrong customer." in refused.text
     assert support.post(path, data=typed | {"ask": "1"}).status_code == 303
     assert balance(app) == 805
-    assert "A reversal of 600 credits waits for approval." in support.get(f"/admin/generations/{generation}").text
+    story = support.get(f"/admin/generations/{generation}").text
+    assert "A reversal of 600 credits waits for a second operator." in story
+    for page in (f"/admin/customers/{CUSTOMER}", "/admin/refunds"):
+        assert "Reversal of 600 credits waits for a second operator" in support.get(page).text
     assert "support@example.com has asked for approval of this." in admin.get(path).text
     other = browser_of(app, "support", "other@example.com")
     assert "beyond your own limits: you may take up to 500" in other.get(f"/admin/approvals/{asked(app)}").text

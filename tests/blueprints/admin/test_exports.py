@@ -67,7 +67,7 @@ def test_who_took_what_is_in_the_audit_log(app: Flask, operator: FlaskClient) ->
     with app.app_context():
         entry = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "table.exported")).one()
         assert (entry.actor, entry.subject) == ("ana@example.com", "table:refunds")
-        assert entry.details == {"rows": 30, "filters": {"customer": "c_2"}}
+        assert entry.details == {"rows": 30, "filters": {"customer": "c_2"}, "customer_id": "c_2"}
 
 
 OF_ONE_THING = {"bill_rows", "bulk-refund", "ledger", "grants", "notes"}
