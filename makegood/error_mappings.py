@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ScalarSelect, Select, Subquery, func, select
 from sqlalchemy.orm import Session
 
 from makegood import audit
@@ -20,6 +20,7 @@ from makegood.errors import Conflict, Invalid
 from makegood.models import ErrorMapping, Generation
 from makegood.providers.protocol import ErrorClass
 
+COUNTED = 500
 MAPPABLE = tuple(code.value for code in ErrorClass if code is not ErrorClass.UNKNOWN_ERROR)
 
 
@@ -63,16 +64,9 @@ def unmapped(since: datetime) -> Select[*tuple[Any, ...]]:
         .subquery()
     )
     example = select(Generation.error_message).where(Generation.id == seen.c.example_id.cast(Generation.id.type))
-    rules = (
-        select(ErrorMapping.error_class)
-        .where(ErrorMapping.provider == seen.c.provider, ErrorMapping.message == seen.c.message)
-        .order_by(ErrorMapping.id.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
     return (
         select(seen, example.scalar_subquery().label("example"))
-        .where(rules.is_(None))
+        .where(_meaning(seen).is_(None))
         .order_by(seen.c.generations.desc(), seen.c.last_at.desc(), seen.c.provider, seen.c.message)
     )
 
@@ -83,6 +77,32 @@ def seen_lately(session: Session, *, since: datetime) -> list[Unmapped]:
         Unmapped(row.provider, row.message, row.generations, row.last_at, UUID(row.example_id), row.example or "")
         for row in session.execute(unmapped(since))
     ]
+
+
+def waiting(session: Session, *, since: datetime) -> int:
+    """How many messages wait to be mapped, of the last COUNTED unknown errors since then: cheap in an incident,
+    too."""
+    lately = (
+        select(Generation.provider, Generation.error_message)
+        .where(Generation.error_class == ErrorClass.UNKNOWN_ERROR, Generation.ended_at >= since)
+        .order_by(Generation.ended_at.desc())
+        .limit(COUNTED)
+        .subquery()
+    )
+    message = func.normal_error(lately.c.error_message).label("message")
+    seen = select(lately.c.provider, message).distinct().subquery()
+    return session.scalar(select(func.count()).select_from(seen).where(_meaning(seen).is_(None))) or 0
+
+
+def _meaning(seen: Subquery) -> ScalarSelect[str | None]:
+    """The class that `seen`'s message of its provider is mapped to now."""
+    return (
+        select(ErrorMapping.error_class)
+        .where(ErrorMapping.provider == seen.c.provider, ErrorMapping.message == seen.c.message)
+        .order_by(ErrorMapping.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
 
 
 def rules() -> Select[*tuple[Any, ...]]:

@@ -10,7 +10,7 @@ from typing import Any
 from flask import current_app, render_template
 
 from blueprints.access import poll
-from blueprints.admin import blueprint, dashboard_charts, filters
+from blueprints.admin import blueprint, dashboard_charts, filters, unmapped_errors
 from blueprints.admin.dashboard_charts import SUCCESS_TARGET
 from extensions import db
 from makegood import inbox, stats, switches
@@ -72,8 +72,10 @@ def _figures() -> dict[str, Any]:
         "empty": EMPTY,
         "title": _title(view),
         "success_target": SUCCESS_TARGET,
+        "to_decide": approvals.waiting(),
         "long_waits": inbox.long_waits(db.session(), at=view.as_of),
         "switched_off": switches.listed(db.session()),
+        "unmapped": unmapped_errors.waiting(),
         "short": in_short.of(db.session(), terms.timezone, asked.range, view.now.known_cost_micros),
     }
 

@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
 from blueprints import access
-from blueprints.admin import blueprint, exports, filters
+from blueprints.admin import blueprint, exports, filters, unmapped_errors
 from extensions import db
 from makegood import policies
 from makegood.errors import Conflict, Invalid
@@ -69,6 +69,7 @@ def show_policies() -> str:
         classes=CLASSES,
         meanings=MEANINGS,
         share_of=policies.share_of,
+        unmapped=unmapped_errors.waiting(),
     )
 
 

@@ -8,7 +8,7 @@ from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from blueprints import access, formats
-from blueprints.admin import blueprint, exports, filters
+from blueprints.admin import blueprint, exports, filters, navigation
 from extensions import db
 from makegood import error_mappings
 from makegood.errors import Conflict, Invalid
@@ -50,6 +50,11 @@ def map_error() -> ResponseReturnValue:
     return redirect(url_for("admin.unmapped_errors"), 303)
 
 
+def waiting() -> int:
+    """How many messages wait to be mapped by this operator: the number beside the entry."""
+    return error_mappings.waiting(db.session(), since=_since()) if access.may("edit_policies") else 0
+
+
 def _page(problem: str = "", status: int = 200) -> ResponseReturnValue:
     return render_template(
         "admin/unmapped_errors.html",
@@ -65,6 +70,7 @@ def _since() -> datetime:
     return datetime.now(UTC) - LOOK_BACK
 
 
+navigation.badge("admin.policies", waiting)
 exports.add(
     exports.Table(
         "unknown-errors",

@@ -85,7 +85,9 @@ def test_unmapped_errors_are_grouped_with_the_last_one_as_example(session: Sessi
     assert (first.last_at, first.example_id) == (AT + timedelta(hours=1), last)
     assert "17cc0e" in first.example
     assert second.generations == 1
+    assert error_mappings.waiting(session, since=AT - timedelta(days=30)) == 2
     map_quota(session)
+    assert error_mappings.waiting(session, since=AT - timedelta(days=30)) == 1
     assert [one.message for one in error_mappings.seen_lately(session, since=AT - timedelta(days=30))] == [
         "something else."
     ]

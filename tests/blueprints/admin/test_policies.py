@@ -7,7 +7,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from extensions import db
-from makegood import generations, limits, policies
+from makegood import error_mappings, generations, limits, policies
 from makegood.limits import Limits
 from makegood.providers.protocol import ErrorClass, Outcome, Report
 from tests.making import TERMS, make_customer, make_generation
@@ -91,6 +91,27 @@ def test_unknown_errors_are_listed_mapped_and_taken_back(app: Flask, operator: F
     taken_back = mapping | {"before": "internal_error", "step": "unmap"}
     assert operator.post(ERRORS, data=taken_back).status_code == 303
     assert "Seen in the last 30 days" in operator.get(ERRORS).text
+
+
+def test_whoever_may_map_errors_is_told_on_every_page_that_some_wait(
+    app: Flask, operator: FlaskClient, viewer: FlaskClient, failed: None
+) -> None:
+    entry = 'Refund policy</span><span class="count">1<'
+    said = f'<a href="{ERRORS}">1 error message</a> of providers waits to be mapped'
+    assert entry in operator.get("/admin/customers").text
+    assert said in operator.get("/admin/").text
+    assert "Unknown errors (1)</a>" in operator.get("/admin/policies").text
+    for page in ("/admin/", "/admin/policies"):
+        assert 'class="count"' not in viewer.get(page).text
+        assert "to be mapped" not in viewer.get(page).text
+    with app.app_context():
+        error_mappings.change(
+            db.session(), "wavespeed", "worker 1 lost its mind.", "timeout", before=None, actor="ana@example.com"
+        )
+        db.session.commit()
+    page = operator.get("/admin/").text
+    assert entry not in page
+    assert "to be mapped" not in page
 
 
 def test_limits_are_changed_with_a_reason(app: Flask, operator: FlaskClient) -> None:
