@@ -10,7 +10,7 @@ from typing import Any
 from flask import current_app, render_template
 
 from blueprints.access import poll
-from blueprints.admin import blueprint, dashboard_charts, filters, unmapped_errors
+from blueprints.admin import approvals, blueprint, dashboard_charts, filters, unmapped_errors
 from blueprints.admin.dashboard_charts import SUCCESS_TARGET
 from extensions import db
 from makegood import inbox, stats, switches

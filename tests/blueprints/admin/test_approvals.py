@@ -93,8 +93,22 @@ def test_beyond_the_limit_the_form_offers_to_ask_and_then_asks(
     waits = f'href="/admin/approvals/{asked(app)}">Refund of 900 credits waits for a second operator</a>'
     for path in (f"/admin/customers/{CUSTOMER}", "/admin/generations"):
         assert waits in support.get(path).text.partition("<tbody>")[2]
-    assert "Refund of 900 credits" in support.get(f"/admin/approvals?customer={CUSTOMER}").text
+    listed = support.get(f"/admin/approvals?customer={CUSTOMER}").text
+    assert f'class="lead-link" href="/admin/approvals/{asked(app)}">Refund</a>' in listed
     assert "Nothing matches these filters" in support.get("/admin/approvals?customer=another").text
+
+
+def test_the_overview_tells_who_may_decide_that_requests_wait_and_nobody_else(
+    app: Flask, support: FlaskClient, generation: UUID
+) -> None:
+    admin, viewer = browser_of(app, "admin"), browser_of(app, "viewer")
+    waits = '<a href="/admin/approvals?state=pending">1 request</a> waits for your decision.'
+    assert "for your decision" not in admin.get("/admin/").text
+    assert send(support, generation, 900, ask="1").status_code == 303
+    for path in ("/admin/", "/admin/pulse"):
+        assert waits in admin.get(path).text
+        for other in (support, viewer):  # who asked may not decide, nor may a viewer
+            assert "for your decision" not in other.get(path).text
 
 
 def test_within_the_limit_it_is_refunded_at_once(app: Flask, support: FlaskClient, generation: UUID) -> None:
