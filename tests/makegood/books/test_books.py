@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -72,9 +73,10 @@ TAMPERING = [
     "UPDATE recomputes SET done = 1",
     "UPDATE events SET at = now() WHERE refunds = 1",
     "UPDATE recognised_progress SET entries = 99",
+    "INSERT INTO recognised_days (day, provider, model, tier, currency, price_amount, price_credits, used)"
+    " VALUES ('2026-11-15', 'wavespeed', 'm', 'free', 'usd', 9, 4, 1)",
     "INSERT INTO recognised_customer_months (month, customer_id, currency, price_amount, price_credits, used)"
     " VALUES ('2026-11-01', 'c', 'usd', 9, 4, 1)",
-    "INSERT INTO rollup_customer_quarters (quarter, customer_id, failed) VALUES ('2026-11-08', 'c', 1)",
     "WITH nothing_due AS (DELETE FROM payments_due)"
     " INSERT INTO payments (id, source, created_at, currency, amount, fee, for_credits)"
     " VALUES ('txn_1', 'ch_1', now(), 'usd', 1, 0, false)",
@@ -106,7 +108,7 @@ def reverse(session: Session, refund: Refund) -> None:
 
 def sell_and_take_back(session: Session, customer_id: str) -> None:
     """Half of what a purchase cost goes back, when its credits are spent."""
-    values = {
+    values: dict[str, Any] = {
         "purchase": uuid7(), "grant": uuid7(), "transaction": uuid7(), "customer": customer_id,
         "linked_by": "charge", "kind": "checkout_session", "source": "cs_1", "credits": 400, "ends": None,
         "currency": "usd", "amount": 900, "paid": 900, "paid_at": START, "reason": "-", "at": START,

@@ -1,0 +1,63 @@
+"""What must hold of the sums that revenue is read from: paid credits by day, payments, balance transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from makegood.models.recognised import CREDIT_MEASURES
+from makegood.revenue import payments
+from makegood.revenue.recognised import BY_CUSTOMER, BY_DAY, FACTS, PRICE
+
+_FACTS = FACTS.replace(":zone", "(SELECT timezone FROM recognised_state)")
+
+
+def _counted(table: str, keys: Sequence[str]) -> str:
+    """Ledger rows up to the number that is counted, against the table that counts them."""
+    columns = ", ".join(("day", *keys, *PRICE))
+    return f"""
+        SELECT concat_ws(' ', {columns}), format('ledger %s, counted %s', l.credits, k.credits)
+          FROM (WITH due AS (SELECT customer_id, 0 AS since, entries AS until FROM recognised_progress
+                              WHERE entries > 0)
+                SELECT {columns}, ARRAY[{", ".join(f"sum({name})::bigint" for name in CREDIT_MEASURES)}] AS credits
+                  FROM ({_FACTS}) AS facts GROUP BY {columns}) AS l
+          FULL JOIN (SELECT {columns}, ARRAY[{", ".join(CREDIT_MEASURES)}] AS credits FROM {table}) AS k
+            USING ({columns})
+         WHERE l.credits IS DISTINCT FROM k.credits"""  # noqa: S608 (made of our own column names)
+
+
+CHECKS = {
+    "paid credits of a customer's day are what the ledger moved": _counted(
+        "recognised_customer_days", BY_CUSTOMER
+    ),
+    "paid credits of a day by provider are what the ledger moved": _counted("recognised_days", BY_DAY),
+    "a month of paid credits is its days": """
+        SELECT customer_id, format('%s at %s/%s: days %s, month %s', month, price_amount, price_credits, d.credits,
+                                   m.credits)
+          FROM (SELECT CAST(date_trunc('month', day) AS date) AS month, customer_id, price_amount, price_credits,
+                       ARRAY[sum(sold), sum(used), sum(expired), sum(clawed), sum(adjusted)] AS credits
+                  FROM recognised_customer_days WHERE currency = 'usd' GROUP BY 1, 2, 3, 4) AS d
+          FULL JOIN (SELECT month, customer_id, price_amount, price_credits,
+                            ARRAY[sum(sold), sum(used), sum(expired), sum(clawed), sum(adjusted)] AS credits
+                       FROM recognised_customer_months GROUP BY 1, 2, 3, 4) AS m
+            USING (month, customer_id, price_amount, price_credits)
+         WHERE d.credits IS DISTINCT FROM m.credits""",
+    "payments are what Stripe's lists and our purchases make of them, once nothing is due": f"""
+        SELECT id, format('worked out %s, kept %s', w.payment, p.payment)
+          FROM (SELECT id, w AS payment FROM ({payments.WORKED_OUT}) AS w) AS w
+          FULL JOIN (SELECT id, p AS payment FROM payments p) AS p USING (id)
+         WHERE to_jsonb(w.payment) IS DISTINCT FROM to_jsonb(p.payment)
+           AND NOT EXISTS (SELECT FROM payments_due)""",  # noqa: S608 (made of our own column names)
+    "the sums of balance transactions are those of the transactions": """
+        SELECT format('%s %s', currency, category), format('at %s transactions %s/%s/%s, sums %s/%s/%s', bucket,
+                      t.transactions, t.amount, t.fee, s.transactions, s.amount, s.fee)
+          FROM (SELECT date_bin('15 minutes', created_at, timestamptz '2000-01-01T00:00:00Z') AS bucket, currency,
+                       reporting_category AS category, count(*) AS transactions, sum(amount) AS amount,
+                       sum(fee) AS fee
+                  FROM stripe_balance_transactions GROUP BY 1, 2, 3) AS t
+          FULL JOIN (SELECT bucket, currency, reporting_category AS category, sum(transactions) AS transactions,
+                            sum(amount) AS amount, sum(fee) AS fee
+                       FROM balance_sums GROUP BY 1, 2, 3) AS s USING (bucket, currency, category)
+         WHERE (coalesce(t.transactions, 0), coalesce(t.amount, 0), coalesce(t.fee, 0))
+               <> (coalesce(s.transactions, 0), coalesce(s.amount, 0), coalesce(s.fee, 0))""",
+}
+"""Each rule as a sentence, and the query that finds what breaks it: subject, and what was found."""
