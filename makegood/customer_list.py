@@ -1,4 +1,4 @@
-"""The customers list: found by the beginning of an id or an e-mail address, by tier and by balance."""
+"""The customers list: found by the beginning of an id or an e-mail address, by tier, balance and debt."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ from datetime import date, datetime
 
 from sqlalchemy import ColumnElement, false, func, or_, select
 
-from makegood.models import Balance, Customer
+from makegood.models import Balance, Customer, Purchase
 from makegood.pages import Listing
 
 NEWEST, BALANCE = "newest", "balance"
-OF_BALANCE = {"some": Balance.balance > 0, "none": Balance.balance == 0}
+DEBT = Purchase.owed > 0
+OF_BALANCE: dict[str, ColumnElement[bool]] = {
+    "some": Balance.balance > 0,
+    "none": Balance.balance == 0,
+    "owes": Customer.id.in_(select(Purchase.customer_id).where(DEBT)),
+}
 LAST_CHARACTER = "\U0010ffff"
 
 
@@ -31,12 +36,14 @@ class CustomerFilters:
 
 @dataclass(frozen=True)
 class ListedCustomer:
-    """A customer in the list: credits now, and the day (reporting time zone) of the last charge."""
+    """A customer in the list: credits now, how many they owe (they had spent them when their money went back), and
+    the day (reporting time zone) of the last charge."""
 
     customer_id: str
     email: str | None
     tier: str
     balance: int
+    owed: int
     created_at: datetime
     last_charged_day: date | None
 
@@ -61,6 +68,11 @@ CUSTOMERS: Listing[CustomerFilters, ListedCustomer] = Listing(
         Customer.email,
         Customer.tier,
         Balance.balance,
+        select(func.coalesce(func.sum(Purchase.owed), 0))
+        .where(Purchase.customer_id == Customer.id, DEBT)
+        .correlate(Customer)
+        .scalar_subquery()
+        .label("owed"),
         Customer.created_at,
         Balance.last_charged_day,
     ).join(Balance, Balance.customer_id == Customer.id),

@@ -41,7 +41,7 @@ LABELS = {
     "from": "Customer since",
 }
 CHOICES = {
-    "balance": {"some": "Has credits", "none": "No credits"},
+    "balance": {"some": "Has credits", "none": "No credits", "owes": "Owes credits"},
     "order": {BALANCE: "highest balance first", NEWEST: "newest first"},
 }
 
@@ -168,6 +168,7 @@ LIST = lists.add(
         exports.column("email"),
         exports.column("tier"),
         exports.column("balance_credits", "balance"),
+        exports.column("credits_owed", "owed"),
         exports.column("created_at"),
         exports.column("last_charged_day"),
     ),

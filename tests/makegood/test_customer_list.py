@@ -13,6 +13,7 @@ from makegood import customer_list, customers
 from makegood.customer_list import BALANCE, CustomerFilters
 from makegood.pages import Cursor
 from tests.making import TERMS, make_customer, make_generation
+from tests.selling import buy, give_back
 
 START = datetime(2026, 11, 15, 12, tzinfo=UTC)
 PEOPLE = {
@@ -63,6 +64,26 @@ def found(session: Session, **filters: Any) -> list[str]:
 )
 def test_the_list_has_who_the_filters_name(session: Session, filters: dict[str, Any], expected: list[str]) -> None:
     assert found(session, **filters) == expected
+
+
+@pytest.mark.usefixtures("people")
+def test_who_owes_credits_is_found_until_they_are_paid(session: Session) -> None:
+    at = START + timedelta(hours=2)
+    gone = buy(session, "c_1", 30, 300, at=at)
+    make_generation(session, "c_1", credits=220, at=at)
+    assert found(session, balance="owes") == []
+    give_back(session, gone, 300, at=at)
+    [debtor] = customer_list.CUSTOMERS.page(session, CustomerFilters(balance="owes")).rows
+    assert (debtor.customer_id, debtor.balance, debtor.owed) == ("c_1", 0, 20)
+    assert "c_1" in found(session, balance="none")
+    [row] = session.execute(customer_list.CUSTOMERS.every(CustomerFilters(balance="owes")))
+    assert row.owed == 20
+    buy(session, "c_1", 40, 400, at=at)
+    assert found(session, balance="owes") == []
+    [paid] = customer_list.CUSTOMERS.page(
+        session, CustomerFilters(beginning="c_1", balance="some", tier="pro")
+    ).rows
+    assert (paid.balance, paid.owed) == (20, 0)
 
 
 @pytest.mark.usefixtures("people")

@@ -94,6 +94,7 @@ def test_purchases_are_listed_and_lead_to_what_was_taken_back(operator: FlaskCli
     assert everything.count('id="purchase-') == 4
     assert "All went back" in everything
     assert page(operator, "/admin/purchases?state=returned").count('id="purchase-') == 1
+    assert 'href="/admin/customers?balance=owes"' in page(operator, "/admin/purchases?state=owed")
     one = page(operator, f"/admin/purchases/{purchase_id}")
     assert "Payment disputed" in one or "Payment refunded" in one
     assert operator.get(f"/admin/purchases/{UUID(int=1)}").status_code == 404
