@@ -6,8 +6,8 @@ import argparse
 import os
 import platform
 import time
+from typing import Any
 
-import embedded
 from benchmarks import charges, database, pages, polls, web, writers
 
 SIZES = (10_000, 1_000_000)
@@ -18,7 +18,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="what to measure; everything if nothing")
     parser.add_argument("--rounds", type=int, default=3, help="medians of so many rounds (default 3)")
-    parser.add_argument("--seconds", type=float, default=5.0, help="length of a round (default 5)")
+    parser.add_argument(
+        "--seconds", type=float, default=5.0, help="length of a round (default 5; 0: only to see it run)"
+    )
+    parser.add_argument("--customers", type=int, default=10_000, help="customers for charges, web and writers")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="generations for polls and pages")
     arguments = parser.parse_args()
     begun = time.monotonic()
@@ -34,19 +37,19 @@ def main() -> None:
     print(f"\n{time.monotonic() - begun:.0f} seconds in all")
 
 
-def show_charges(server: embedded.EmbeddedServer, arguments: argparse.Namespace) -> None:
+def show_charges(server: database.Server, arguments: argparse.Namespace) -> None:
     """Charges in SQL."""
     print("Charges per second in SQL (pgbench, prepared): the product's function beside the shortest statement")
-    measured = charges.measure(server, rounds=arguments.rounds, seconds=arguments.seconds)
+    measured = charges.measure(server, **_rounds(arguments))
     for clients, (ours, shortest) in measured.items():
         print(f"  {clients} at a time: {ours:,.0f} beside {shortest:,.0f}", end="")
         _verdict(shortest / ours, 1.5, "{:.2f} times as long")
 
 
-def show_web(server: embedded.EmbeddedServer, arguments: argparse.Namespace) -> None:
+def show_web(server: database.Server, arguments: argparse.Namespace) -> None:
     """Charges and callbacks through HTTP."""
     print(f"Through HTTP (granian, 2 processes of 8 threads; {web.CONNECTIONS} connections)")
-    measured = web.measure(server, rounds=arguments.rounds, seconds=arguments.seconds)
+    measured = web.measure(server, **_rounds(arguments))
     print(
         f"  charges per second: {measured.charges:,.0f} beside {measured.orm:,.0f} by the ORM's unit of work",
         end="",
@@ -57,7 +60,7 @@ def show_web(server: embedded.EmbeddedServer, arguments: argparse.Namespace) -> 
         print(f"  {measured.unexpected} answers were not what they should be")
 
 
-def show_polls(server: embedded.EmbeddedServer, arguments: argparse.Namespace) -> None:
+def show_polls(server: database.Server, arguments: argparse.Namespace) -> None:
     """The dashboard."""
     print("Milliseconds of database time for one dashboard poll (EXPLAIN ANALYZE, planning included)")
     for size in arguments.sizes:
@@ -70,7 +73,7 @@ def show_polls(server: embedded.EmbeddedServer, arguments: argparse.Namespace) -
         print(f"; with an index on each time: {measured.raw_indexed:,.1f}")
 
 
-def show_pages(server: embedded.EmbeddedServer, arguments: argparse.Namespace) -> None:
+def show_pages(server: database.Server, arguments: argparse.Namespace) -> None:
     """Every page, the slowest first."""
     size = max(arguments.sizes)
     print(f"Milliseconds of server time for each page of the console at {size:,} generations of {pages.DAYS} days")
@@ -79,16 +82,22 @@ def show_pages(server: embedded.EmbeddedServer, arguments: argparse.Namespace) -
         _verdict(page.milliseconds, 100.0, "")
 
 
-def show_writers(server: embedded.EmbeddedServer, arguments: argparse.Namespace) -> None:
+def show_writers(server: database.Server, arguments: argparse.Namespace) -> None:
     """What the figures cost."""
     print(f"Cycles of charge and settle per second in SQL, {writers.CLIENTS} clients")
-    measured = writers.measure(server, rounds=arguments.rounds, seconds=max(6.0, arguments.seconds))
+    measured = writers.measure(server, **_rounds(arguments, least=writers.FOLD_SECONDS + 1))
     print(f"  without events: {measured.bare:,.0f}")
     print(f"  with events, nobody folds: {measured.events:,.0f}")
     print(f"  with a fold every {writers.FOLD_SECONDS:g} s and a poll every {writers.POLL_SECONDS:g} s: ", end="")
     print(f"{measured.folded:,.0f}", end="")
     _verdict(1 - measured.folded / measured.bare, 0.15, "{:.0%} slower than without events")
     print(f"  such a poll took {measured.poll:.0f} ms by the clock, Python included, on the busy machine")
+
+
+def _rounds(arguments: argparse.Namespace, *, least: float = 0.0) -> dict[str, Any]:
+    """How many, how long and with how many customers. They are `least` seconds long, unless they last no time."""
+    seconds = arguments.seconds and max(least, arguments.seconds)
+    return {"rounds": arguments.rounds, "seconds": seconds, "customers": arguments.customers}
 
 
 def _verdict(value: float, target: float, words: str, *, at_least: bool = False) -> None:

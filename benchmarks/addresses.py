@@ -12,6 +12,11 @@ from extensions import db
 # A failed generation, and another customer than its own who has paid.
 FAILED = text("SELECT id, customer_id FROM generations WHERE status = 'failed' ORDER BY charged_at DESC LIMIT 1")
 PAYER = text("SELECT customer_id FROM purchases WHERE customer_id <> :failed ORDER BY paid_at DESC LIMIT 1")
+# Who has by far the most generations, and the ledger entry in the middle of theirs.
+HOUSE = text(
+    "SELECT customer_id, (SELECT entries / 2 FROM balances WHERE balances.customer_id = used.customer_id)"
+    "  FROM rollup_customer_months AS used GROUP BY 1 ORDER BY sum(generations) DESC LIMIT 1"
+)
 
 # Of the money, what the navigation leads to by way of another page.
 BESIDE = (
@@ -63,6 +68,32 @@ FILTERED = (
     "/admin/subscriptions/all?status=active",
     "/admin/subscriptions/movements?range=90d&kind=new",
 )
+OF_ONE = (
+    "/admin/generations?customer={}",
+    "/admin/generations?customer={}&range=90d&provider=provider-1",
+    "/admin/generations?customer={}&status=failed",
+    "/admin/generations?customer={}&status=cancelled",
+    "/admin/generations?customer={}&model=nothing",
+    "/admin/failures?customer={}",
+    "/admin/failures?customer={}&error=timeout",
+    "/admin/refunds?customer={}",
+    "/admin/refunds?customer={}&reason=nothing",
+    "/admin/purchases?customer={}",
+    "/admin/revenue/transactions?customer={}",
+    "/admin/subscriptions/all?customer={}",
+    "/admin/customers?q={}",
+    "/admin/search?q={}",
+    "/admin/search/suggest?q={}",
+    "/admin/audit?subject=customer:{}",
+    "/admin/customers/{}",
+    "/admin/adjustments/{}",
+    "/admin/payment-methods/{}",
+    "/admin/exports/generations?customer={}",
+    "/admin/exports/generations?customer={}&range=90d",
+    "/admin/exports/failures?customer={}",
+    "/admin/exports/refunds?customer={}",
+)
+"""What is asked for of one customer."""
 NOTHING = (
     "/admin/generations?provider=nobody",
     "/admin/generations?model=nothing&status=succeeded",
@@ -95,12 +126,14 @@ def every(app: Flask) -> list[str]:
     with app.test_request_context(), app.app_context():
         generation_id, customer_id = db.session.execute(FAILED).one()
         payer_id = db.session.scalar(PAYER, {"failed": customer_id})
+        house_id, middle = db.session.execute(HOUSE).one()
         entries = [entry.endpoint for _, group in GROUPS for entry in group]
         plain = [
             app.url_for(endpoint, _external=False)
             for endpoint in [*entries, *BESIDE]
             if endpoint in app.view_functions
         ]
+    named = (payer_id, house_id)
     found = [
         *(path for path in plain if path not in FIGURES),
         *(f"{path}?range={one}" for path in FIGURES for one in RANGES),
@@ -108,16 +141,13 @@ def every(app: Flask) -> list[str]:
         *FILTERED,
         *NOTHING,
         *(f"/admin/exports/{name}?range=90d" for name in sorted(exports.names() - OF_AN_OBJECT)),
-        *(f"/admin/exports/{name}?customer_id={payer_id}" for name in sorted(OF_A_CUSTOMER)),
+        *(f"/admin/exports/{name}?customer_id={one}" for name in sorted(OF_A_CUSTOMER) for one in named),
+        *(path.format(one) for path in OF_ONE for one in named),
+        f"/admin/customers/{house_id}?before={middle}",
         f"/admin/generations/{generation_id}",
         f"/admin/generations/{generation_id}/refund",
         f"/admin/customers/{customer_id}",
-        f"/admin/customers/{payer_id}",
-        f"/admin/adjustments/{payer_id}",
-        f"/admin/payment-methods/{payer_id}",
         f"/admin/search?q={generation_id}",
-        f"/admin/search?q={payer_id}",
-        f"/admin/search/suggest?q={payer_id}",
         "/admin/bulk-refunds/new",
     ]
     return list(dict.fromkeys(found))

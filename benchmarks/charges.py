@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from statistics import median
 
-import embedded
 from benchmarks import database
 
-CUSTOMERS = 10_000
 TABLES = (
     "tiers",
     "prices",
@@ -22,9 +20,8 @@ TABLES = (
     "movements",
     "events",
 )
-PARAMETERS = f"""
-\\set customer random(1, {CUSTOMERS})
-"""
+PLAIN = "-c search_path=plain,public"
+PARAMETERS = "\\set customer random(1, {customers})\n"
 CHARGE = """
 SELECT outcome, balance, credits FROM reserve_generation(
     uuidv7()::text, sha256('request'), uuidv7(), uuidv7(), 'customer-' || :customer, 'wavespeed',
@@ -87,24 +84,34 @@ RETURNING credits;
 """
 
 
-def measure(server: embedded.EmbeddedServer, *, rounds: int, seconds: float) -> dict[int, tuple[float, float]]:
+def measure(
+    server: database.Server, *, rounds: int, seconds: float, customers: int
+) -> dict[int, tuple[float, float]]:
     """Charges per second by number of clients: ours, the shortest statement's."""
     url = database.make(server, "charges")
-    database.add_customers(url, CUSTOMERS)
+    database.add_customers(url, customers)
     copy_without_rules(url)
+    parameters = PARAMETERS.format(customers=customers)
     results = {}
     for clients in (1, 8):
         ours, shortest = [], []
         for _ in range(rounds):
             shortest.append(
-                database.pgbench(
-                    url, PARAMETERS + SHORTEST, clients=clients, seconds=seconds, setup="-c search_path=plain"
-                )
+                database.pgbench(url, parameters + SHORTEST, clients=clients, seconds=seconds, setup=PLAIN)
             )
-            ours.append(database.pgbench(url, PARAMETERS + CHARGE, clients=clients, seconds=seconds))
+            ours.append(database.pgbench(url, parameters + CHARGE, clients=clients, seconds=seconds))
         results[clients] = (median(ours), median(shortest))
+    _check(url)
     server.drop_database("charges")
     return results
+
+
+def _check(url: str) -> None:
+    """Both charged for generations: a refusal would be fast, and no error."""
+    with database.connect(url) as connection:
+        for schema in ("public", "plain"):
+            counted = connection.execute(f"SELECT count(*) > 0 FROM {schema}.generations").fetchone()
+            assert counted == (True,), f"nothing was charged for in {schema}"
 
 
 def copy_without_rules(url: str) -> None:

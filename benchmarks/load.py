@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import itertools
 import multiprocessing
 import threading
 import time
@@ -25,7 +24,7 @@ class Load:
 
 
 def run(port: int, requests: Requests, *, connections: int, seconds: float, expected: int) -> Load:
-    """Send requests for a while, or until there are none left."""
+    """Send requests for a while, or until there are none left: one at least over each connection."""
     context = multiprocessing.get_context("fork")
     results: multiprocessing.SimpleQueue[tuple[int, int, float]] = context.SimpleQueue()
     process = context.Process(target=_work, args=(results, port, requests, connections, seconds, expected))
@@ -53,12 +52,14 @@ def _work(
         ready.wait()
         end = time.monotonic() + seconds
         done = unexpected = 0
-        for path, body, headers in itertools.takewhile(lambda _: time.monotonic() < end, own):
+        for path, body, headers in own:
             connection.request("POST", path, body, headers)
             answer = connection.getresponse()
             answer.read()
             done += 1
             unexpected += answer.status != expected
+            if time.monotonic() >= end:
+                break
         connection.close()
         counts.append((done, unexpected))
 

@@ -11,7 +11,6 @@ from psycopg import ClientCursor, Connection
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.orm import Session
 
-import embedded
 from benchmarks import database
 from makegood import rollups, stats
 from makegood.terms import Terms
@@ -34,7 +33,8 @@ FILL = """
                (ARRAY['generation_failed', 'timeout', 'internal_error', 'storage_error'])[1 + n / 20 %% 4]
                    AS error,
                10000 + n * 7919::bigint %% 80000 AS latency
-          FROM (SELECT n, 1 + n * 7919::bigint %% %(customers)s AS customer,
+          FROM (SELECT n, CASE WHEN n / 20 %% 100 < %(house)s THEN 1
+                               ELSE 1 + n * 7919::bigint %% %(customers)s END AS customer,
                        now() - interval '2 minutes'
                            - interval '1 day' * %(days)s * (%(count)s - n) / %(count)s AS at
                   FROM generate_series(1, %(count)s) AS n) AS numbers;
@@ -126,7 +126,7 @@ class Result:
     raw_indexed: float
 
 
-def measure(server: embedded.EmbeddedServer, size: int, *, rounds: int) -> Result:
+def measure(server: database.Server, size: int, *, rounds: int) -> Result:
     """Medians of polls on an account of that many generations."""
     name = f"polls_{size}"
     url = database.make(server, name)
@@ -146,9 +146,9 @@ def measure(server: embedded.EmbeddedServer, size: int, *, rounds: int) -> Resul
     return Result(folded, tail, raw, raw_indexed)
 
 
-def fill(url: str, size: int, *, days: int = DAYS, customers: int | None = None) -> None:
-    """That many generations over so many days."""
-    values = {"count": size, "customers": customers or max(500, size // 20), "days": days}
+def fill(url: str, size: int, *, days: int = DAYS, customers: int | None = None, house: int = 0) -> None:
+    """That many generations over so many days, of which so many in a hundred are `customer-1`'s alone."""
+    values = {"count": size, "customers": customers or max(500, size // 20), "days": days, "house": house}
     with database.connect(url) as connection, ClientCursor(connection) as cursor:
         cursor.execute(FILL, values)
         connection.execute("VACUUM ANALYZE")

@@ -11,7 +11,8 @@ from makegood.revenue import payments, recognised, snapshots
 from makegood.revenue.mrr_rules import MrrRules
 from makegood.terms import Terms
 
-PAYERS, CHECKOUTS, SUBSCRIPTIONS, INVOICES, OTHERS, EVENTS = 5_000, 25_000, 2_000, 5_000, 8_500, 40_000
+OF_TEN_PAYERS = {"checkouts": 50, "subscriptions": 4, "invoices": 10, "others": 17, "events": 80}
+"""How many there are of each for ten customers who pay."""
 RESOURCES = (
     "balance_transactions", "charges", "refunds", "disputes", "invoices", "invoice_payments", "subscriptions",
     "customers", "prices", "products", "coupons", "checkout_sessions", "payouts",
@@ -152,18 +153,11 @@ FILL = """
 """  # noqa: E501
 
 
-def fill(url: str, *, days: int) -> None:
-    """The account, all of it read, over so many days. The ledger's charges and the customers are there."""
-    values = {
-        "days": days,
-        "payers": PAYERS,
-        "checkouts": CHECKOUTS,
-        "subscriptions": SUBSCRIPTIONS,
-        "invoices": INVOICES,
-        "others": OTHERS,
-        "events": EVENTS,
-        "resources": list(RESOURCES),
-    }
+def fill(url: str, *, days: int, customers: int) -> None:
+    """The account, all of it read, over so many days. The ledger's charges and so many customers are there."""
+    payers = customers // 4
+    counts = {name: payers * count // 10 for name, count in OF_TEN_PAYERS.items()}
+    values = {"days": days, "payers": payers, **counts, "resources": list(RESOURCES)}
     with database.connect(url) as connection, ClientCursor(connection) as cursor:
         cursor.execute(FILL, values)
         connection.execute("VACUUM ANALYZE")

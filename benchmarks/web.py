@@ -24,14 +24,12 @@ from psycopg import ClientCursor
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
-import embedded
 from benchmarks import charges, database, load
 from benchmarks.load import Request
 from makegood import api_keys
 from makegood.providers.signatures import sign_v3
 
 ROOT = Path(__file__).resolve().parents[1]
-CUSTOMERS = 10_000
 CONNECTIONS = 8
 START_SECONDS = 60.0
 INPUT = {"prompt": "a lighthouse at dawn", "size": "1024*1024"}
@@ -65,10 +63,10 @@ class Result:
     unexpected: int
 
 
-def measure(server: embedded.EmbeddedServer, *, rounds: int, seconds: float) -> Result:
+def measure(server: database.Server, *, rounds: int, seconds: float, customers: int) -> Result:
     """Medians of rounds in turn."""
     url = database.make(server, "web")
-    database.add_customers(url, CUSTOMERS)
+    database.add_customers(url, customers)
     charges.copy_without_rules(url)
     key = _api_key(url)
     found: dict[str, list[load.Load]] = {"ours": [], "orm": [], "callbacks": []}
@@ -76,9 +74,9 @@ def measure(server: embedded.EmbeddedServer, *, rounds: int, seconds: float) -> 
     with served("app:create_app", url) as ours, served("benchmarks.orm_app:create_app", plain) as orm:
         for number in range(-1, rounds):
             taken = {
-                "ours": _charge(ours, "/api/v1/generations", key, seconds),
-                "orm": _charge(orm, "/api/v1/orm/generations", key, seconds),
-                "callbacks": _call_back(ours, url, f"round-{number}-", seconds),
+                "ours": _charge(ours, "/api/v1/generations", key, customers, seconds),
+                "orm": _charge(orm, "/api/v1/orm/generations", key, customers, seconds),
+                "callbacks": _call_back(ours, url, f"round-{number}-", customers, seconds),
             }
             if number >= 0:  # the one before warms everything up
                 for name, result in taken.items():
@@ -89,14 +87,14 @@ def measure(server: embedded.EmbeddedServer, *, rounds: int, seconds: float) -> 
     return Result(speeds["ours"], speeds["orm"], speeds["callbacks"], unexpected)
 
 
-def _charge(port: int, path: str, key: str, seconds: float) -> load.Load:
+def _charge(port: int, path: str, key: str, customers: int, seconds: float) -> load.Load:
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
 
     def requests(number: int) -> Iterator[Request]:
         choice = random.Random(number)
         while True:
             request = {
-                "customer_id": f"customer-{choice.randint(1, CUSTOMERS)}",
+                "customer_id": f"customer-{choice.randint(1, customers)}",
                 "provider": "external",
                 "model": "bytedance/seedream-v4",
                 "kind": "image",
@@ -108,10 +106,10 @@ def _charge(port: int, path: str, key: str, seconds: float) -> load.Load:
     return load.run(port, requests, connections=CONNECTIONS, seconds=seconds, expected=202)
 
 
-def _call_back(port: int, url: str, prefix: str, seconds: float) -> load.Load:
-    count = int(2_000 * seconds)
+def _call_back(port: int, url: str, prefix: str, customers: int, seconds: float) -> load.Load:
+    count = max(CONNECTIONS, int(2_000 * seconds))
     with database.connect(url) as connection, ClientCursor(connection) as cursor:
-        cursor.execute(SUBMITTED, {"count": count, "customers": CUSTOMERS, "prefix": prefix})
+        cursor.execute(SUBMITTED, {"count": count, "customers": customers, "prefix": prefix})
     timestamp = str(int(time.time()))
 
     def signed(number: int) -> Request:

@@ -12,21 +12,19 @@ from statistics import median
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
-import embedded
 from benchmarks import database
 from makegood import rollups, stats
 from makegood.generations.ending import END
 from makegood.terms import Terms
 
 TERMS = Terms()
-CUSTOMERS = 10_000
 CLIENTS = 8
 FOLD_SECONDS, POLL_SECONDS = 5.0, 0.5
-RESERVE = f"""
-\\set customer random(1, {CUSTOMERS})
+RESERVE = """
+\\set customer random(1, %s)
 SELECT id, outcome FROM (SELECT uuidv7() AS id) AS made, LATERAL reserve_generation(
     id::text, sha256('request'), id, uuidv7(), 'customer-' || :customer, 'wavespeed', 'bytedance/seedream-v4',
-    'image', '{{"prompt": "a lighthouse at dawn"}}', NULL, NULL, sha256(uuid_send(id)), 'image', 1, '', 'platform',
+    'image', '{"prompt": "a lighthouse at dawn"}', NULL, NULL, sha256(uuid_send(id)), 'image', 1, '', 'platform',
     NULL, 'UTC', '2 minutes') \\gset
 """
 VALUES = {
@@ -52,32 +50,46 @@ class Result:
     poll: float
 
 
-def measure(server: embedded.EmbeddedServer, *, rounds: int, seconds: float) -> Result:
+def measure(server: database.Server, *, rounds: int, seconds: float, customers: int) -> Result:
     """Medians of rounds in turn."""
     urls = {name: database.make(server, f"writers_{name}") for name in ("bare", "events")}
     for url in urls.values():
-        database.add_customers(url, CUSTOMERS)
+        database.add_customers(url, customers)
     _drop_events(urls["bare"])
     found: dict[str, list[float]] = {"bare": [], "events": [], "folded": []}
     polls: list[float] = []
     for number in range(-1, rounds):
-        taken = {"bare": _cycles(urls["bare"], seconds, events=False), "events": _cycles(urls["events"], seconds)}
+        taken = {
+            "bare": _cycles(urls["bare"], customers, seconds, events=False),
+            "events": _cycles(urls["events"], customers, seconds),
+        }
         with _figures(urls["events"], polls):
-            taken["folded"] = _cycles(urls["events"], seconds)
+            taken["folded"] = _cycles(urls["events"], customers, seconds)
         if number >= 0:  # the one before warms everything up
             for name, speed in taken.items():
                 found[name].append(speed)
-    for name in urls:
+    for name, url in urls.items():
+        _check(url)
         server.drop_database(f"writers_{name}")
     speeds = {name: median(results) for name, results in found.items()}
     return Result(speeds["bare"], speeds["events"], speeds["folded"], median(polls))
 
 
-def _cycles(url: str, seconds: float, *, events: bool = True) -> float:
+def _cycles(url: str, customers: int, seconds: float, *, events: bool = True) -> float:
     settle = _without_events(END.text) if not events else END.text
     for name, value in VALUES.items():
         settle = settle.replace(name, value)
-    return database.pgbench(url, f"{RESERVE}{settle.strip()};\n", clients=CLIENTS, seconds=seconds)
+    script = f"{RESERVE % customers}{settle.strip()};\n"
+    return database.pgbench(url, script, clients=CLIENTS, seconds=seconds)
+
+
+def _check(url: str) -> None:
+    """Generations were charged for and settled: a refusal would be fast, and no error."""
+    with database.connect(url) as connection:
+        ended = connection.execute(
+            "SELECT count(*) > 0, bool_and(status = 'succeeded') FROM generations"
+        ).fetchone()
+    assert ended == (True, True), "not every cycle was one"
 
 
 def _without_events(statement: str) -> str:
@@ -109,13 +121,15 @@ def _figures(url: str, polls: list[float]) -> Iterator[None]:
             folded.set()
 
     def poll() -> None:
-        while not end.wait(POLL_SECONDS):
+        due = True
+        while due:
             with Session(engine) as session:
                 stats.begin_snapshot(session)
                 begun = time.perf_counter()
                 stats.overview(session, TERMS)
                 polls.append((time.perf_counter() - begun) * 1000)
                 session.rollback()
+            due = not end.wait(POLL_SECONDS)
 
     folded = threading.Event()
     threads = [threading.Thread(target=job) for job in (fold, poll)]

@@ -102,14 +102,26 @@ def server() -> Iterator[str]:
         address = postgres.url("postgres")
         administer(address, f"ALTER SYSTEM SET max_wal_size = '{LARGEST_LOG_MB}MB'")
         administer(address, "SELECT pg_reload_conf()")
-        template = f"makegood_template_{os.getpid()}"
+        template = template_database()
         administer(address, f"CREATE DATABASE {template} TEMPLATE template0")
         app = create_app(environment(_url(address, template)))
         with app.app_context():
             upgrade()
+            _keep_a_worker_at_work()
             db.engine.dispose()
         yield address
         _administrator(address).close()
+
+
+def _keep_a_worker_at_work() -> None:
+    """The template ages as the tests run: none of them is to see that as a worker that went away."""
+    with db.engine.begin() as connection:
+        connection.execute(text("UPDATE rollup_state SET folded_at = '2100-01-01T00:00:00Z'"))
+
+
+def template_database() -> str:
+    """The name of the template database on this process's server."""
+    return f"makegood_template_{os.getpid()}"
 
 
 def _in_memory() -> Path | None:
@@ -126,7 +138,7 @@ def fresh_database(server: str) -> Iterator[str]:
     """The URL of a clone of the template database, dropped afterwards."""
     name = f"makegood_test_{os.getpid()}_{next(_numbers)}"
     # Copying files is several times as fast as logging every page, where nothing waits for the disk.
-    administer(server, f"CREATE DATABASE {name} TEMPLATE makegood_template_{os.getpid()} STRATEGY file_copy")
+    administer(server, f"CREATE DATABASE {name} TEMPLATE {template_database()} STRATEGY file_copy")
     try:
         yield _url(server, name)
     finally:
@@ -144,7 +156,7 @@ def database(server: str) -> Iterator[str]:
 def rules_database(server: str) -> Iterator[str]:
     """One database that all tests without commits share."""
     name = f"makegood_rules_{os.getpid()}"
-    administer(server, f"CREATE DATABASE {name} TEMPLATE makegood_template_{os.getpid()}")
+    administer(server, f"CREATE DATABASE {name} TEMPLATE {template_database()}")
     yield _url(server, name)
     administer(server, f"DROP DATABASE {name} WITH (FORCE)")
 
