@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from flask import Flask
 
 import commands.api_keys
+import commands.books
 import commands.customers
 import commands.demo
 import commands.grants
@@ -35,7 +36,7 @@ from blueprints import (
     stripe,
     times,
 )
-from blueprints.admin import audit, codes, navigation, subjects
+from blueprints.admin import audit, codes, navigation, presence, subjects
 from blueprints.api import admin_stats
 from blueprints.api.unrecorded import Unrecorded
 from extensions import csrf, db, login, migrate
@@ -117,6 +118,7 @@ def _register_blueprints(app: Flask) -> None:
     audit.init_app(app)
     codes.init_app(app)
     navigation.init_app(app)
+    presence.init_app(app)
     app.register_blueprint(auth.blueprint)
     app.register_blueprint(api.blueprint)  # before the console, whose paths hold identifiers as well
     app.register_blueprint(admin.blueprint)
@@ -132,6 +134,7 @@ def _register_commands(app: Flask) -> None:
     app.cli.add_command(commands.grants.group)
     app.cli.add_command(commands.providers.group)
     app.cli.add_command(commands.rollups.group)
+    app.cli.add_command(commands.books.group)
     app.cli.add_command(commands.stripe.group)
     app.cli.add_command(commands.worker.command)
     app.cli.add_command(commands.demo.command)
