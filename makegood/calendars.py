@@ -11,6 +11,11 @@ def local_day(at: datetime, timezone: ZoneInfo) -> date:
     return at.astimezone(timezone).date()
 
 
+def week_of(day: date) -> date:
+    """The Monday of a day's week (ISO 8601)."""
+    return day - timedelta(days=day.weekday())
+
+
 def month_of(day: date) -> date:
     """The first day of a day's month."""
     return day.replace(day=1)

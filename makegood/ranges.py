@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from makegood.calendars import local_day, month_of, next_month, start_of
+from makegood.calendars import local_day, month_of, next_month, start_of, week_of
 
 NOT_EVERYWHERE = ("localtime", "posixrules", "Factory")
 PRESETS = {
@@ -20,11 +20,14 @@ PRESETS = {
     "7d": "7 days",
     "30d": "30 days",
     "90d": "90 days",
+    "week": "This week",
+    "last-week": "Last week",
     "month": "This month",
     "last-month": "Last month",
 }
 """The names that stand in URLs, and how they are called on the screen."""
 DAY = timedelta(days=1)
+WEEK = timedelta(days=7)
 HOURLY_UP_TO = 2
 DAILY_UP_TO = 184
 
@@ -95,6 +98,8 @@ class Range:
             last = min(first + (self.last - self.first), self.first - DAY)
             if not self.partial:
                 last = self.first - DAY
+        elif self.preset == "week":
+            first, last = self.first - WEEK, self.last - WEEK
         else:
             first, last = self.first - (self.last - self.first) - DAY, self.first - DAY
         return Range(first, last, self.zone, self.now, until=self._cut(first, last))
@@ -139,13 +144,15 @@ class Range:
 def preset(name: str, zone: ZoneInfo, now: datetime) -> Range:
     """The range of a name in PRESETS, as it is now. Raises KeyError for another."""
     today = local_day(now, zone)
-    month = month_of(today)
+    month, week = month_of(today), week_of(today)
     first, last = {
         "today": (today, today),
         "yesterday": (today - DAY, today - DAY),
         "7d": (today - 6 * DAY, today),
         "30d": (today - 29 * DAY, today),
         "90d": (today - 89 * DAY, today),
+        "week": (week, today),
+        "last-week": (week - WEEK, week - DAY),
         "month": (month, today),
         "last-month": (month_of(month - DAY), month - DAY),
     }[name]

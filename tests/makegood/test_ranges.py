@@ -28,6 +28,8 @@ def at(text: str) -> datetime:
         ("7d", "2026-11-15", "2026-11-21", ("2026-11-08", "2026-11-14T14:07:30")),
         ("30d", "2026-10-23", "2026-11-21", ("2026-09-23", "2026-10-22T14:07:30")),
         ("90d", "2026-08-24", "2026-11-21", ("2026-05-26", "2026-08-23T14:07:30")),
+        ("week", "2026-11-16", "2026-11-21", ("2026-11-09", "2026-11-14T14:07:30")),
+        ("last-week", "2026-11-09", "2026-11-15", ("2026-11-02", "2026-11-09")),
         ("month", "2026-11-01", "2026-11-21", ("2026-10-01", "2026-10-21T14:07:30")),
         ("last-month", "2026-10-01", "2026-10-31", ("2026-09-01", "2026-10-01")),
     ],
@@ -45,6 +47,36 @@ def test_a_preset_is_compared_with_the_same_part_of_the_period_before(
 def test_every_preset_has_a_range() -> None:
     for name in PRESETS:
         assert ranges.preset(name, BERLIN, NOW).preset == name
+
+
+@pytest.mark.parametrize(
+    ("now", "zone", "this", "last"),
+    [
+        ("2026-11-22T23:30", "UTC", "2026-11-16", "2026-11-09"),  # a Sunday is its week's last day
+        ("2026-11-22T23:30", "Europe/Berlin", "2026-11-23", "2026-11-16"),
+        ("2026-11-23T08:30", "Pacific/Honolulu", "2026-11-16", "2026-11-09"),
+        ("2027-01-01T12:00", "UTC", "2026-12-28", "2026-12-21"),
+        ("2025-12-31T12:00", "UTC", "2025-12-29", "2025-12-22"),
+        ("2028-03-01T12:00", "UTC", "2028-02-28", "2028-02-21"),
+    ],
+)
+def test_a_week_begins_on_the_zones_own_monday_whatever_the_year(
+    now: str, zone: str, this: str, last: str
+) -> None:
+    week, before = (ranges.preset(name, ZoneInfo(zone), at(now)) for name in ("week", "last-week"))
+    assert (week.first, before.first) == (date.fromisoformat(this), date.fromisoformat(last))
+    assert (before.last + timedelta(days=1), before.end, len(before.days())) == (week.first, week.start, 7)
+    assert (week.previous().first, before.previous().last) == (before.first, before.first - timedelta(days=1))
+    assert (week.partial, before.partial) == (True, False)
+
+
+def test_monday_is_compared_with_the_monday_before_and_a_week_whose_clocks_changed_with_a_whole_one() -> None:
+    monday = ranges.preset("week", BERLIN, at("2026-10-26T13:00"))
+    assert (monday.first, monday.last) == (date(2026, 10, 26), date(2026, 10, 26))
+    assert (monday.previous().start, monday.previous().end) == (at("2026-10-18T22:00"), at("2026-10-19T12:00"))
+    longer = ranges.preset("last-week", BERLIN, at("2026-10-26T13:00"))
+    assert longer.end - longer.start == timedelta(days=7, hours=1)
+    assert longer.previous().end - longer.previous().start == timedelta(days=7)
 
 
 def test_a_day_is_the_zones_own_day() -> None:
