@@ -37,7 +37,7 @@ def add(
     row = insert(CustomerNote).values(
         id=uuid7(), customer_id=customer_id, body=written, actor=actor, idempotency_key=idempotency_key
     )
-    new = session.scalar(
+    new: CustomerNote | None = session.scalar(
         row.on_conflict_do_nothing(index_elements=["customer_id", "idempotency_key"]).returning(CustomerNote)
     )
     if new is not None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from makegood import presence
 from makegood.models import Generation
 from makegood.models.generations import IN_FLIGHT
 from makegood.rollups import State
@@ -14,13 +15,19 @@ from makegood.stats import facts
 from makegood.stats.figures import Health
 from makegood.terms import Terms
 
-WORKER_AWAY_AFTER = timedelta(minutes=2)
-HEALTHY, HIGH_FAILURE_RATE, STUCK = "healthy", "high_failure_rate", "stuck_generations"
-LABELS = {HEALTHY: "Healthy", HIGH_FAILURE_RATE: "High failure rate", STUCK: "Stuck generations"}
+HEALTHY, HIGH_FAILURE_RATE, STUCK, NO_WORKER = "healthy", "high_failure_rate", "stuck_generations", "no_worker"
+LABELS = {
+    HEALTHY: "Healthy",
+    HIGH_FAILURE_RATE: "High failure rate",
+    STUCK: "Stuck generations",
+    NO_WORKER: "No worker is at work",
+}
 
 
 def health(session: Session, state: State, terms: Terms, at: datetime) -> Health:
-    """The health at an instant. Its windows are rolling: no range moves them."""
+    """The health at an instant. Its windows are rolling: no range moves them. It is not healthy without a worker,
+    whatever has failed so far: what is late is not looked up then, nor refunded."""
+    away = presence.noticed(state.folded_at, at=at)
     recent = facts.recent(session, state, at)
     in_flight, oldest = session.execute(
         select(func.count(), func.min(Generation.charged_at)).where(Generation.status.in_(IN_FLIGHT))
@@ -29,6 +36,8 @@ def health(session: Session, state: State, terms: Terms, at: datetime) -> Health
         status = HIGH_FAILURE_RATE
     elif oldest is not None and oldest < at - terms.stuck_after:
         status = STUCK
+    elif away is not None:
+        status = NO_WORKER
     else:
         status = HEALTHY
     return Health(
@@ -39,5 +48,5 @@ def health(session: Session, state: State, terms: Terms, at: datetime) -> Health
         failures_last_hour=recent.failed_in_hour,
         in_flight=in_flight,
         oldest_in_flight=oldest,
-        worker_away_since=state.folded_at if state.folded_at < at - WORKER_AWAY_AFTER else None,
+        worker_away_since=away,
     )

@@ -12,13 +12,13 @@ from uuid import UUID
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import select, text
 from werkzeug.test import TestResponse
 
 import tasks.generations
 from blueprints import confirmation
 from extensions import db
-from makegood import approvals, books, bulk_refunds, generations, limits, refunds
+from makegood import approvals, books, bulk_refunds, generations, limits, refunds, rollups
 from makegood.limits import Limits
 from makegood.models import Approval, BulkRefund
 from tests.making import TERMS, make_customer, make_generation
@@ -91,6 +91,30 @@ def test_an_incident_is_previewed_typed_and_refunded_by_the_worker(
     assert "hx-trigger" not in progress
     assert progress.count('<span class="tag tag-ok">Refunded</span>') == 3  # the list below is as new
     assert "Finished" in operator.get(PATH).text
+
+
+def test_without_a_worker_it_is_said_before_one_is_begun_and_while_it_waits(
+    app: Flask, operator: FlaskClient, made: list[UUID]
+) -> None:
+    before, under_way = "It can be confirmed all the same", "It goes on by itself as soon as one is"
+    assert before not in operator.get(window()).text
+    with app.app_context():
+        db.session.execute(text("UPDATE rollup_state SET folded_at = clock_timestamp() - interval '3 minutes'"))
+        db.session.commit()
+    page = operator.get(window()).text
+    assert before in page
+    begun = send(operator, page, "3").location
+    for path in (begun, f"{begun}/progress"):
+        assert under_way in operator.get(path).text
+    assert 'id="no-worker"' in operator.get("/admin/customers").text
+    overview = operator.get("/admin/").text
+    assert '<h2 id="title-health">No worker is at work</h2>' in overview
+    assert "Healthy" not in overview
+    with app.app_context():
+        rollups.fold(db.session(), TERMS.timezone)
+        db.session.commit()
+    assert under_way not in operator.get(f"{begun}/progress").text
+    assert 'id="no-worker"' not in operator.get("/admin/customers").text
 
 
 def test_what_changed_meanwhile_is_previewed_again(app: Flask, operator: FlaskClient, made: list[UUID]) -> None:

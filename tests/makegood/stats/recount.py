@@ -30,7 +30,7 @@ REFUNDS = text(
 )
 CUSTOMERS = text("SELECT c.tier, b.balance FROM customers c JOIN balances b ON b.customer_id = c.id")
 TIERS = text("SELECT name FROM tiers ORDER BY position")
-COUNTED = tuple(vars(Usage()))
+COUNTED = Usage._fields
 HEALTH = (
     "status",
     "label",
@@ -65,12 +65,12 @@ def assert_equal_to_rows(session: Session, terms: Terms, at: datetime) -> None:
 
 def figures(view: Overview) -> dict[str, Any]:
     """The figures of the dashboard, to compare."""
-    shown: dict[str, Any] = {name: vars(getattr(view, name)) for name in ("today", "week", "month", "last30")}
-    shown |= {f"day {row.day}": vars(row.usage) for row in view.days}
-    shown["sum of days"] = vars(Usage.total(row.usage for row in view.days))
-    shown["providers"] = {row.provider: (vars(row.usage), row.last_charged_at) for row in view.providers}
+    shown: dict[str, Any] = {name: getattr(view, name)._asdict() for name in ("today", "week", "month", "last30")}
+    shown |= {f"day {row.day}": row.usage._asdict() for row in view.days}
+    shown["sum of days"] = Usage.total(row.usage for row in view.days)._asdict()
+    shown["providers"] = {row.provider: (row.usage._asdict(), row.last_charged_at) for row in view.providers}
     shown["tiers"] = {row.tier: (row.customers, row.holders, row.credits) for row in view.tiers}
-    shown["consumed"] = {row.tier: vars(row.consumed) for row in view.tiers}
+    shown["consumed"] = {row.tier: row.consumed._asdict() for row in view.tiers}
     shown["active"] = (view.active_today, view.month.active_month)
     shown["circulation"] = (view.customers_with_credits, view.credits_in_circulation)
     shown["health"] = tuple(getattr(view.health, name) for name in HEALTH)
@@ -138,7 +138,8 @@ def recount(session: Session, terms: Terms, at: datetime) -> dict[str, Any]:
         sum(1 for _, balance in customers if balance > 0),
         sum(balance for _, balance in customers),
     )
-    counted["health"] = _health(generations, terms, at)
+    folded_at = session.scalars(text("SELECT folded_at FROM rollup_state")).one()
+    counted["health"] = _health(generations, terms, at, folded_at)
     failed = [
         row
         for row in generations
@@ -187,7 +188,7 @@ def _facts(generations: list[Any], refunds: list[Any], zone: ZoneInfo) -> list[F
     return facts
 
 
-def _health(generations: list[Any], terms: Terms, at: datetime) -> tuple[Any, ...]:
+def _health(generations: list[Any], terms: Terms, at: datetime, folded_at: datetime) -> tuple[Any, ...]:
     flying = [row["charged_at"] for row in generations if row["status"] in ("charged", "submitted", "unknown")]
     failed = [row["ended_at"] for row in generations if row["status"] == "failed"]
     last_hour = sum(1 for ended in failed if ended >= at - timedelta(hours=1))
@@ -195,6 +196,8 @@ def _health(generations: list[Any], terms: Terms, at: datetime) -> tuple[Any, ..
         status, label = "high_failure_rate", "High failure rate"
     elif any(charged < at - terms.stuck_after for charged in flying):
         status, label = "stuck_generations", "Stuck generations"
+    elif folded_at < at - timedelta(minutes=2):
+        status, label = "no_worker", "No worker is at work"
     else:
         status, label = "healthy", "Healthy"
     return (

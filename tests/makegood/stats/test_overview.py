@@ -144,11 +144,13 @@ def test_many_failures_in_the_last_hour_come_before_stuck_generations(
     assert (health.status, health.label) == ("high_failure_rate", "High failure rate")
 
 
-def test_a_worker_that_is_away_is_noticed(session: Session) -> None:
+def test_nothing_is_healthy_while_no_worker_is_at_work(session: Session) -> None:
     limit = NOW - timedelta(minutes=2)
-    for folded_at, noticed in ((limit, None), (limit - MOMENT, limit - MOMENT)):
+    for folded_at, noticed, status in ((limit, None, "healthy"), (limit - MOMENT, limit - MOMENT, "no_worker")):
         session.execute(text("UPDATE rollup_state SET folded_at = :at"), {"at": folded_at})
-        assert look(session).health.worker_away_since == noticed
+        health = look(session).health
+        assert (health.worker_away_since, health.status) == (noticed, status)
+    assert health.label == "No worker is at work"
     rollups.fold(session, TERMS.timezone)
     assert look(session).health.worker_away_since is None
 
