@@ -14,6 +14,7 @@ DAY = "CAST(at AT TIME ZONE :zone AS date)"
 MONTH = f"CAST(date_trunc('month', {DAY}) AS date)"
 HOUR = "date_bin('1 hour', at, '2000-01-01T00:00:00Z')"
 QUARTER = f"quarter_of_month({DAY})"
+FLAGGED = "customer_id IN (SELECT customer_id FROM payers WHERE flagged)"
 PERIODS = {"bucket": BUCKET, "hour": HOUR, "day": DAY, "quarter": QUARTER, "month": MONTH}
 
 
@@ -23,7 +24,8 @@ class Rollup:
 
     `tables` are named by their period: bucket, hour, day, quarter (of a month) or month. `keys` and `only` are SQL
     over a row of `events`: each key's value, and which events count. `dated` rollups keep when they were last
-    charged. `coarse` has the same measures by fewer keys: what needs no other ones reads few rows of it.
+    charged. `coarse` has the same measures by fewer keys: what needs no other ones reads few rows of it. In the
+    tables of the periods `flagged` each row says whether its customer pays, as `payers.flagged` does.
     """
 
     tables: dict[str, str]
@@ -32,6 +34,7 @@ class Rollup:
     only: str
     dated: bool = False
     coarse: Rollup | None = None
+    flagged: tuple[str, ...] = ()
 
     def of_events(self, *columns: str) -> str:
         """These columns as SQL over a row of `events`, with their names."""
@@ -50,6 +53,8 @@ class Rollup:
         if self.dated:
             latest, last = ", last_charged_at", ", max(at) FILTER (WHERE generations > 0)"
             later = ", last_charged_at = greatest(rollup.last_charged_at, excluded.last_charged_at)"
+        if period in self.flagged:
+            latest, last = ", payer", f", bool_or({FLAGGED})"
         return f"""
         INSERT INTO {table} AS rollup ({keys}, {", ".join(self.measures)}{latest})
         SELECT {PERIODS[period]} AS period, {self.of_events(*self.keys)}, {sums}{last}
@@ -103,6 +108,7 @@ CUSTOMERS = Rollup(
     _same("customer_id"),
     CUSTOMER_MEASURES,
     "provider <> ''",
+    flagged=("quarter", "month"),
 )
 ROLLUPS = (USAGE, COARSE_USAGE, REASONS, LATENCIES, COARSE_LATENCIES, CUSTOMERS)
 FOLDS = {table: fold for rollup in ROLLUPS for table, fold in rollup.folds().items()}

@@ -41,6 +41,24 @@ FOLD = text(
     SELECT count(*) FROM due
     """  # noqa: S608 (made of our own column names)
 )
+AT_ONCE = 1000
+# Whoever is changing a payer right now is passed over until the next fold.
+FLAG = text(
+    """
+    WITH due AS MATERIALIZED (
+        SELECT customer_id, purchased OR payments > 0 AS payer FROM payers
+         WHERE flagged <> (purchased OR payments > 0)
+         ORDER BY customer_id LIMIT :limit FOR UPDATE SKIP LOCKED
+    ), quarters AS (
+        UPDATE rollup_customer_quarters AS used SET payer = due.payer FROM due
+         WHERE used.customer_id = due.customer_id
+    ), months AS (
+        UPDATE rollup_customer_months AS used SET payer = due.payer FROM due
+         WHERE used.customer_id = due.customer_id
+    )
+    UPDATE payers SET flagged = due.payer FROM due WHERE payers.customer_id = due.customer_id
+    """
+)
 STATE = text(
     """
     SELECT watermark::text, timezone = :zone AND system_identifier =
@@ -113,7 +131,8 @@ def state(session: Session, timezone: ZoneInfo) -> State:
 
 
 def fold(session: Session, timezone: ZoneInfo) -> int:
-    """Fold what is due; one fold at a time. Returns how many events. Rebuilds if the rollups are invalid."""
+    """Fold what is due, and flag at most AT_ONCE customers who began to pay or do no more; one fold at a time.
+    Returns how many events. Rebuilds if the rollups are invalid."""
     session.execute(LOCK_STATE)
     current = state(session, timezone)
     if not current.valid:
@@ -121,6 +140,7 @@ def fold(session: Session, timezone: ZoneInfo) -> int:
     horizon = session.scalar(HORIZON)
     values = {"start": current.watermark, "horizon": horizon, "zone": timezone.key}
     folded = session.scalar(FOLD, values) or 0
+    session.execute(FLAG, {"limit": AT_ONCE})
     session.execute(MOVE, values)
     return folded
 

@@ -21,7 +21,7 @@ from makegood.models.operators import (
     Throttle,
 )
 from makegood.models.outputs import Notification, OutputFile
-from makegood.models.payments import Payment, PaymentDue
+from makegood.models.payments import Payer, Payment, PaymentDue, PaymentMonth
 from makegood.models.policies import ErrorMapping, RefundPolicy
 from makegood.models.prices import CostAdjustment, CreditPrice, Price, Recompute
 from makegood.models.providers import ProviderBalance, ProviderSwitch
@@ -29,6 +29,7 @@ from makegood.models.purchases import Clawback, Purchase
 from makegood.models.recognised import (
     RecognisedCustomerDay,
     RecognisedCustomerMonth,
+    RecognisedCustomerQuarter,
     RecognisedDay,
     RecognisedProgress,
     RecognisedState,
@@ -128,8 +129,10 @@ __all__ = [
     "Operator",
     "OperatorSession",
     "OutputFile",
+    "Payer",
     "Payment",
     "PaymentDue",
+    "PaymentMonth",
     "PaymentRefund",
     "Payout",
     "Price",
@@ -143,6 +146,7 @@ __all__ = [
     "ReasonDay",
     "RecognisedCustomerDay",
     "RecognisedCustomerMonth",
+    "RecognisedCustomerQuarter",
     "RecognisedDay",
     "RecognisedProgress",
     "RecognisedState",

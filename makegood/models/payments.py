@@ -1,13 +1,14 @@
-"""Payments at Stripe with whose they are and what they bought: a rollup of what several of Stripe's lists say."""
+"""Payments at Stripe with whose they are and what they bought: a rollup of what several of Stripe's lists say. And
+who pays, with what by month."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from makegood.models.base import Base
+from makegood.models.base import Base, Count
 
 
 class Payment(Base):
@@ -23,6 +24,7 @@ class Payment(Base):
         Index("ix_payments_source", "source"),
         Index("ix_payments_customer", "customer_id", postgresql_where=text("customer_id IS NOT NULL")),
         Index("ix_payments_unlinked", "created_at", postgresql_where=text("customer_id IS NULL")),
+        Index("ix_payments_foreign", "created_at", postgresql_where=text("currency <> 'usd'")),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -45,3 +47,34 @@ class PaymentDue(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     key: Mapped[str]
+
+
+class PaymentMonth(Base):
+    """What a customer's payments of one month of UTC come to, in minor units of `currency`: `cash` is what moved,
+    `fees` what Stripe kept of it, `direct` the cash that bought no credits. Triggers on payments keep it."""
+
+    __tablename__ = "payment_months"
+
+    month: Mapped[date] = mapped_column(primary_key=True)
+    customer_id: Mapped[str] = mapped_column(primary_key=True)
+    currency: Mapped[str] = mapped_column(primary_key=True)
+    cash: Mapped[Count]
+    fees: Mapped[Count]
+    direct: Mapped[Count]
+
+
+class Payer(Base):
+    """Who has `purchased` credits, or of whom so many payments are known: triggers keep it.
+
+    `flagged` is whether the customer's rows of the rollups say that it is a payer: their fold changes it.
+    """
+
+    __tablename__ = "payers"
+    __table_args__ = (
+        Index("ix_payers_due", "customer_id", postgresql_where=text("flagged <> (purchased OR payments > 0)")),
+    )
+
+    customer_id: Mapped[str] = mapped_column(primary_key=True)
+    purchased: Mapped[bool] = mapped_column(server_default=text("false"))
+    payments: Mapped[Count]
+    flagged: Mapped[bool] = mapped_column(server_default=text("false"))

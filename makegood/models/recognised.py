@@ -62,6 +62,16 @@ class RecognisedCustomerMonth(CreditMeasures, Base):
     customer_id: Mapped[str] = mapped_column(primary_key=True, sort_order=-1)
 
 
+class RecognisedCustomerQuarter(CreditMeasures, Base):
+    """The same of a quarter of a month (`calendars.quarter_of`), by its first day."""
+
+    __tablename__ = "recognised_customer_quarters"
+    __table_args__ = (CheckConstraint("currency = 'usd'", name="currency"),)
+
+    quarter: Mapped[date] = mapped_column(primary_key=True, sort_order=-2)
+    customer_id: Mapped[str] = mapped_column(primary_key=True, sort_order=-1)
+
+
 class RecognisedProgress(Base):
     """Up to which ledger row of a customer who has bought credits, by its number, the rollups count.
 

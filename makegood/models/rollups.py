@@ -263,21 +263,32 @@ class CustomerDay(CustomerMeasures, Base):
 
 
 class CustomerQuarter(CustomerMeasures, Base):
-    """One customer's figures of a quarter of a month (`calendars.quarter_of`), by its first day."""
+    """One customer's figures of a quarter of a month (`calendars.quarter_of`), by its first day.
+
+    `payer` is that of `models.payments.Payer.flagged`, so that those who pay are read by themselves.
+    """
 
     __tablename__ = "rollup_customer_quarters"
-    __table_args__ = (Index("ix_rollup_customer_quarters_quarter", "quarter"),)
+    __table_args__ = (
+        Index("ix_rollup_customer_quarters_quarter", "quarter"),
+        Index("ix_rollup_customer_quarters_payer", "quarter", postgresql_where=text("payer")),
+    )
 
     quarter: Mapped[date] = mapped_column(primary_key=True, sort_order=-1)
+    payer: Mapped[bool] = mapped_column(server_default=text("false"))
 
 
 class CustomerMonth(CustomerMeasures, Base):
-    """One customer's figures of one month, by its first day, of the reporting time zone."""
+    """One customer's figures of one month, by its first day, of the reporting time zone. `payer` is as in quarters."""
 
     __tablename__ = "rollup_customer_months"
-    __table_args__ = (Index("ix_rollup_customer_months_month", "month"),)
+    __table_args__ = (
+        Index("ix_rollup_customer_months_month", "month"),
+        Index("ix_rollup_customer_months_payer", "month", postgresql_where=text("payer")),
+    )
 
     month: Mapped[date] = mapped_column(primary_key=True, sort_order=-1)
+    payer: Mapped[bool] = mapped_column(server_default=text("false"))
 
 
 class TierTotal(Base):
