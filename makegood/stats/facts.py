@@ -20,7 +20,7 @@ from makegood.stats.pieces import Interval, next_bucket
 
 KEYS = (sums.STEP, "provider", "tier")
 MEASURES = (*MEASURE_NAMES, sums.LAST)
-_SUMS = ", ".join(f"coalesce(sum({name}), 0)::bigint AS {name}" for name in MEASURE_NAMES)
+_SUMS = ", ".join(f"bigint_sum({name}) AS {name}" for name in MEASURE_NAMES)
 _LISTED = f"{', '.join(KEYS)}, {_SUMS}, max({sums.LAST}) AS {sums.LAST}"
 
 RECENT = text(
@@ -99,7 +99,7 @@ def by_step(session: Session, state: State, steps: Sequence[Interval], timezone:
     """Usage by step, provider and tier, for half-open steps that follow on each other without a gap, in whatever
     time zone they were cut; `timezone` is the reporting one."""
     return [
-        Fact(step, provider, tier, Usage(*figures), at)
+        Fact(step, provider, tier, Usage._make(figures), at)
         for step, provider, tier, *figures, at in _read(session, state, steps, timezone, ", ".join(KEYS))
     ]
 
@@ -108,7 +108,7 @@ def by_parts(session: Session, state: State, steps: Sequence[Interval], timezone
     """The usage of all steps together and of each, by provider, by tier, and in all."""
     sets = "GROUPING SETS ((), (provider), (tier), (step), (step, provider), (step, tier))"
     return [
-        Part(step, provider, tier, Usage(*figures), at)
+        Part(step, provider, tier, Usage._make(figures), at)
         for step, provider, tier, *figures, at in _read(session, state, steps, timezone, sets)
     ]
 

@@ -22,7 +22,8 @@ from makegood.stats import pieces, sums
 from makegood.stats.pieces import Interval, Pieces
 from makegood.terms import Terms
 
-PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+PERCENTILES = {"p50": 50, "p95": 95, "p99": 99}
+"""Of how many of a hundred each is the longest."""
 COLUMNS = ("succeeded", *PERCENTILES)
 WIDTH = 1.06
 """How much wider each bin of `latency_bin` is than the one before."""
@@ -127,18 +128,18 @@ def _select(
 ) -> Select[*tuple[Any, ...]]:
     listed = "".join(f"{key}, " for key in keys)
     parted = f"PARTITION BY {', '.join(keys)} " if keys else ""
+    reached = {name: f"min(bin) FILTER (WHERE upto * 100 >= {share} * total)" for name, share in PERCENTILES.items()}
     found = ", ".join(
-        f"round(power({WIDTH}::float8, min(bin) FILTER (WHERE upto >= {share} * total) + 0.5))::bigint AS {name}"
-        for name, share in PERCENTILES.items()
+        f"round(power({WIDTH}::float8, {bin} + 0.5))::bigint AS {name}" for name, bin in reached.items()
     )
     rows = sums.facts(LATENCIES, parts, (*keys, "bin"), vars(filters))
     statement = f"""
-        SELECT {listed}sum(here)::bigint AS succeeded, {found}
-          FROM (SELECT {listed}bin, here, sum(here) OVER ({parted}ORDER BY bin) AS upto,
-                       sum(here) OVER ({parted}) AS total
-                  FROM (SELECT {listed}bin, sum(succeeded) AS here FROM ({rows}) AS facts
+        SELECT {listed}bigint_sum(here) AS succeeded, {found}
+          FROM (SELECT {listed}bin, here, bigint_sum(here) OVER ({parted}ORDER BY bin) AS upto,
+                       bigint_sum(here) OVER ({parted}) AS total
+                  FROM (SELECT {listed}bin, bigint_sum(succeeded) AS here FROM ({rows}) AS facts
                          GROUP BY {listed}bin) AS bins) AS running
-         {f"GROUP BY {', '.join(keys)}" if keys else ""} HAVING sum(here) > 0
+         {f"GROUP BY {', '.join(keys)}" if keys else ""} HAVING bigint_sum(here) > 0
     """  # noqa: S608 (made of our own column names)
     state = rollups.state(session, terms.timezone)
     query = sums.selected(statement, keys, COLUMNS, state, parts, vars(filters))
@@ -190,7 +191,7 @@ def _latency_of(histograms: Iterable[Histogram]) -> Latency:
     shares = list(PERCENTILES.values())
     for bin in sorted(together):
         upto += together[bin]
-        while len(found) < len(shares) and upto >= shares[len(found)] * count:
+        while len(found) < len(shares) and upto * 100 >= shares[len(found)] * count:
             found.append(round(WIDTH ** (bin + 0.5)))
     p50, p95, p99 = found
     return Latency(p50, p95, p99, count)

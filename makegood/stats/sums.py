@@ -67,7 +67,7 @@ def totals(
 
     `where` are keys that must have a value; None is no restriction.
     """
-    sums = ", ".join(f"coalesce(sum({name}), 0)::bigint AS {name}" for name in measures or rollup.measures)
+    sums = ", ".join(f"bigint_sum({name}) AS {name}" for name in measures or rollup.measures)
     grouped = f"GROUP BY {', '.join(by)}" if by else ""
     statement = f"SELECT {', '.join((*by, sums))} FROM ({facts(rollup, parts, by, where)}) AS facts {grouped}"  # noqa: S608
     return selected(statement, by, measures or rollup.measures, state, parts, where)
@@ -120,8 +120,7 @@ def _moved(rollup: Rollup, tables: Mapping[str, str], keys: Sequence[str], given
         inside = [("hour", "first", "last"), ("bucket", "since", "first"), ("bucket", "last", "until")]
     listed = "".join(f"{name}, " for name in keys)
     stored = ", ".join(rollup.measures)
-    # As in the tables: were it numeric, so would be every other row of the union, and slow to add.
-    summed = ", ".join(f"sum({name})::bigint AS {name}" for name in rollup.measures)
+    summed = ", ".join(f"bigint_sum({name}) AS {name}" for name in rollup.measures)
     signed = ", ".join(f"sign * {name}" for name in rollup.measures)
     rows = " UNION ALL ".join(
         f"""
