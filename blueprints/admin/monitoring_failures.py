@@ -12,15 +12,22 @@ from blueprints.admin.filters import Filters
 from makegood import throttles
 from makegood.generation_log import BY_END
 from makegood.providers.protocol import ErrorClass
-from makegood.stats import failures
-from makegood.stats.failures import FailureFilters, FailureReport
+from makegood.stats import failure_counts, failures
+from makegood.stats.failure_counts import FailureFilters
+from makegood.stats.failures import FailureReport
 from makegood.stats.figures import Rate
 
 PAGE = monitoring.Page(
     "admin.monitoring_failures",
     "Failure rates",
     "Failed of what succeeded or failed, when it ended",
-    ("monitoring_failures_cards", "monitoring_steps", "monitoring_failures_classes", "monitoring_failures_models"),
+    (
+        "monitoring_failures_cards",
+        "monitoring_steps",
+        "monitoring_failures_classes",
+        "monitoring_failures_providers",
+        "monitoring_failures_models",
+    ),
     ("provider", "model", "error", "sort"),
     "No generation failed in this range.",
     "failures-days",
@@ -51,7 +58,7 @@ def _show(template: str) -> str:
     session, terms, span = monitoring.begin(asked)
     view = failures.report(session, terms, span, _wanted(asked), sort=asked["sort"] or "")
     seen = {
-        "provider": [line.provider for line in view.models],
+        "provider": [line.provider for line in view.providers],
         "model": [line.model for line in view.models],
         "error": [line.error_class for line in view.classes],
     }
@@ -114,20 +121,29 @@ monitoring.export(
     PAGE,
     "failures-classes",
     "Failures by error class",
-    lambda session, terms, span, asked: failures.by(session, terms, span, _wanted(asked), failures.CLASS),
+    lambda session, terms, span, asked: failure_counts.by(
+        session, terms, span, _wanted(asked), failure_counts.CLASS
+    ),
     (exports.column("error_class", "reason"), FAILED),
+)
+monitoring.export(
+    PAGE,
+    "failures-providers",
+    "Failures by provider",
+    lambda session, terms, span, asked: failure_counts.by_provider(session, terms, span, _wanted(asked)),
+    (exports.column("provider"), FAILED, exports.column("ended")),
 )
 monitoring.export(
     PAGE,
     "failures-models",
     "Failures by provider and model",
-    lambda session, terms, span, asked: failures.by_model(session, terms, span, _wanted(asked)),
+    lambda session, terms, span, asked: failure_counts.by_model(session, terms, span, _wanted(asked)),
     (exports.column("provider"), exports.column("model"), FAILED, exports.column("ended")),
 )
 monitoring.export(
     PAGE,
     "failures-days",
     "Failures by day",
-    lambda session, terms, span, asked: failures.by_step(session, terms, span, _wanted(asked)),
+    lambda session, terms, span, asked: failure_counts.by_step(session, terms, span, _wanted(asked)),
     (exports.column("starts_at"), FAILED),
 )

@@ -1,4 +1,4 @@
-"""What failed in a range: by error class, and by provider and model, each beside the period before."""
+"""What failed in a range: by error class, provider and model, each beside the period before."""
 
 from __future__ import annotations
 
@@ -6,31 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select
 from sqlalchemy.orm import Session
 
-from makegood import rollups
 from makegood.ranges import Range, Step
 from makegood.rollup_tables import REASONS
-from makegood.stats import sums, usage
+from makegood.stats import usage
+from makegood.stats.failure_counts import CLASS, ENDED, MODEL, STEP, FailureFilters, by
 from makegood.stats.figures import Rate
 from makegood.stats.usage import UsageFilters
 from makegood.terms import Terms
-
-CLASS = ("reason",)
-MODEL = ("provider", "model")
-STEP = (sums.STEP,)
-ENDED = ("succeeded", "failed")
-NO_REFUND = {"origin": ""}
-
-
-@dataclass(frozen=True)
-class FailureFilters:
-    """What to count; None is no restriction."""
-
-    provider: str | None = None
-    model: str | None = None
-    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -40,6 +25,21 @@ class ClassLine:
     error_class: str
     failed: int
     before: int
+
+
+@dataclass(frozen=True)
+class ProviderLine:
+    """Failures of a provider, in the range and in the period before, of all that succeeded or failed there."""
+
+    provider: str
+    failed: int
+    before: int
+    ended: int
+
+    @property
+    def rate(self) -> Rate:
+        """Failed of ended."""
+        return Rate(self.failed, self.ended)
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,8 @@ class FailureStep:
 
 @dataclass(frozen=True)
 class FailureReport:
-    """The failures of a range. Lines begin with what failed most."""
+    """The failures of a range. Lines begin with what failed most. Providers without a failure are among them,
+    models without one are not."""
 
     as_of: datetime
     failed: int
@@ -79,6 +80,7 @@ class FailureReport:
     ended: int
     ended_before: int
     classes: list[ClassLine]
+    providers: list[ProviderLine]
     models: list[ModelLine]
     steps: list[FailureStep]
 
@@ -89,20 +91,22 @@ BY_RATE = "rate"
 def report(
     session: Session, terms: Terms, asked: Range, filters: FailureFilters, *, sort: str = ""
 ) -> FailureReport:
-    """The page. Models begin with what failed most, or (BY_RATE) with the highest rate; there a rate of few comes
-    after all others. The caller has begun a snapshot."""
+    """The page. Providers and models begin with what failed most, or (BY_RATE) with the highest rate; there a
+    rate of few comes after all others. The caller has begun a snapshot."""
     earlier = asked.previous()
     now = _read(session, by(session, terms, asked, filters, (*MODEL, *CLASS)))
     before = _read(session, by(session, terms, earlier, filters, (*MODEL, *CLASS)))
-    models = _ended(session, terms, asked, filters, MODEL)
+    ended = _ended(session, terms, asked, filters, MODEL)
+    order = _by_rate if sort == BY_RATE else _by_count
     return FailureReport(
         asked.now,
         failed=sum(now.values()),
         before=sum(before.values()),
-        ended=sum(models.values()),
+        ended=sum(ended.values()),
         ended_before=sum(_ended(session, terms, earlier, filters, MODEL).values()),
         classes=_classes(now, before),
-        models=sorted(_models(now, before, models), key=_by_rate if sort == BY_RATE else _by_count),
+        providers=sorted(_providers(now, before, ended), key=order),
+        models=sorted(_models(now, before, ended), key=order),
         steps=_steps(session, terms, asked, filters),
     )
 
@@ -112,36 +116,6 @@ def of_provider(session: Session, terms: Terms, asked: Range, provider: str) -> 
     only = FailureFilters(provider)
     now, before = (_read(session, by(session, terms, span, only, CLASS)) for span in (asked, asked.previous()))
     return _classes(now, before)
-
-
-def by(
-    session: Session, terms: Terms, asked: Range, filters: FailureFilters, keys: tuple[str, ...]
-) -> Select[*tuple[Any, ...]]:
-    """`failed` by these keys, most first."""
-    parts = sums.cut(asked, terms.timezone, keys)
-    state = rollups.state(session, terms.timezone)
-    query = sums.totals(REASONS, state, parts, keys, vars(filters) | NO_REFUND)
-    columns = query.selected_columns
-    return query.order_by(columns["failed"].desc(), *(columns[key] for key in keys))
-
-
-def by_model(session: Session, terms: Terms, asked: Range, filters: FailureFilters) -> Select[*tuple[Any, ...]]:
-    """`failed` and `ended` (succeeded or failed) by provider and model, most failures first."""
-    failed = by(session, terms, asked, filters, MODEL).order_by(None).subquery("failures")
-    used = usage.by(session, terms, asked, UsageFilters(filters.provider, filters.model), MODEL, ENDED)
-    ended = used.order_by(None).subquery("used")
-    counted = (ended.c.succeeded + ended.c.failed).label("ended")
-    return (
-        select(failed.c.provider, failed.c.model, failed.c.failed, counted)
-        .join(ended, (ended.c.provider == failed.c.provider) & (ended.c.model == failed.c.model))
-        .order_by(failed.c.failed.desc(), failed.c.provider, failed.c.model)
-    )
-
-
-def by_step(session: Session, terms: Terms, asked: Range, filters: FailureFilters) -> Select[*tuple[Any, ...]]:
-    """`failed` of every step, with `starts_at`."""
-    query = by(session, terms, asked, filters, STEP)
-    return sums.every_step(query, sums.cut(asked, terms.timezone, STEP), ("failed",))
 
 
 Counts = dict[tuple[Any, ...], int]
@@ -168,6 +142,15 @@ def _sum(counts: Counts, name: str) -> int:
     return sum(count for key, count in counts.items() if key[-1] == name)
 
 
+def _providers(now: Counts, before: Counts, ended: Counts) -> list[ProviderLine]:
+    names = sorted({key[0] for counts in (now, before, ended) for key, count in counts.items() if count})
+    return [ProviderLine(name, *(_of(counts, name) for counts in (now, before, ended))) for name in names]
+
+
+def _of(counts: Counts, provider: str) -> int:
+    return sum(count for key, count in counts.items() if key[0] == provider)
+
+
 def _models(now: Counts, before: Counts, ended: Counts) -> list[ModelLine]:
     found: dict[tuple[Any, ...], list[tuple[str, int]]] = {key[:2]: [] for key in (*now, *before)}
     for (*model, name), count in now.items():
@@ -185,11 +168,11 @@ def _models(now: Counts, before: Counts, ended: Counts) -> list[ModelLine]:
     ]
 
 
-def _by_count(line: ModelLine) -> tuple[object, ...]:
-    return -line.failed, line.provider, line.model
+def _by_count(line: ProviderLine | ModelLine) -> tuple[object, ...]:
+    return -line.failed, line.provider, getattr(line, "model", "")
 
 
-def _by_rate(line: ModelLine) -> tuple[object, ...]:
+def _by_rate(line: ProviderLine | ModelLine) -> tuple[object, ...]:
     return not line.rate, -(line.rate.exact or 0), *_by_count(line)
 
 

@@ -25,6 +25,7 @@ FILES = {
     "usage-days": "usage",
     "top-customers": "customers",
     "failures-classes": "failures",
+    "failures-providers": "failures",
     "failures-models": "failures",
     "failures-days": "failures",
     "refunds-reasons": "refunds",
@@ -97,6 +98,46 @@ def test_a_file_adds_up_to_the_figures_of_its_page(operator: FlaskClient, table:
     assert sum(int(row[measure] or 0) for row in rows) == total
     assert rows_of(operator, table, "?range=last-month") != rows
     assert f"/admin/exports/{table}" in operator.get(f"/admin/monitoring/{page}").text
+
+
+TOTAL_ROWS = {
+    "usage": {
+        "By provider": ("usage-providers", "Charged", "generations"),
+        "By model and kind": ("usage-models", "Charged", "generations"),
+    },
+    "failures": {
+        "By provider": ("failures-providers", "Failed", "failed"),
+        "By provider and model": ("failures-models", "Failed", "failed"),
+    },
+    "refunds": {
+        "By reason": ("refunds-reasons", "Refunds", "refunds"),
+        "By provider and model": ("refunds-models", "Refunds", "refunds"),
+    },
+}
+
+
+@pytest.mark.usefixtures("folded")
+@pytest.mark.parametrize("page", TOTAL_ROWS)
+def test_a_row_of_totals_has_what_its_columns_and_the_file_add_up_to(operator: FlaskClient, page: str) -> None:
+    text = operator.get(f"/admin/monitoring/{page}").text
+    for title, (table, column, measure) in TOTAL_ROWS[page].items():
+        _, _, panel = text.partition(f">{title}</h2>")
+        body, _, foot = panel.partition("</table>")[0].partition("<tfoot>")
+        cell = rf'data-label="{column}">(?:<a [^>]+>)?(\d+)'
+        listed = [int(number) for number in re.findall(cell, body)]
+        [total] = re.findall(cell, foot)
+        assert len(listed) > 1
+        assert int(total) == sum(listed) == sum(int(row[measure]) for row in rows_of(operator, table)), title
+
+
+def test_the_rate_of_all_counts_providers_and_models_without_a_failure(operator: FlaskClient, busy: None) -> None:
+    text = operator.get("/admin/monitoring/failures").text
+    assert text.partition('id="failing-external"')[2].partition("</tr>")[0].count("1 of 1") == 1
+    rows = {row["provider"]: (row["failed"], row["ended"]) for row in rows_of(operator, "failures-providers")}
+    assert rows == {"external": ("1", "1"), "wavespeed": ("1", "3")}
+    foots = re.findall(r"<tfoot>.*?</tfoot>", text.partition('id="title-monitoring_failures_providers"')[2], re.S)
+    assert all("2 of 4" in foot for foot in foots)
+    assert len(foots) == 2
 
 
 def test_files_say_what_is_unknown_by_nothing(operator: FlaskClient, busy: None) -> None:
@@ -178,11 +219,13 @@ def test_failing_models_are_sorted_by_a_rate_of_many_before_one_of_few(app: Flas
     page = operator.get("/admin/monitoring/failures?sort=rate").text
     assert order("?sort=rate") == ["wavespeed", "nanobanana", "simulated"]
     assert re.search(r'aria-sort="descending"><a class="sort"[^>]*>Failure rate', page)
-    rates = re.findall(r'data-label="Failure rate">(.*?)</td>', page)
+    models = page.partition('id="title-monitoring_failures_models"')[2]
+    rates = re.findall(r'data-label="Failure rate">(.*?)</td>', models)
     assert [" ".join(re.sub(r"<[^>]+>", " ", rate).split()) for rate in rates] == [
         "15.0% 3 of 20",
         "13.3% 4 of 30",
         "n/a , of fewer than 20 2 of 2",
+        "17.3% 9 of 52",
     ]
 
 

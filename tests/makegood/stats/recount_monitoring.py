@@ -15,9 +15,9 @@ from sqlalchemy.orm import Session
 from makegood import ranges
 from makegood.calendars import local_day, month_of
 from makegood.ranges import Range
-from makegood.stats import begin_snapshot, customers, failures, latency, refunds, usage
+from makegood.stats import begin_snapshot, customers, failure_counts, failures, latency, refunds, usage
 from makegood.stats.customers import SORTS
-from makegood.stats.failures import FailureFilters
+from makegood.stats.failure_counts import FailureFilters
 from makegood.stats.figures import MEASURE_NAMES, Usage
 from makegood.stats.latency import Latency, LatencyFilters
 from makegood.stats.refunds import Refunded, RefundFilters
@@ -160,6 +160,14 @@ def _compare_failures(session: Session, terms: Terms, asked: Range, facts: list[
     assert report.ended == ended.total()
     for line in report.models:
         assert line.ended == ended[line.provider, line.model]
+    providers = Counter(fact.row.provider for fact in failed)
+    assert {line.provider: line.failed for line in report.providers if line.failed} == providers
+    assert sum(line.ended for line in report.providers) == report.ended
+    assert sum(line.before for line in report.providers) == report.before
+    select = failure_counts.by_provider(session, terms, asked, FailureFilters())
+    assert {tuple(row) for row in session.execute(select)} == {
+        (line.provider, line.failed, line.ended) for line in report.providers if line.ended
+    }
     models = {
         (line.provider, line.model, reason): count for line in report.models for reason, count in line.frequent
     }
