@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, and_, exists, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from makegood import audit, operators
+from makegood import admins, audit, operators
 from makegood.errors import Conflict, NotFound
 from makegood.ids import hash_token, new_token
 from makegood.models import Invitation, Operator
@@ -31,9 +31,14 @@ def send(
 ) -> tuple[Invitation, str]:
     """Invite somebody, in place of an earlier invitation. Returns the row and the link's token, shown only now.
 
-    Raises Invalid (e-mail, role) and Conflict (an operator already).
+    Raises Invalid (e-mail, role) and Conflict (an operator already; an admin, whom two admins have to make).
     """
     invited = operators.checked(email, role)
+    if role == "admin" and admins.others(session, actor, at=now):
+        raise Conflict(
+            "It takes two admins to make another one. Invite them as support, and make them an admin when they "
+            "are there: then a second admin is asked."
+        )
     if session.scalar(select(Operator.id).where(Operator.email == invited)) is not None:
         raise Conflict(f"There is already an operator {invited}.")
     session.execute(update(Invitation).where(OPEN, Invitation.email == invited).values(withdrawn_at=now))

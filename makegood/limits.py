@@ -2,20 +2,22 @@
 
 They are data, one row for each role and version; the newest version holds. Given by hand: one refund, one
 adjustment, and both of a day. Taken: one adjustment or reversal, and those of a day. Refunds in bulk have limits
-of their own. `rooms` says what they leave.
+of their own. `rooms` says what they leave. An admin raises none of them alone where another one is
+(`limit_approvals`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from makegood import audit
-from makegood.errors import Conflict, Invalid
+from makegood import admins, alerts, audit
+from makegood.errors import Conflict, Invalid, NeedsApproval
 from makegood.models import RefundLimit
 
 ROLES = ("support", "admin")
@@ -31,6 +33,10 @@ AMOUNTS = (
 )
 MOST = 10**12
 MAX_NOTE = 1000
+RAISED_ALONE = "limits_raised"
+"""The alert that an admin raised limits whom no other one could be asked about."""
+Amounts = Mapping[str, Mapping[str, int | None]]
+"""By role, by name of the limit: credits; None is no limit."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +80,14 @@ def publish(
     based_on: int,
     note: str,
     actor: str,
+    approved_by: str | None = None,
+    at: datetime | None = None,
     address: str | None = None,
 ) -> int:
     """New limits for every role, from now on; their version. `based_on` is the version that was looked at.
 
-    Raises Invalid, and Conflict when another version was published meanwhile.
+    Raises Invalid; Conflict when another version was published meanwhile; NeedsApproval when a limit is raised,
+    by an admin who is not the only one, and no other one has approved it.
     """
     _check_amounts(wanted, note)
     before = versions(session)[0]
@@ -88,6 +97,9 @@ def publish(
     was = {row.role: {name: getattr(row, name) for name in AMOUNTS} for row in before}
     if now == was:
         raise Invalid("Nothing is different. Nothing was saved.")
+    raised = raises(was, now)
+    if raised and approved_by is None and admins.others(session, actor, at=at or datetime.now(UTC)):
+        raise NeedsApproval("A second admin has to approve limits that are higher. Nothing was saved.")
     made = {"version": based_on + 1, "actor": actor, "note": note.strip()}
     rows = [{"role": role, **made, **now[role]} for role in ROLES]
     added = session.execute(insert(RefundLimit).values(rows).on_conflict_do_nothing().returning(RefundLimit.role))
@@ -98,10 +110,22 @@ def publish(
         actor=actor,
         action="limits.changed",
         subject=f"limits:{based_on + 1}",
-        details={"before": was, "after": now, "note": note.strip()},
+        details={"before": was, "after": now, "note": note.strip()} | admins.approved(approved_by),
         address=address,
     )
+    if raised and approved_by is None and admins.is_one(session, actor):
+        message = f"{actor} raised the limits alone, as the only admin: {note.strip()}"
+        alerts.raise_alert(session, RAISED_ALONE, f"limits:{based_on + 1}", message)
     return based_on + 1
+
+
+def raises(before: Amounts, after: Amounts) -> bool:
+    """Whether anybody may do more alone after it, or has to prove less who they are."""
+    return any(
+        was is not None and (amount is None or amount > was)
+        for role in ROLES
+        for was, amount in ((before[role][name], after[role][name]) for name in AMOUNTS)
+    )
 
 
 def _check_amounts(wanted: Mapping[str, Limits], note: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from sqlalchemy import select
@@ -13,8 +13,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from makegood import audit, passwords, second_factor, sessions
-from makegood.errors import Conflict, Invalid, NotFound
+from makegood import admins, audit, passwords, second_factor, sessions
+from makegood.errors import Conflict, Invalid, NeedsApproval, NotFound
 from makegood.models import Operator
 from makegood.models.operators import ROLES
 
@@ -55,8 +55,21 @@ def set_password(
     return operator
 
 
-def set_role(session: Session, email: str, role: str, *, actor: str, address: str | None = None) -> Operator:
-    """Change what an operator may, at once. Raises NotFound, Invalid, Conflict (yourself, the last admin)."""
+def set_role(
+    session: Session,
+    email: str,
+    role: str,
+    *,
+    actor: str,
+    approved_by: str | None = None,
+    at: datetime | None = None,
+    address: str | None = None,
+) -> Operator:
+    """Change what an operator may, at once.
+
+    Raises NotFound; Invalid; Conflict (yourself, the last admin); NeedsApproval when it makes an admin, by one who
+    is not the only one, and no other one has approved it.
+    """
     _check_role(role)
     operator = _locked(session, email)
     if operator.email == actor:
@@ -64,6 +77,8 @@ def set_role(session: Session, email: str, role: str, *, actor: str, address: st
     before = operator.role
     if before == role:
         return operator
+    if role == "admin":
+        _require_second_admin(session, actor, approved_by, at)
     with _unless_last_admin(session, operator):
         operator.role = role
     audit.record(
@@ -71,7 +86,7 @@ def set_role(session: Session, email: str, role: str, *, actor: str, address: st
         actor=actor,
         action="operator.role_changed",
         subject=operator.email,
-        details={"before": {"role": before}, "after": {"role": role}},
+        details={"before": {"role": before}, "after": {"role": role}} | admins.approved(approved_by),
         address=address,
     )
     return operator
@@ -97,17 +112,27 @@ def disable(session: Session, email: str, *, actor: str, now: datetime, address:
     return operator
 
 
-def enable(session: Session, email: str, *, actor: str, address: str | None = None) -> Operator:
-    """Let a disabled operator log in again. Raises NotFound."""
+def enable(
+    session: Session,
+    email: str,
+    *,
+    actor: str,
+    approved_by: str | None = None,
+    at: datetime | None = None,
+    address: str | None = None,
+) -> Operator:
+    """Let a disabled operator log in again. Raises NotFound, and NeedsApproval for an admin as `set_role`."""
     operator = _locked(session, email)
     if operator.disabled_at is not None:
+        if operator.role == "admin":
+            _require_second_admin(session, actor, approved_by, at)
         operator.disabled_at = None
         audit.record(
             session,
             actor=actor,
             action="operator.enabled",
             subject=operator.email,
-            details={"before": {"active": False}, "after": {"active": True}},
+            details={"before": {"active": False}, "after": {"active": True}} | admins.approved(approved_by),
             address=address,
         )
     return operator
@@ -161,6 +186,11 @@ def _check_role(role: str) -> None:
     if role not in ROLES:
         choices = f"must be one of {', '.join(ROLES)}"
         raise Invalid(f"There is no role {role!r}: it {choices}.", fields={"role": choices})
+
+
+def _require_second_admin(session: Session, actor: str, approved_by: str | None, at: datetime | None) -> None:
+    if approved_by is None and admins.others(session, actor, at=at or datetime.now(UTC)):
+        raise NeedsApproval("A second admin has to approve that somebody becomes one. Nothing changed.")
 
 
 @contextmanager

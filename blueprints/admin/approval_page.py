@@ -10,9 +10,20 @@ from sqlalchemy.orm import Session
 
 from blueprints import formats
 from blueprints.admin import rooms
-from makegood import adjustment_approvals, adjustments, ledger, refund_approvals, reversal_approvals, reversals
+from makegood import (
+    adjustment_approvals,
+    adjustments,
+    ledger,
+    limit_approvals,
+    refund_approvals,
+    reversal_approvals,
+    reversals,
+)
 from makegood.models import Approval, CreditAdjustment, Generation, Refund
 from makegood.rooms import GIFT, REFUND, REVERSAL, TAKING, Purpose, Room
+
+OF_CREDITS = ("refund", "adjustment", "reversal")
+"""The kinds of requests that move a customer's credits, once."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +42,16 @@ def title(request: Approval) -> str:
     credits = formats.counted(abs(request.credits), "credit")
     if request.kind == "adjustment":
         return f"{'Give' if request.credits > 0 else 'Take'} {credits} by adjustment"
+    if request.kind == "new_limits":
+        return "Higher limits"
+    if request.kind == "new_admin":
+        return request.note
     return f"{formats.words(request.kind)} of {credits}"
 
 
 def about(session: Session, request: Approval) -> About | None:
-    """What it is about; None for a bulk refund, which has a page of its own."""
-    if request.kind == "bulk_refund":
+    """What it is about; None for a bulk refund, which has a page of its own, and where no credits move."""
+    if request.kind not in OF_CREDITS:
         return None
     generation, refund, reason = None, None, request.details.get("reason")
     if request.kind == "refund":
@@ -70,6 +85,8 @@ def obstacle(session: Session, request: Approval) -> str | None:
         balance = ledger.balance(session, request.details["customer_id"])
         if balance + request.credits < 0:
             return f"The customer has only {formats.counted(balance, 'credit')} by now."
+    if request.kind == "new_limits" and limit_approvals.changed(session, request):
+        return "The limits were changed since this was asked for."
     return None
 
 

@@ -14,13 +14,20 @@ from blueprints import access, formats
 from blueprints.admin import approval_page, blueprint, exports, filters, lists, navigation, rooms
 from blueprints.admin.dialogs import leave, tell
 from extensions import db
-from makegood import approval_list, approvals, throttles
+from makegood import approval_list, approvals, audit_log, throttles
 from makegood.approval_list import ApprovalFilters
 from makegood.errors import Conflict, Forbidden, Invalid, NeedsApproval
 
 LABELS = {"state": "State", "kind": "Kind", "by": "Asked by", "customer": "Customer"}
 STATES = {state: formats.words(state) for state in approval_list.STATES} | {"pending": "Waiting"}
-KINDS = {"refund": "Refund", "bulk_refund": "Bulk refund", "adjustment": "Adjustment", "reversal": "Reversal"}
+KINDS = {
+    "refund": "Refund",
+    "bulk_refund": "Bulk refund",
+    "adjustment": "Adjustment",
+    "reversal": "Reversal",
+    "new_limits": "Higher limits",
+    "new_admin": "New admin",
+}
 
 
 @blueprint.get("/approvals", endpoint="approvals")
@@ -49,8 +56,8 @@ def approval(approval_id: UUID) -> ResponseReturnValue:
 def approve(approval_id: UUID) -> ResponseReturnValue:
     """Do what was asked for."""
     found = approvals.get(db.session(), approval_id)
-    in_bulk = found.kind == "bulk_refund"
-    asked = access.needs_confirmation() if in_bulk else rooms.confirmation(abs(found.credits))
+    by_credits = found.kind in approval_page.OF_CREDITS
+    asked = rooms.confirmation(abs(found.credits)) if by_credits else access.needs_confirmation()
     if asked is not None:
         return asked
     db.session.rollback()  # the operator's row is locked before anything else is read
@@ -106,6 +113,7 @@ def _shown(approval_id: UUID, *, problem: str = "", status: int = 200) -> Respon
         about=approval_page.about(db.session(), found),
         made=approval_page.result(db.session(), found),
         obstacle=approval_page.obstacle(db.session(), found),
+        changes=audit_log.changes(found.details),
         room=approval_page.room(found),
         own=found.requested_by == current_user.email,
         may_decide=access.may(approvals.action_of(found)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from flask import flash, redirect, render_template, request, url_for
@@ -12,10 +13,10 @@ from sqlalchemy import select
 from blueprints import access, formats
 from blueprints.admin import blueprint, exports, filters
 from extensions import db
-from makegood import limits
+from makegood import admins, limit_approvals, limits
 from makegood.errors import Conflict, Invalid
 from makegood.limits import AMOUNTS, ROLES, Limits
-from makegood.models import RefundLimit
+from makegood.models import Approval, RefundLimit
 
 GROUPS = {
     "Giving credits": ("per_refund", "per_adjustment", "per_day"),
@@ -89,25 +90,31 @@ def limits_form() -> ResponseReturnValue:
 @access.requires("edit_limits")
 @access.confirmed
 def change_limits() -> ResponseReturnValue:
-    """Publish new limits."""
+    """Publish new limits, or ask a second admin for higher ones."""
     form = _sent()
     wanted = {role: Limits(**{name: _read(form.values[f"{role}_{name}"]) for name in AMOUNTS}) for role in ROLES}
     try:
-        version = limits.publish(
+        made = limit_approvals.change(
             db.session(),
             wanted,
             based_on=form.based_on,
             note=form.note,
             actor=access.actor(),
+            at=datetime.now(UTC),
             address=access.client_address(),
         )
     except (Invalid, Conflict) as error:
         db.session.rollback()
         problems = error.details.get("fields", {})
         return _form(LimitForm(form.values, form.note, form.based_on, problems, error.message), error.status)
+    page = url_for("admin.limits")
+    if isinstance(made, Approval):
+        flash("Nothing is changed yet: they are higher, so another admin has to approve them.", "ok")
+        page = url_for("admin.approval", approval_id=made.id)
+    else:
+        flash(f"Version {made} of the limits holds from now on.", "ok")
     db.session.commit()
-    flash(f"Version {version} of the limits holds from now on.", "ok")
-    return redirect(url_for("admin.limits"), 303)
+    return redirect(page, 303)
 
 
 def _changes(rows: list[RefundLimit], before: list[RefundLimit] | None) -> dict[str, list[str]]:
@@ -140,6 +147,7 @@ def _sent() -> LimitForm:
 
 def _form(form: LimitForm, status: int = 200) -> ResponseReturnValue:
     shown: dict[str, Any] = {"groups": GROUPS, "labels": LABELS, "meanings": MEANINGS, "roles": ROLES}
+    shown["takes_two"] = admins.others(db.session(), access.actor(), at=datetime.now(UTC))
     return render_template("admin/limits_form.html", form=form, **shown), status
 
 

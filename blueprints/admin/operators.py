@@ -14,9 +14,9 @@ from blueprints import access, browsers, formats
 from blueprints.admin import blueprint, exports
 from blueprints.admin.invitations import WHAT_ROLES_MAY
 from extensions import db
-from makegood import audit, invitations, operators, sessions
+from makegood import admin_approvals, admins, approvals, audit, invitations, operators, sessions
 from makegood.errors import Conflict, Invalid
-from makegood.models import Operator
+from makegood.models import Approval, Operator
 
 
 @blueprint.get("/operators", endpoint="operators")
@@ -47,6 +47,8 @@ def operator(operator_id: UUID) -> str:
         roles=WHAT_ROLES_MAY,
         named=browsers.named,
         needs_factor=_needs_factor(found),
+        takes_two=admins.others(db.session(), access.actor(), at=now),
+        waiting=approvals.pending(db.session(), admin_approvals.KIND, f"operator:{found.email}"),
     )
 
 
@@ -58,8 +60,15 @@ def set_role(operator_id: UUID) -> ResponseReturnValue:
     role = request.form.get("role", "")
 
     def change(email: str) -> str:
-        operators.set_role(db.session(), email, role, actor=access.actor(), address=access.client_address())
-        return f"{email} is {'an' if role == 'admin' else 'a'} {role} now."
+        made = admin_approvals.change_role(
+            db.session(),
+            email,
+            role,
+            actor=access.actor(),
+            at=datetime.now(UTC),
+            address=access.client_address(),
+        )
+        return _asked(made) or f"{email} is {'an' if role == 'admin' else 'a'} {role} now."
 
     return _changed(operator_id, change)
 
@@ -86,8 +95,14 @@ def enable_operator(operator_id: UUID) -> ResponseReturnValue:
     """Let a disabled operator log in again."""
 
     def change(email: str) -> str:
-        operators.enable(db.session(), email, actor=access.actor(), address=access.client_address())
-        return f"{email} may log in again."
+        made = admin_approvals.enable(
+            db.session(),
+            email,
+            actor=access.actor(),
+            at=datetime.now(UTC),
+            address=access.client_address(),
+        )
+        return _asked(made) or f"{email} may log in again."
 
     return _changed(operator_id, change)
 
@@ -130,6 +145,11 @@ def end_sessions(operator_id: UUID, session_id: UUID | None = None) -> ResponseR
         return f"{formats.counted(count, 'session')} of {email} ended."
 
     return _changed(operator_id, change)
+
+
+def _asked(made: Operator | Approval) -> str:
+    """What is said when a second admin has to decide; nothing when it is done."""
+    return "Nothing is changed yet: another admin has to approve it." if isinstance(made, Approval) else ""
 
 
 def _limits() -> dict[str, timedelta]:

@@ -83,7 +83,7 @@ CHECKS = {
                      UNION ALL
                      SELECT id, 'reversal', 'refund:' || refund_id, -credits, actor FROM reversals) AS m
             ON m.id = a.result_id
-         WHERE a.kind <> 'bulk_refund' AND a.state = 'approved'
+         WHERE a.kind IN ('refund', 'adjustment', 'reversal') AND a.state = 'approved'
            AND (m.kind, m.subject, m.credits, m.actor) IS DISTINCT FROM
                (a.kind, a.subject, a.credits, a.requested_by)""",
     "an adjustment by hand has its audit entry": """

@@ -53,17 +53,20 @@ class Approval(Base):
     """A request that a second operator approves or rejects: what is asked for, by whom, and what became of it.
 
     `subject` is what it is about, written as in the audit log ("generation:<id>"); `credits` are what moves when
-    it is approved, below zero for credits that are taken. `result_id` is the refund, adjustment or reversal that
-    an approved one made.
+    it is approved, below zero for credits that are taken, and zero where none do. `result_id` is the refund,
+    adjustment or reversal that an approved one made.
     """
 
     __tablename__ = "approvals"
     __table_args__ = (
-        CheckConstraint("kind IN ('refund', 'bulk_refund', 'adjustment', 'reversal')", name="kind"),
+        CheckConstraint(
+            "kind IN ('refund', 'bulk_refund', 'adjustment', 'reversal', 'new_limits', 'new_admin')", name="kind"
+        ),
         # A customer's id has up to 200 characters itself.
         CheckConstraint("char_length(subject) BETWEEN 1 AND 250", name="subject"),
         CheckConstraint(
-            "CASE kind WHEN 'adjustment' THEN credits <> 0 WHEN 'reversal' THEN credits < 0 ELSE credits > 0 END",
+            "CASE WHEN kind = 'adjustment' THEN credits <> 0 WHEN kind = 'reversal' THEN credits < 0 "
+            "WHEN kind IN ('new_limits', 'new_admin') THEN credits = 0 ELSE credits > 0 END",
             name="credits",
         ),
         CheckConstraint("char_length(note) BETWEEN 1 AND 1000", name="note"),
@@ -78,7 +81,10 @@ class Approval(Base):
         CheckConstraint("state <> 'withdrawn' OR decided_by = requested_by", name="withdrawn"),
         CheckConstraint("state <> 'rejected' OR decision_note IS NOT NULL", name="rejected"),
         CheckConstraint("char_length(decision_note) BETWEEN 1 AND 1000", name="decision_note"),
-        CheckConstraint("(result_id IS NOT NULL) = (kind <> 'bulk_refund' AND state = 'approved')", name="result"),
+        CheckConstraint(
+            "(result_id IS NOT NULL) = (kind IN ('refund', 'adjustment', 'reversal') AND state = 'approved')",
+            name="result",
+        ),
         CheckConstraint("expires_at > requested_at", name="expires_at"),
         Index("uq_approvals_pending", "kind", "subject", unique=True, postgresql_where=text("state = 'pending'")),
         Index("ix_approvals_subject", "subject"),

@@ -1,0 +1,79 @@
+"""Higher limits: asked for by one admin, published when a second one approves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from makegood import approvals, limits
+from makegood.approvals import Kind
+from makegood.errors import NeedsApproval
+from makegood.limits import Limits
+from makegood.models import Approval
+from makegood.terms import Terms
+
+KIND = "new_limits"
+
+
+def change(
+    session: Session,
+    wanted: Mapping[str, Limits],
+    *,
+    based_on: int,
+    note: str,
+    actor: str,
+    at: datetime,
+    address: str | None = None,
+) -> int | Approval:
+    """Publish new limits for every role, or ask a second admin where they raise one and there is another admin.
+
+    Returns the version, or the request. Raises Invalid and Conflict as `limits.publish`, and Conflict when another
+    request waits.
+    """
+    try:
+        return limits.publish(session, wanted, based_on=based_on, note=note, actor=actor, at=at, address=address)
+    except NeedsApproval:
+        before = limits.versions(session)[0]
+        details = {
+            "based_on": based_on,
+            "before": {row.role: {name: getattr(row, name) for name in limits.AMOUNTS} for row in before},
+            "after": {role: asdict(wanted[role]) for role in limits.ROLES},
+        }
+        return approvals.ask(
+            session,
+            kind=KIND,
+            subject=f"limits:{based_on + 1}",
+            credits=0,
+            details=details,
+            note=note,
+            actor=actor,
+            at=at,
+            address=address,
+        )
+
+
+def changed(session: Session, approval: Approval) -> bool:
+    """Whether the limits were changed since this was asked for: it cannot be approved as it is."""
+    based_on: int = approval.details["based_on"]
+    return limits.versions(session)[0][0].version != based_on
+
+
+def _carry_out(
+    session: Session, approval: Approval, approver: str, terms: Terms, at: datetime, address: str | None
+) -> None:
+    # The address is the approver's, and stands in the entry that says who approved.
+    limits.publish(
+        session,
+        {role: Limits(**amounts) for role, amounts in approval.details["after"].items()},
+        based_on=approval.details["based_on"],
+        note=approval.note,
+        actor=approval.requested_by,
+        approved_by=approver,
+        at=at,
+    )
+
+
+approvals.register(Kind(KIND, "edit_limits", _carry_out))

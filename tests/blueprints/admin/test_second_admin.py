@@ -1,0 +1,90 @@
+"""Higher limits and another admin: what one admin asks for, a second one decides on the request's page."""
+
+from __future__ import annotations
+
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import select
+from werkzeug.test import TestResponse
+
+from extensions import db
+from makegood import limits
+from makegood.limits import AMOUNTS, ROLES
+from makegood.models import Approval, Operator
+from tests.people import add_operator, form_token, log_in
+
+BEN, SUE = "ben@example.com", "sue@example.com"
+
+
+def second(app: Flask) -> FlaskClient:
+    """The browser of another admin."""
+    add_operator(app, BEN)
+    browser = app.test_client()
+    log_in(browser, BEN)
+    return browser
+
+
+def send(client: FlaskClient, path: str, **form: str) -> TestResponse:
+    return client.post(path, data={"csrf_token": form_token(client, "/admin/confirm"), **form})
+
+
+def test_higher_limits_wait_for_the_other_admin(app: Flask, operator: FlaskClient) -> None:
+    ben = second(app)
+    assert "wait until another admin approves them" in operator.get("/admin/limits/change").text
+    asked = send(operator, "/admin/limits/change", based_on="1", note="Christmas", support_per_refund="1000")
+    assert asked.status_code == 303
+    page = operator.get(asked.location).text
+    assert "another admin has to decide. Nothing has changed." in page
+    with app.app_context():
+        assert limits.of(db.session(), "support").per_refund == 500
+    page = ben.get(asked.location).text
+    assert "Support per refund</dt><dd>500 → 1,000" in page
+    assert "They hold from then on" in page
+    assert "Higher limits" in ben.get("/admin/approvals?kind=new_limits").text
+    assert send(ben, f"{asked.location}/approve").status_code == 303
+    assert "the limits hold since then" in ben.get(asked.location).text
+    with app.app_context():
+        assert limits.of(db.session(), "support").per_refund == 1000
+
+
+def test_lower_limits_hold_at_once(app: Flask, operator: FlaskClient) -> None:
+    second(app)
+    nothing = {f"{role}_{name}": "0" for role in ROLES for name in AMOUNTS}
+    assert send(operator, "/admin/limits/change", based_on="1", note="calm", **nothing).location == "/admin/limits"
+    with app.app_context():
+        assert limits.of(db.session(), "admin") == limits.NOTHING
+
+
+def test_limits_that_changed_meanwhile_are_not_approved_and_the_page_says_so(
+    app: Flask, operator: FlaskClient
+) -> None:
+    ben = second(app)
+    asked = send(operator, "/admin/limits/change", based_on="1", note="Christmas", support_per_refund="1000")
+    nothing = {f"{role}_{name}": "0" for role in ROLES for name in AMOUNTS}
+    send(ben, "/admin/limits/change", based_on="1", note="calm", **nothing)
+    assert "The limits were changed since this was asked for." in ben.get(asked.location).text
+    assert send(ben, f"{asked.location}/approve").status_code == 409
+    assert send(ben, f"{asked.location}/reject", note="no").status_code == 303
+    assert "It was rejected. Nothing changed." in ben.get(asked.location).text
+
+
+def test_another_admin_is_made_by_two(app: Flask, operator: FlaskClient) -> None:
+    ben = second(app)
+    add_operator(app, SUE, "support")
+    with app.app_context():
+        sue = db.session.scalars(select(Operator.id).where(Operator.email == SUE)).one()
+    page = f"/admin/operators/{sue}"
+    send(operator, f"{page}/role", role="admin")
+    shown = operator.get(page).text
+    assert "another admin has to approve it" in shown
+    assert f"Make {SUE} an admin: this waits for a second admin." in shown
+    with app.app_context():
+        assert db.session.get_one(Operator, sue).role == "support"
+        request = db.session.scalars(select(Approval.id)).one()
+    assert f"Make {SUE} an admin" in ben.get(f"/admin/approvals/{request}").text
+    assert send(ben, f"/admin/approvals/{request}/approve").status_code == 303
+    with app.app_context():
+        assert db.session.get_one(Operator, sue).role == "admin"
+    answer = send(operator, "/admin/operators/invite", email="new@example.com", role="admin")
+    assert answer.status_code == 409
+    assert "It takes two admins" in answer.text
