@@ -18,6 +18,11 @@ from makegood.terms import Terms
 KIND = "new_limits"
 
 
+def subject_of(version: int) -> str:
+    """How a request names the limits that are to take the place of this version."""
+    return f"limits:{version + 1}"
+
+
 def change(
     session: Session,
     wanted: Mapping[str, Limits],
@@ -45,7 +50,7 @@ def change(
         return approvals.ask(
             session,
             kind=KIND,
-            subject=f"limits:{based_on + 1}",
+            subject=subject_of(based_on),
             credits=0,
             details=details,
             note=note,
@@ -53,6 +58,11 @@ def change(
             at=at,
             address=address,
         )
+
+
+def waiting(session: Session, version: int) -> Approval | None:
+    """The request for limits in place of this version that waits."""
+    return approvals.pending(session, KIND, subject_of(version))
 
 
 def changed(session: Session, approval: Approval) -> bool:

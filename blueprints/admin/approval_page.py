@@ -9,10 +9,11 @@ from flask_login import current_user
 from sqlalchemy.orm import Session
 
 from blueprints import formats
-from blueprints.admin import rooms
+from blueprints.admin import limits, rooms
 from makegood import (
     adjustment_approvals,
     adjustments,
+    audit_log,
     ledger,
     limit_approvals,
     refund_approvals,
@@ -88,6 +89,19 @@ def obstacle(session: Session, request: Approval) -> str | None:
     if request.kind == "new_limits" and limit_approvals.changed(session, request):
         return "The limits were changed since this was asked for."
     return None
+
+
+def changes(request: Approval) -> list[tuple[str, str, str]]:
+    """What a request for higher limits changes: whose and which limit, before, and after."""
+    if request.kind != "new_limits":
+        return []
+    found = []
+    for change in audit_log.changes(request.details):
+        role, _, name = change.name.partition(" ")
+        label = limits.LABELS[name]
+        whose = f"{formats.words(role)}: {label[0].lower()}{label[1:]}"
+        found.append((whose, limits.said(name, change.before), limits.said(name, change.after)))
+    return found
 
 
 def result(session: Session, request: Approval) -> tuple[str, str] | None:

@@ -14,7 +14,7 @@ from blueprints import access, formats
 from blueprints.admin import approval_page, blueprint, exports, filters, lists, navigation, rooms
 from blueprints.admin.dialogs import leave, tell
 from extensions import db
-from makegood import approval_list, approvals, audit_log, throttles
+from makegood import approval_list, approvals, throttles
 from makegood.approval_list import ApprovalFilters
 from makegood.errors import Conflict, Forbidden, Invalid, NeedsApproval
 
@@ -113,7 +113,7 @@ def _shown(approval_id: UUID, *, problem: str = "", status: int = 200) -> Respon
         about=approval_page.about(db.session(), found),
         made=approval_page.result(db.session(), found),
         obstacle=approval_page.obstacle(db.session(), found),
-        changes=audit_log.changes(found.details),
+        changes=approval_page.changes(found),
         room=approval_page.room(found),
         own=found.requested_by == current_user.email,
         may_decide=access.may(approvals.action_of(found)),

@@ -74,6 +74,7 @@ def show_limits() -> str:
         groups=GROUPS,
         labels=LABELS,
         meanings=MEANINGS,
+        waiting=limit_approvals.waiting(db.session(), versions[0][0].version),
     )
 
 
@@ -120,18 +121,19 @@ def change_limits() -> ResponseReturnValue:
 def _changes(rows: list[RefundLimit], before: list[RefundLimit] | None) -> dict[str, list[str]]:
     """By role, what a version said otherwise than the one before it; all that the first one said."""
     was = {row.role: row for row in before or ()}
-    said: dict[str, list[str]] = {}
+    found: dict[str, list[str]] = {}
     for row in rows:
         for name, label in LABELS.items():
-            amount, old = _said(row, name), _said(was[row.role], name) if row.role in was else None
+            amount = said(name, getattr(row, name))
+            old = said(name, getattr(was[row.role], name)) if row.role in was else None
             if amount != old:
                 change = amount if old is None else f"{old} → {amount}"
-                said.setdefault(row.role, []).append(f"{label[0].lower()}{label[1:]} {change}")
-    return said
+                found.setdefault(row.role, []).append(f"{label[0].lower()}{label[1:]} {change}")
+    return found
 
 
-def _said(row: RefundLimit, name: str) -> str:
-    amount: int | None = getattr(row, name)
+def said(name: str, amount: int | None) -> str:
+    """A limit's amount in credits, as it is shown in a sentence."""
     return formats.number(amount) if amount is not None else "never" if name == "confirm_from" else "no limit"
 
 

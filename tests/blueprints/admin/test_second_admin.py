@@ -38,7 +38,9 @@ def test_higher_limits_wait_for_the_other_admin(app: Flask, operator: FlaskClien
     with app.app_context():
         assert limits.of(db.session(), "support").per_refund == 500
     page = ben.get(asked.location).text
-    assert "Support per refund</dt><dd>500 → 1,000" in page
+    assert "Support: one refund</dt><dd>500 → 1,000" in page
+    assert "Admin: one adjustment that gives</dt><dd>5,000 → no limit" in page
+    assert asked.location in ben.get("/admin/limits").text
     assert "They hold from then on" in page
     assert "Higher limits" in ben.get("/admin/approvals?kind=new_limits").text
     assert send(ben, f"{asked.location}/approve").status_code == 303
