@@ -4,6 +4,7 @@
 (() => {
   const { announce, element, reference, tab, toast } = makegood;
   const root = document.documentElement;
+  const OFFLINE = "You are offline: nothing can be sent now";
   const posts = (form) => form.method === "post" && !form.matches("[data-themes]");
 
   // --- A form that the server put into #dialogs opens as a modal dialog; its opener gets the focus back --------
@@ -105,6 +106,8 @@
     document.querySelectorAll("form[method=post]:not([data-themes]) button:not([type=button])").forEach((button) => {
       if (away) button.setAttribute("aria-disabled", "true");
       else button.removeAttribute("aria-disabled");
+      if (away) button.title ||= OFFLINE;
+      else if (button.title === OFFLINE) button.removeAttribute("title");
     });
   }
   addEventListener("online", showConnection);

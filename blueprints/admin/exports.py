@@ -16,13 +16,12 @@ string, as on the page, so that the file has the rows of the screen.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Response, render_template, request, stream_with_context
+from flask import Response, render_template, stream_with_context
 from sqlalchemy import Select
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import NotFound
@@ -57,7 +56,6 @@ class Table:
 
 
 PLACE = ("older", "newer", "before", "after", "sort")
-DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _tables: dict[str, Table] = {}
 
 
@@ -146,6 +144,7 @@ def _table(name: str) -> Table:
 
 
 def _file_name(table: Table) -> str:
-    span = [request.args.get(end, "") for end in ("from", "to")]
-    dates = [text for text in span if DATE.fullmatch(text)]
-    return "-".join(["makegood", table.name, *(dates or [f"{datetime.now(UTC):%Y-%m-%d}"])]) + ".csv"
+    """Names the first and the last day of the range that was asked for, else today."""
+    asked = filters.read(()).range
+    days = dict.fromkeys((asked.first, asked.last)) if asked else (datetime.now(UTC).date(),)
+    return "-".join(["makegood", table.name, *map(str, days)]) + ".csv"

@@ -98,6 +98,7 @@ def test_offline_is_said_and_sends_nothing(visitor: Visitor, account: Sample) ->
     expect(page.locator("#announce")).to_have_text("You are offline. Actions are switched off.")
     button = page.get_by_role("button", name="Refund 4 credits")
     expect(button).to_have_attribute("aria-disabled", "true")
+    expect(button).to_have_attribute("title", "You are offline: nothing can be sent now")
     page.get_by_label("Note").press("Control+Enter")
     button.click(force=True)
     expect(page.locator("[data-toast]")).to_contain_text("nothing was sent")
@@ -105,6 +106,7 @@ def test_offline_is_said_and_sends_nothing(visitor: Visitor, account: Sample) ->
     page.context.set_offline(False)
     expect(page.locator("#announce")).to_have_text("Back online. Actions work again.")
     expect(button).not_to_have_attribute("aria-disabled", "true")
+    assert button.get_attribute("title") is None
     expect(page.locator("#offline")).to_be_hidden()
 
 

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import csv
 import io
-from datetime import UTC, datetime, timedelta
+import re
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from flask import Flask
@@ -79,6 +80,14 @@ def test_every_table_has_its_dialog_and_its_file(operator: FlaskClient, name: st
     file = operator.get(f"/admin/exports/{name}.csv")
     assert file.headers["Content-Disposition"].startswith(f'attachment; filename="makegood-{name}-')
     assert len(file.text.splitlines()) == int(file.headers["X-Rows"]) + 1
+
+
+def test_the_file_names_the_days_of_the_range(operator: FlaskClient) -> None:
+    of_a_week = operator.get("/admin/exports/refunds.csv?range=7d").headers["Content-Disposition"]
+    first, last = map(date.fromisoformat, re.findall(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", of_a_week))
+    assert (last - first).days == 6
+    of_a_day = operator.get("/admin/exports/refunds.csv?from=2026-11-03&to=2026-11-03").headers
+    assert of_a_day["Content-Disposition"] == 'attachment; filename="makegood-refunds-2026-11-03.csv"'
 
 
 def test_a_file_that_nobody_reads_gives_its_connection_back(app: Flask, operator: FlaskClient) -> None:

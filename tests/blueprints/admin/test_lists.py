@@ -95,6 +95,11 @@ def test_an_inverted_range_is_corrected_and_said_so(
     assert "its ends were exchanged" in page
 
 
+@pytest.mark.parametrize("path", ["/admin/", "/admin/providers", "/admin/providers/wavespeed"])
+def test_so_it_is_on_a_page_of_figures(operator: FlaskClient, path: str) -> None:
+    assert "its ends were exchanged" in operator.get(path + "?from=2026-11-09&to=2026-11-03").text
+
+
 @pytest.mark.parametrize("path", LISTS)
 @pytest.mark.parametrize(
     "query",
