@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -30,9 +30,10 @@ OUTCOMES = {
 
 @dataclass(frozen=True)
 class Export:
-    """What the link to the CSV of a bulk refund's generations carries."""
+    """What the link to the CSV of a bulk refund's generations carries: no range, all of them are in it."""
 
     values: dict[str, str]
+    span: dict[str, str] = field(default_factory=dict)
 
 
 @blueprint.get("/bulk-refunds", endpoint="bulk_refunds")
