@@ -106,6 +106,10 @@ class Range:
 
     def steps(self) -> list[Step]:
         """It in pieces for a chart: hours up to two days, days up to half a year, else months."""
+        return self._steps  # several figures of a page ask for them
+
+    @cached_property
+    def _steps(self) -> list[Step]:
         count = (self.last - self.first).days + 1
         if count <= HOURLY_UP_TO:
             return self._hours()

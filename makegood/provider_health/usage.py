@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from makegood import rollups
 from makegood.rollups import State
+from makegood.stats import snapshot
 from makegood.stats.pieces import BUCKET
 
 SPENT = text(
@@ -38,7 +38,7 @@ class Spent:
 
 def spent(session: Session, timezone: ZoneInfo, *, since: datetime) -> dict[str, Spent]:
     """What was spent at each provider since then, to the quarter of an hour."""
-    values = _values(rollups.state(session, timezone), since)
+    values = _values(snapshot.state(session, timezone), since)
     return {
         row.provider: Spent(row.cost_micros, row.unknown_costs, row.since)
         for row in session.execute(SPENT, values)

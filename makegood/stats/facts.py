@@ -12,11 +12,12 @@ from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from makegood.calendars import start_of
+from makegood.ranges import Range
 from makegood.rollup_tables import USAGE
 from makegood.rollups import State
 from makegood.stats import pieces, sums
 from makegood.stats.figures import MEASURE_NAMES, Usage
-from makegood.stats.pieces import Interval, next_bucket
+from makegood.stats.pieces import Interval, Pieces, next_bucket
 
 KEYS = (sums.STEP, "provider", "tier")
 MEASURES = (*MEASURE_NAMES, sums.LAST)
@@ -98,26 +99,19 @@ class Recent:
 def by_step(session: Session, state: State, steps: Sequence[Interval], timezone: ZoneInfo) -> list[Fact]:
     """Usage by step, provider and tier, for half-open steps that follow on each other without a gap, in whatever
     time zone they were cut; `timezone` is the reporting one."""
-    return [
-        Fact(step, provider, tier, Usage._make(figures), at)
-        for step, provider, tier, *figures, at in _read(session, state, steps, timezone, ", ".join(KEYS))
-    ]
+    rows = _read(session, state, pieces.of_steps(steps, timezone), ", ".join(KEYS))
+    return [Fact(step, provider, tier, Usage._make(figures), at) for step, provider, tier, *figures, at in rows]
 
 
-def by_parts(session: Session, state: State, steps: Sequence[Interval], timezone: ZoneInfo) -> list[Part]:
-    """The usage of all steps together and of each, by provider, by tier, and in all."""
+def by_parts(session: Session, state: State, asked: Range, timezone: ZoneInfo) -> list[Part]:
+    """The usage of a range and of each of its steps, by provider, by tier, and in all."""
     sets = "GROUPING SETS ((), (provider), (tier), (step), (step, provider), (step, tier))"
-    return [
-        Part(step, provider, tier, Usage._make(figures), at)
-        for step, provider, tier, *figures, at in _read(session, state, steps, timezone, sets)
-    ]
+    rows = _read(session, state, sums.cut(asked, timezone, KEYS), sets)
+    return [Part(step, provider, tier, Usage._make(figures), at) for step, provider, tier, *figures, at in rows]
 
 
-def _read(
-    session: Session, state: State, steps: Sequence[Interval], timezone: ZoneInfo, grouped: str
-) -> Sequence[Any]:
+def _read(session: Session, state: State, parts: Pieces, grouped: str) -> Sequence[Any]:
     """Step, provider and tier, the measures, and when it was last charged."""
-    parts = pieces.of_steps(steps, timezone)
     rows = sums.facts(USAGE, parts, KEYS, None, dated=True)
     statement = f"SELECT {_LISTED} FROM ({rows}) AS facts GROUP BY {grouped}"  # noqa: S608
     return session.execute(sums.selected(statement, KEYS, MEASURES, state, parts)).all()

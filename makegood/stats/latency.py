@@ -15,10 +15,9 @@ from typing import Any
 from sqlalchemy import Row, Select
 from sqlalchemy.orm import Session
 
-from makegood import rollups
 from makegood.ranges import Range, Step
 from makegood.rollup_tables import LATENCIES
-from makegood.stats import pieces, sums
+from makegood.stats import pieces, snapshot, sums
 from makegood.stats.pieces import Interval, Pieces
 from makegood.terms import Terms
 
@@ -128,7 +127,9 @@ def _select(
 ) -> Select[*tuple[Any, ...]]:
     listed = "".join(f"{key}, " for key in keys)
     parted = f"PARTITION BY {', '.join(keys)} " if keys else ""
-    reached = {name: f"min(bin) FILTER (WHERE upto * 100 >= {share} * total)" for name, share in PERCENTILES.items()}
+    reached = {
+        name: f"min(bin) FILTER (WHERE upto * 100 >= {share} * total)" for name, share in PERCENTILES.items()
+    }
     found = ", ".join(
         f"round(power({WIDTH}::float8, {bin} + 0.5))::bigint AS {name}" for name, bin in reached.items()
     )
@@ -141,7 +142,7 @@ def _select(
                          GROUP BY {listed}bin) AS bins) AS running
          {f"GROUP BY {', '.join(keys)}" if keys else ""} HAVING bigint_sum(here) > 0
     """  # noqa: S608 (made of our own column names)
-    state = rollups.state(session, terms.timezone)
+    state = snapshot.state(session, terms.timezone)
     query = sums.selected(statement, keys, COLUMNS, state, parts, vars(filters))
     columns = query.selected_columns
     return query.order_by(columns["succeeded"].desc(), *(columns[key] for key in keys))
@@ -164,7 +165,7 @@ def _histograms(session: Session, terms: Terms, asked: Range, filters: LatencyFi
     """One for each model and kind: what providers and the whole are made of, read once."""
     keys = (*MODEL, "bin")
     parts = sums.cut(asked, terms.timezone, keys)
-    query = sums.totals(LATENCIES, rollups.state(session, terms.timezone), parts, keys, vars(filters))
+    query = sums.totals(LATENCIES, snapshot.state(session, terms.timezone), parts, keys, vars(filters))
     found: dict[Model, Histogram] = {}
     for provider, model, kind, bin, succeeded in session.execute(query):
         found.setdefault((provider, model, kind), Counter())[bin] = succeeded

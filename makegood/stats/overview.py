@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
-from makegood import alerts, rollups
+from makegood import alerts
 from makegood.calendars import days_until, local_day, month_of, start_of
 from makegood.models import Alert
 from makegood.rollups import State
-from makegood.stats import facts, health, recent
+from makegood.stats import facts, health, recent, snapshot
 from makegood.stats.facts import DayFact
 from makegood.stats.figures import DayUsage, Health, ProviderUsage, TierCredits, Usage
 from makegood.stats.recent import Failure, RecentRefund
@@ -55,19 +55,13 @@ class Overview:
         return sum(tier.credits for tier in self.tiers)
 
 
-def begin_snapshot(session: Session) -> None:
-    """End the session's transaction and begin one in which every query sees the same instant."""
-    session.rollback()
-    session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
-
-
 def overview(session: Session, terms: Terms, *, at: datetime | None = None) -> Overview:
     """All of it. The caller has begun a snapshot, so that all figures agree."""
     at = at or datetime.now(UTC)
     today = local_day(at, terms.timezone)
     month = month_of(today)
     days = days_until(today, 30)
-    state = rollups.state(session, terms.timezone)
+    state = snapshot.state(session, terms.timezone)
     rows = facts.by_day(session, state, min(month, days[0]), today, terms.timezone)
     thirty = [fact for fact in rows if fact.day >= days[0]]
     this_month = [fact for fact in rows if fact.day >= month]

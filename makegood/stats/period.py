@@ -8,11 +8,11 @@ from decimal import Decimal
 
 from sqlalchemy.orm import Session
 
-from makegood import alerts, rollups
+from makegood import alerts
 from makegood.models import Alert
 from makegood.ranges import Range, Step
 from makegood.rollups import State
-from makegood.stats import facts, health, latency, recent
+from makegood.stats import facts, health, latency, recent, snapshot
 from makegood.stats.facts import Part
 from makegood.stats.figures import Health, ProviderUsage, TierCredits, Usage
 from makegood.stats.latency import Latency, LatencyFilters
@@ -75,9 +75,9 @@ class Period:
 
 def period(session: Session, terms: Terms, asked: Range) -> Period:
     """The figures of a range. The caller has begun a snapshot, so that all of them agree."""
-    state = rollups.state(session, terms.timezone)
+    state = snapshot.state(session, terms.timezone)
     steps = asked.steps()
-    rows = facts.by_parts(session, state, [(step.start, step.end) for step in steps], terms.timezone)
+    rows = facts.by_parts(session, state, asked, terms.timezone)
     now = next(row.usage for row in rows if (row.step, row.provider, row.tier) == (None, None, None))
     before = _before(session, state, terms, asked.previous())
     return Period(

@@ -13,10 +13,9 @@ from typing import Any
 from sqlalchemy import Row, Select
 from sqlalchemy.orm import Session
 
-from makegood import rollups
 from makegood.ranges import Range, Step
 from makegood.rollup_tables import REASONS
-from makegood.stats import sums
+from makegood.stats import snapshot, sums
 from makegood.terms import Terms
 
 REASON = ("origin", "reason")
@@ -103,7 +102,7 @@ def by(
 ) -> Select[*tuple[Any, ...]]:
     """`refunds`, `credits_refunded` and `loss_micros` by these keys, most credits first."""
     parts = sums.cut(asked, terms.timezone, keys)
-    query = sums.totals(REASONS, rollups.state(session, terms.timezone), parts, keys, vars(filters))
+    query = sums.totals(REASONS, snapshot.state(session, terms.timezone), parts, keys, vars(filters))
     columns = query.selected_columns
     moved = (columns["refunds"] != 0) | (columns["credits_refunded"] != 0) | (columns["loss_micros"] != 0)
     return query.where(moved).order_by(columns["credits_refunded"].desc(), *(columns[key] for key in keys))

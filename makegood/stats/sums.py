@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,7 +15,6 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     ColumnElement,
-    Date,
     DateTime,
     Select,
     Text,
@@ -29,7 +29,7 @@ from sqlalchemy.types import TypeEngine
 from makegood.ranges import Range
 from makegood.rollup_tables import Rollup
 from makegood.rollups import State
-from makegood.stats import pieces
+from makegood.stats import arrays, pieces
 from makegood.stats.pieces import Interval, Pieces
 
 STEP = "step"
@@ -51,7 +51,12 @@ DAYS = ("days", "days_since", "days_until", "blocks_since", "blocks_until")
 
 def cut(asked: Range, timezone: ZoneInfo, by: Sequence[str]) -> Pieces:
     """The pieces of a range: of each of its steps where `step` is a key, else of it as a whole."""
-    steps = [(step.start, step.end) for step in asked.steps()] if STEP in by else [(asked.start, asked.end)]
+    return _cut(asked, timezone, STEP in by)
+
+
+@lru_cache(maxsize=32)  # several figures of a page are of the same pieces
+def _cut(asked: Range, timezone: ZoneInfo, in_steps: bool) -> Pieces:
+    steps = [(step.start, step.end) for step in asked.steps()] if in_steps else [(asked.start, asked.end)]
     return pieces.of_steps(steps, timezone)
 
 
@@ -181,7 +186,7 @@ def every_step(
     """Sums by step with the step's beginning, `starts_at`. Where there is nothing, measures are zero and the
     `unknown` columns null."""
     found = sums.order_by(None).subquery("found")
-    starts = bindparam("every_start", parts.starts, type_=ARRAY(DateTime(timezone=True)))
+    starts = bindparam("every_start", parts.starts, type_=arrays.INSTANTS)
     steps = (
         func.unnest(starts)
         .table_valued(column("starts_at", DateTime(timezone=True)), with_ordinality="number", name="steps")
@@ -202,7 +207,7 @@ def _type(name: str) -> Any:
     if name == "only":
         return ARRAY(Text)
     if name in INSTANTS:
-        return ARRAY(DateTime(timezone=True))
+        return arrays.INSTANTS
     if name in STEPS:
-        return ARRAY(BigInteger)
-    return ARRAY(Date) if name in DAYS else None
+        return arrays.NUMBERS
+    return arrays.DAYS if name in DAYS else None

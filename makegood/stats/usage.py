@@ -10,10 +10,9 @@ from typing import Any
 from sqlalchemy import Row, Select
 from sqlalchemy.orm import Session
 
-from makegood import rollups
 from makegood.ranges import Range, Step
 from makegood.rollup_tables import USAGE
-from makegood.stats import sums
+from makegood.stats import snapshot, sums
 from makegood.stats.figures import MEASURE_NAMES, Usage
 from makegood.terms import Terms
 
@@ -89,7 +88,7 @@ def by(
 ) -> Select[*tuple[Any, ...]]:
     """Measures of `Usage` by these keys (PROVIDER, MODEL, TIER or the step), by the first measure, most first."""
     parts = sums.cut(asked, terms.timezone, keys)
-    query = sums.totals(USAGE, rollups.state(session, terms.timezone), parts, keys, vars(filters), measures)
+    query = sums.totals(USAGE, snapshot.state(session, terms.timezone), parts, keys, vars(filters), measures)
     columns = query.selected_columns
     return query.order_by(columns[measures[0]].desc(), *(columns[key] for key in keys))
 
