@@ -25,7 +25,7 @@ from makegood.models.payments import Payer, Payment, PaymentDue, PaymentMonth
 from makegood.models.policies import ErrorMapping, RefundPolicy
 from makegood.models.prices import CostAdjustment, CreditPrice, Price, Recompute
 from makegood.models.providers import ProviderBalance, ProviderSwitch
-from makegood.models.purchases import Clawback, Purchase
+from makegood.models.purchases import Clawback, PaymentChange, Purchase
 from makegood.models.recognised import (
     RecognisedCustomerDay,
     RecognisedCustomerMonth,
@@ -131,6 +131,7 @@ __all__ = [
     "OutputFile",
     "Payer",
     "Payment",
+    "PaymentChange",
     "PaymentDue",
     "PaymentMonth",
     "PaymentRefund",

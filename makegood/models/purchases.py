@@ -97,3 +97,13 @@ class Clawback(Base):
     gone: Mapped[int]
     occurred_at: Mapped[datetime]
     created_at: Mapped[Written]
+
+
+class PaymentChange(Base):
+    """Something that the payment check has to look at again: an object of Stripe's, or the source of a purchase,
+    that is new, or changed since the check last found it in order. Triggers add the rows, as often as it changes."""
+
+    __tablename__ = "payment_changes"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    object_id: Mapped[str]
