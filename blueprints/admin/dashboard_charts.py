@@ -184,7 +184,7 @@ def _latency(view: Period) -> Chart:
     return Chart(
         "latency",
         "Latency",
-        "From the submit to the end, of what succeeded; within 3 percent",
+        "From the submit to the end, of what succeeded; within 3 %",
         view.range,
         [
             Series("p50", [step.latency.p50_ms for step in view.steps], "chart-2", view.latency.p50_ms, line=True),

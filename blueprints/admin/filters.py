@@ -155,7 +155,7 @@ def chips(filters: Filters, labels: Mapping[str, str], choices: Mapping[str, Map
         if name == "range":
             shown.append(Chip(f"Range: {PRESETS[value]}", filters.url(range=None)))
             continue
-        words = choices.get(name, {}).get(value, value)
+        words = choices.get(name, {}).get(value, value.upper() if name == "currency" else value)
         if name in ENDS:
             others = {end: filters[end] for end in ENDS if end != name}
             shown.append(

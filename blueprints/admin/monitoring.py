@@ -88,7 +88,9 @@ class Page:
         for name in self.names:
             words, chosen = self.words.get(name, {}), asked[name]
             values = sorted({*seen.get(name, ()), *([chosen] if chosen else [])})
-            offered[name] = [(value, words.get(value, value)) for value in values]
+            offered[name] = [
+                (value, words.get(value, value.upper() if name == "currency" else value)) for value in values
+            ]
         return offered
 
 

@@ -87,8 +87,14 @@ GROUPS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry(
                 "admin.generations", "Generations", "generations", "j", "jobs images videos audio requests stuck"
             ),
-            Entry("admin.failures", "Failures", "failure", "f", "errors failed timeout error log"),
-            Entry("admin.refunds", "Refunds", "refund", "r", "refunded credits back returned reversals"),
+            Entry("admin.failures", "Failures", "failure", "f", "errors failed timeout failure log"),
+            Entry(
+                "admin.refunds",
+                "Refunds",
+                "refund",
+                "r",
+                "refund history refunded credits back returned reversals",
+            ),
             Entry("admin.bulk_refunds", "Bulk refunds", "bulk", "b", "incident mass many outage"),
             Entry(
                 "admin.approvals", "Approvals", "approval", "a", "requests waiting second operator approve reject"
@@ -110,7 +116,13 @@ GROUPS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("admin.liability", "Credit liability", "late", words="unspent owed deferred expiry breakage"),
             Entry("admin.subscriptions", "Subscriptions", "repeat", words="mrr churn recurring plans arpu"),
             Entry("admin.prices", "Prices", "price", "p", "price book costs per generation rates tariff"),
-            Entry("admin.bills", "Bills", "bill", "i", "invoice reconcile reconciliation provider statement"),
+            Entry(
+                "admin.bills",
+                "Bills",
+                "bill",
+                "i",
+                "bill check invoice reconcile reconciliation provider statement",
+            ),
             Entry("admin.policies", "Refund policy", "policy", "y", "shares percentage rules error class"),
             Entry("admin.limits", "Limits", "limit", words="maximum allowed per day cap step-up permission"),
         ),

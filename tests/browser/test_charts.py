@@ -121,8 +121,8 @@ def test_a_series_is_switched_off_and_on_and_stays_so_when_the_chart_is_drawn_ag
 def test_a_custom_range_is_chosen_with_two_dates_and_everything_follows(visitor: Visitor) -> None:
     page = visitor.open("/admin/", javascript=False)
     page.get_by_text("Custom", exact=True).click()
-    page.get_by_label("From").fill("2026-01-05")
-    page.get_by_label("Until and with").fill("2026-01-06")
+    page.get_by_label("First day").fill("2026-01-05")
+    page.get_by_label("Last day").fill("2026-01-06")
     page.get_by_role("button", name="Show").click()
     page.wait_for_url("**/admin/?from=2026-01-05&to=2026-01-06")
     expect(page.locator("#range-said")).to_contain_text("5 – 6 Jan 2026, compared with 3 – 4 Jan")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -78,7 +79,7 @@ def test_before_every_list_is_read_no_page_says_that_there_is_nothing_more(
     for place in ("purchases/check", "purchases/unlinked", "customers/ada"):
         shown = page(operator, f"/admin/{place}")
         assert "as far as Stripe has been read" in shown, place
-        assert "Refunds and Disputes have not been read completely" in shown, place
+        assert "“Refunds” and “Disputes” have not been read completely" in shown, place
         assert not any(words in shown for words in ("Everybody who paid", "All is well.<", "Stripe yet"))
 
 
@@ -93,6 +94,10 @@ def test_purchases_are_listed_and_lead_to_what_was_taken_back(operator: FlaskCli
     everything = page(operator, "/admin/purchases")
     assert everything.count('id="purchase-') == 4
     assert "All went back" in everything
+    assert re.findall(r'<option value="\w+">([^<]+)<', everything) == [
+        *("Checkout", "Invoice"),
+        *("All kept", "A part went back", "All went back", "Credits are owed"),
+    ]
     assert page(operator, "/admin/purchases?state=returned").count('id="purchase-') == 1
     assert 'href="/admin/customers?balance=owes"' in page(operator, "/admin/purchases?state=owed")
     one = page(operator, f"/admin/purchases/{purchase_id}")

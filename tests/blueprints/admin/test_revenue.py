@@ -75,7 +75,10 @@ def test_the_figures_are_shown_in_the_currency_with_the_most_transactions(operat
     assert "Net $16.32" in page
     assert "Newly invented Not known here" in page
     assert "Still reading" not in page
-    assert "Net €8.70" in text(operator.get("/admin/revenue?currency=eur").text)
+    euros = operator.get("/admin/revenue?currency=eur").text
+    assert "Net €8.70" in text(euros)
+    assert '<option value="eur" selected>EUR<' in euros
+    assert ">Currency: EUR<" in euros
 
 
 @pytest.mark.usefixtures("sold")
