@@ -7,8 +7,6 @@ place. Beyond the limits the same form asks a second operator instead.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
 from flask import render_template, request, url_for
@@ -16,7 +14,7 @@ from flask.typing import ResponseReturnValue
 
 from blueprints import access, formats
 from blueprints.admin import blueprint, rooms
-from blueprints.admin.dialogs import in_place, leave, tell
+from blueprints.admin.dialogs import given, in_place, leave, tell
 from extensions import db
 from makegood import adjustment_approvals, adjustments, customers, ids, ledger, throttles
 from makegood.errors import Conflict, IdempotencyConflict, Invalid, NeedsApproval
@@ -88,7 +86,9 @@ def adjust(customer_id: str) -> ResponseReturnValue:
 
 def _adjust(customer_id: str, form: AdjustmentForm) -> tuple[str, str, str]:
     """Adjust: what to say of it, its address, and what that is called."""
-    adjusted = adjustments.adjust(db.session(), customer_id, form.amount, rooms.terms(), **_given(form))
+    adjusted = adjustments.adjust(
+        db.session(), customer_id, form.amount, rooms.terms(), **given(form.note, form.key, reason=form.reason)
+    )
     credits = formats.counted(abs(adjusted.credits), "credit")
     done = f"Gave {credits} to" if adjusted.credits > 0 else f"Took {credits} from"
     entry = ledger.entry(db.session(), adjusted.transaction_id)
@@ -97,21 +97,12 @@ def _adjust(customer_id: str, form: AdjustmentForm) -> tuple[str, str, str]:
 
 
 def _ask(customer_id: str, form: AdjustmentForm) -> tuple[str, str, str]:
-    asked = adjustment_approvals.ask(db.session(), customer_id, form.amount, **_given(form))
+    asked = adjustment_approvals.ask(
+        db.session(), customer_id, form.amount, **given(form.note, form.key, reason=form.reason)
+    )
     what = f"{'giving' if asked.credits > 0 else 'taking'} {formats.counted(abs(asked.credits), 'credit')}"
     message = f"Asked for approval of {what}. No credits have moved; a second operator has to approve."
     return message, url_for("admin.approval", approval_id=asked.id), "See the request"
-
-
-def _given(form: AdjustmentForm) -> dict[str, Any]:
-    return {
-        "reason": form.reason,
-        "note": form.note,
-        "actor": access.actor(),
-        "idempotency_key": form.key,
-        "address": access.client_address(),
-        "at": datetime.now(UTC),
-    }
 
 
 def _sent() -> AdjustmentForm | None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import Any
+
 from flask import flash, redirect, request
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup
 
+from blueprints import access
 from blueprints.way_back import HOME, inner_path
 
 
@@ -28,3 +32,16 @@ def tell(message: str, address: str, label: str) -> None:
 def leave(target: str) -> ResponseReturnValue:
     """On to that page, from the dialog as from the page: a redirect alone would land inside the dialog."""
     return ("", 200, {"HX-Redirect": target}) if in_place() else redirect(target, 303)
+
+
+def given(note: str, key: str, **typed: str) -> dict[str, Any]:
+    """What a form that moves credits hands on: what was `typed`, the note, its idempotency key, and who sent it,
+    from where and when."""
+    return {
+        **typed,
+        "note": note,
+        "idempotency_key": key,
+        "actor": access.actor(),
+        "address": access.client_address(),
+        "at": datetime.now(UTC),
+    }

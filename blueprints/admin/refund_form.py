@@ -7,7 +7,6 @@ Beyond the limits the same form asks a second operator instead.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +16,7 @@ from werkzeug.datastructures import MultiDict
 
 from blueprints import access, formats
 from blueprints.admin import blueprint, rooms
-from blueprints.admin.dialogs import in_place, leave, opened_from, tell
+from blueprints.admin.dialogs import given, in_place, leave, opened_from, tell
 from extensions import db
 from makegood import ids, refund_approvals, refunds, stories, throttles
 from makegood.errors import Conflict, IdempotencyConflict, Invalid, NeedsApproval
@@ -91,7 +90,7 @@ def _issue(generation_id: UUID, form: RefundForm, expected: int) -> tuple[str, s
         rooms.terms(),
         credits=form.amount,
         expected_refunded=expected,
-        **_given(form),
+        **given(form.note, form.key, reason=form.reason),
     )
     message = f"Refunded {formats.counted(issued.credits, 'credit')} to {issued.customer_id}."
     address = url_for("admin.generation", generation_id=generation_id, _anchor=f"refund-{issued.id}")
@@ -100,22 +99,15 @@ def _issue(generation_id: UUID, form: RefundForm, expected: int) -> tuple[str, s
 
 def _ask(generation_id: UUID, form: RefundForm, expected: int) -> tuple[str, str, str]:
     asked = refund_approvals.ask(
-        db.session(), generation_id, credits=form.amount, expected_refunded=expected, **_given(form)
+        db.session(),
+        generation_id,
+        credits=form.amount,
+        expected_refunded=expected,
+        **given(form.note, form.key, reason=form.reason),
     )
     credits = formats.counted(asked.credits, "credit")
     message = f"Asked for approval of {credits}. No credits have moved; a second operator has to approve."
     return message, url_for("admin.approval", approval_id=asked.id), "See the request"
-
-
-def _given(form: RefundForm) -> dict[str, Any]:
-    return {
-        "reason": form.reason,
-        "note": form.note,
-        "actor": access.actor(),
-        "idempotency_key": form.key,
-        "address": access.client_address(),
-        "at": datetime.now(UTC),
-    }
 
 
 def _sent(sent: MultiDict[str, str]) -> tuple[RefundForm, int | None]:

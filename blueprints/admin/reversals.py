@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
 from flask import render_template, request, url_for
@@ -12,7 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from blueprints import access, formats
 from blueprints.admin import blueprint, rooms
-from blueprints.admin.dialogs import in_place, leave, opened_from, tell
+from blueprints.admin.dialogs import given, in_place, leave, opened_from, tell
 from extensions import db
 from makegood import ids, reversal_approvals, reversals, throttles
 from makegood.errors import Conflict, Invalid, NeedsApproval
@@ -66,28 +64,18 @@ def reverse_refund(refund_id: UUID) -> ResponseReturnValue:
 
 def _reverse(refund_id: UUID, form: ReversalForm, page: str) -> tuple[str, str, str]:
     """Reverse: what to say of it, its address, and what that is called."""
-    made = reversals.reverse(db.session(), refund_id, rooms.terms(), **_given(form))
+    made = reversals.reverse(db.session(), refund_id, rooms.terms(), **given(form.note, form.key))
     message = f"Reversed: {formats.counted(made.credits, 'credit')} taken back from {made.customer_id}."
     return message, f"{page}#reversal-{made.id}", "See the reversal"
 
 
 def _ask(refund_id: UUID, form: ReversalForm) -> tuple[str, str, str]:
-    asked = reversal_approvals.ask(db.session(), refund_id, **_given(form))
+    asked = reversal_approvals.ask(db.session(), refund_id, **given(form.note, form.key))
     credits = formats.counted(-asked.credits, "credit")
     message = (
         f"Asked for approval of taking {credits} back. No credits have moved; another operator has to approve."
     )
     return message, url_for("admin.approval", approval_id=asked.id), "See the request"
-
-
-def _given(form: ReversalForm) -> dict[str, Any]:
-    return {
-        "note": form.note,
-        "actor": access.actor(),
-        "idempotency_key": form.key,
-        "address": access.client_address(),
-        "at": datetime.now(UTC),
-    }
 
 
 def _shown(template: str, refund_id: UUID, form: ReversalForm) -> str:
