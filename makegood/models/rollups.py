@@ -279,7 +279,7 @@ class CustomerQuarter(CustomerMeasures, Base):
 
 
 class CustomerMonth(CustomerMeasures, Base):
-    """One customer's figures of one month, by its first day, of the reporting time zone. `payer` is as in quarters."""
+    """One customer's figures of one month, by its first day, of the reporting zone; `payer` as in quarters."""
 
     __tablename__ = "rollup_customer_months"
     __table_args__ = (

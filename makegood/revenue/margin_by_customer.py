@@ -34,9 +34,8 @@ from sqlalchemy.orm import Session
 from makegood.calendars import start_of
 from makegood.models import Customer, Generation
 from makegood.ranges import Range
-from makegood.revenue import payments, reading, revenue_by_customer
+from makegood.revenue import payments, payments_by_customer, reading, revenue_by_customer
 from makegood.revenue.liability import sold_since
-from makegood.revenue.payments import OF_SOURCES
 from makegood.revenue.rates import Converted
 from makegood.revenue.results import MEASURES
 from makegood.revenue.revenue_by_customer import AMOUNTS
@@ -51,13 +50,6 @@ PROFITS = {"recognised": "recognised_profit", "cash": "profit"}
 BASES = tuple(PROFITS)
 GROUPS = ("payers", "losing", "free")
 """Those who ever paid for anything, of them those who cost more than they paid, and those who never paid."""
-PAYERS = f"""
-    SELECT customer_id FROM recognised_progress
-     UNION ALL
-    SELECT * FROM (SELECT DISTINCT customer_id FROM payments WHERE customer_id IS NOT NULL) AS paid
-     UNION ALL
-    SELECT customer_id FROM ({OF_SOURCES}) AS worked_out WHERE customer_id IS NOT NULL
-"""  # noqa: S608 (made of our own column names)
 
 
 @dataclass(frozen=True)
@@ -175,8 +167,9 @@ def _counted(line: Row[Any]) -> Counts:
 
 def _payers(session: Session, terms: Terms, asked: Range) -> Select[*tuple[Any, ...]]:
     """A row for each customer who ever paid and has anything in the range, in micro-dollars."""
-    used = _used(session, terms, asked, among=f"customer_id IN ({PAYERS})")
-    paid = revenue_by_customer.each(session, terms, asked).subquery("paid")
+    due = payments.due(session)
+    used = _used(session, terms, asked, due, paying=True)
+    paid = revenue_by_customer.each(session, terms, asked, due).subquery("paid")
     known = _known(session, terms, asked)
     money = {
         name: case((paid.c.customer_id.is_(None), 0), else_=paid.c[name]) if known[name] else NOT_KNOWN
@@ -191,15 +184,15 @@ def _payers(session: Session, terms: Terms, asked: Range) -> Select[*tuple[Any, 
 
 def _free(session: Session, terms: Terms, asked: Range) -> Select[*tuple[Any, ...]]:
     """The same of each who never paid: they have no revenue."""
-    used = _used(session, terms, asked, but=f"customer_id NOT IN ({PAYERS})")
+    used = _used(session, terms, asked, payments.due(session), paying=False)
     known = _known(session, terms, asked)
     money = {name: literal(0, BigInteger) if known[name] else NOT_KNOWN for name in AMOUNTS}
     return select(*_columns(used, money)).join_from(used, Customer, Customer.id == used.c.customer_id)
 
 
-def _used(session: Session, terms: Terms, asked: Range, **which: str) -> Subquery:
-    due = {"due": payments.due(session)}
-    return customers.each(session, terms, asked, MEASURES, due, **which).subquery("used")
+def _used(session: Session, terms: Terms, asked: Range, due: list[str], *, paying: bool) -> Subquery:
+    whom = payments_by_customer.who_paid(session, due)
+    return customers.each(session, terms, asked, MEASURES, whom, paying=paying).subquery("used")
 
 
 def _columns(used: Subquery, money: Mapping[str, ColumnElement[Any]]) -> list[ColumnElement[Any]]:

@@ -1,6 +1,6 @@
 """What became of each customer's paid credits in a range, by the price that was paid for them.
 
-Those that cost US dollars are read by months, and by days where a month is not covered: see `stats.blocks`.
+Those that cost US dollars are read by months, by quarters of a month and by days, the fewest rows: `stats.blocks`.
 In another currency every day has its own rate, so they are read by days.
 """
 
@@ -22,19 +22,21 @@ BEGIN = f"{recognised.BEGIN}, facts AS MATERIALIZED (SELECT * FROM ({FACTS}) AS 
 """How a statement begins that has one of these in it."""
 
 
-def _pieces(name: str) -> str:
-    pieces = f"unnest(CAST(:{name}_since AS date[]), CAST(:{name}_until AS date[])) AS pieces (since, until)"
-    return (
-        f"{pieces} JOIN recognised_customer_days ON day >= since AND day < until WHERE :valid AND currency = 'usd'"
-    )
+def _pieces(period: str, name: str) -> str:
+    since, until = (f"CAST(:{period}s_{name}_{end} AS date[])" for end in ("since", "until"))
+    return f"""unnest({since}, {until}) AS pieces (since, until)
+               JOIN recognised_customer_{period}s ON {period} >= since AND {period} < until
+              WHERE :valid AND currency = 'usd'"""
 
 
 DOLLARS = f"""
     SELECT customer_id, {_PRICE}, bigint_sum(credits) AS credits
       FROM (SELECT customer_id, {_PRICE}, {_GONE} AS credits
               FROM recognised_customer_months WHERE :valid AND month = ANY(CAST(:months AS date[]))
-             UNION ALL SELECT customer_id, {_PRICE}, {_GONE} FROM {_pieces("added")}
-             UNION ALL SELECT customer_id, {_PRICE}, -({_GONE}) FROM {_pieces("taken")}
+             UNION ALL SELECT customer_id, {_PRICE}, {_GONE} FROM {_pieces("quarter", "added")}
+             UNION ALL SELECT customer_id, {_PRICE}, -({_GONE}) FROM {_pieces("quarter", "taken")}
+             UNION ALL SELECT customer_id, {_PRICE}, {_GONE} FROM {_pieces("day", "added")}
+             UNION ALL SELECT customer_id, {_PRICE}, -({_GONE}) FROM {_pieces("day", "taken")}
              UNION ALL SELECT customer_id, {_PRICE}, {_GONE} FROM facts WHERE currency = 'usd') AS counted
      GROUP BY customer_id, {_PRICE}
 """  # noqa: S608 (made of our own column names)
@@ -51,10 +53,12 @@ FOREIGN = f"""
 def parameters(session: Session, terms: Terms, asked: Range) -> dict[str, object]:
     """Their parameters."""
     days = [(asked.first, asked.last + DAY)]
-    read = blocks.fewest(days, local_day(asked.now, terms.timezone), (blocks.MONTHS, blocks.DAYS))
-    months = [block.since for block in read if block.period == "month"]
+    read = blocks.fewest(days, local_day(asked.now, terms.timezone))
+    months = [block.since for block in read if block.period == "month" and not block.taken]
     pieces: dict[str, object] = {"months": months}
-    for name, taken in (("added", False), ("taken", True)):
-        found = [block for block in read if block.period == "day" and block.taken is taken]
-        pieces |= {f"{name}_since": [one.since for one in found], f"{name}_until": [one.until for one in found]}
+    for period in ("quarter", "day"):
+        for name, taken in (("added", False), ("taken", True)):
+            found = [block for block in read if block.period == period and block.taken is taken]
+            pieces[f"{period}s_{name}_since"] = [one.since for one in found]
+            pieces[f"{period}s_{name}_until"] = [one.until for one in found]
     return {**recognised.parameters(session, terms.timezone, asked.first, asked.last), **pieces}

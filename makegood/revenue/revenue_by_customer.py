@@ -15,8 +15,7 @@ from sqlalchemy.orm import Session
 from makegood import money
 from makegood.models import ExchangeRate
 from makegood.ranges import Range
-from makegood.revenue import payments, rates, recognised, recognised_by_customer
-from makegood.revenue.payments import PAYMENTS
+from makegood.revenue import payments_by_customer, rates, recognised, recognised_by_customer
 from makegood.revenue.rates import USD
 from makegood.revenue.recognised_by_customer import BEGIN, DOLLARS, FOREIGN
 from makegood.terms import Terms
@@ -38,10 +37,6 @@ _MICROS = "coalesce(micros, 1)"
 REVENUE = f"""
     {BEGIN}, rate AS (
         SELECT * FROM unnest(:currencies, :days, :rates) AS rate (currency, day, micros)
-    ), paid AS (
-        SELECT customer_id, currency, {_RATED} AS day, bigint_sum(amount) AS cash, bigint_sum(fee) AS fees,
-               bigint_sum(amount) FILTER (WHERE NOT for_credits) AS recognised
-          FROM ({PAYMENTS}) AS payments WHERE customer_id IS NOT NULL GROUP BY 1, 2, 3
     ), abroad AS (
         SELECT customer_id, {_UNRATED}, price_amount, price_credits, sum(credits * {_MICROS}) AS credits
           FROM ({FOREIGN}) AS credits LEFT JOIN rate USING (currency, day) GROUP BY 1, 2, 3, 4, 5
@@ -49,8 +44,12 @@ REVENUE = f"""
         SELECT customer_id, currency, {_RATED} AS day, (amount * returned)::numeric / paid AS amount
           FROM ({recognised.moved_back("day", "customer_id", "currency")}) AS returned
     ), amounts (customer_id, currency, day, cash, fees, recognised) AS MATERIALIZED (
-        SELECT customer_id, {_UNRATED}, cash * {_MICROS}, fees * {_MICROS}, recognised * {_MICROS}
-          FROM paid LEFT JOIN rate USING (currency, day)
+        SELECT customer_id, NULL, CAST(NULL AS date), cash * {MICROS_IN_A_CENT}::numeric,
+               fees * {MICROS_IN_A_CENT}::numeric, direct * {MICROS_IN_A_CENT}::numeric
+          FROM ({payments_by_customer.DOLLARS}) AS paid
+         UNION ALL
+        SELECT customer_id, {_UNRATED}, cash * {_MICROS}, fees * {_MICROS}, direct * {_MICROS}
+          FROM ({payments_by_customer.FOREIGN}) AS paid LEFT JOIN rate USING (currency, day)
          UNION ALL
         SELECT customer_id, NULL, NULL, 0, 0, credits * {MICROS_IN_A_CENT}::numeric * price_amount / price_credits
           FROM ({DOLLARS}) AS credits
@@ -89,9 +88,11 @@ TYPES: dict[str, Any] = {
 EACH = text(REVENUE).columns(column("customer_id", Text), *(column(name, BigInteger) for name in AMOUNTS))
 
 
-def each(session: Session, terms: Terms, asked: Range) -> Select[*tuple[Any, ...]]:
-    """`customer_id` and AMOUNTS of those who have any, each rounded once. The caller has begun a snapshot."""
-    values = payments.parameters(session, asked) | recognised_by_customer.parameters(session, terms, asked)
+def each(session: Session, terms: Terms, asked: Range, due: list[str]) -> Select[*tuple[Any, ...]]:
+    """`customer_id` and AMOUNTS of those who have any, each rounded once. `due` are the payments that are not in
+    line with what changed. The caller has begun a snapshot."""
+    values = payments_by_customer.parameters(asked, due)
+    values |= recognised_by_customer.parameters(session, terms, asked)
     values |= _rates(session, asked)
     bound = EACH.bindparams(*(bindparam(name, value, type_=TYPES.get(name)) for name, value in values.items()))
     return select(bound.subquery("revenue"))

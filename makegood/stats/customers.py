@@ -6,8 +6,8 @@ Customers are summed by days, quarters of a month and months of the reporting ti
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from makegood import rollups
 from makegood.calendars import local_day
 from makegood.models import Balance, Customer
+from makegood.payers import PAYERS, Payers
 from makegood.ranges import Range
 from makegood.rollup_tables import CUSTOMERS
 from makegood.stats import blocks, sums, usage
@@ -39,10 +40,10 @@ _MINUS = ", ".join(f"-{name}" for name in CUSTOMERS.measures)
 _SUMS = ", ".join(f"coalesce(sum({name}), 0)::bigint AS {name}" for name in CUSTOMERS.measures)
 
 
-def _summed(measures: Sequence[str], among: str = "true", but: str = "true") -> str:
+def _summed(measures: Sequence[str], but: str = "true") -> str:
     listed = ", ".join(f"bigint_sum({name}) AS {name}" for name in measures)
     some = " OR ".join(f"{name} <> 0" for name in measures)
-    summed = f"SELECT customer_id, {listed} FROM (%s) AS facts WHERE {among} GROUP BY customer_id"  # noqa: S608
+    summed = f"SELECT customer_id, {listed} FROM (%s) AS facts GROUP BY customer_id"  # noqa: S608
     return f"SELECT * FROM ({summed}) AS summed WHERE ({some}) AND {but}"  # noqa: S608
 
 
@@ -120,12 +121,13 @@ def top(
 
 @dataclass(frozen=True)
 class _Who:
-    """Which customers to count: these, or those now in a tier; None is no restriction. `values` are parameters of
-    a condition that stands in the statement itself."""
+    """Which customers to count: these, those now in a tier, or of the `payers` alone if they are `paying`; None is
+    no restriction."""
 
     ids: list[str] | None = None
     tier: str | None = None
-    values: Mapping[str, object] = field(default_factory=dict)
+    payers: Payers | None = None
+    paying: bool = False
 
 
 def _ranked(session: Session, terms: Terms, asked: Range, sort: str, tier: str | None) -> Select[*tuple[Any, ...]]:
@@ -163,18 +165,17 @@ def each(
     terms: Terms,
     asked: Range,
     measures: Sequence[str],
-    values: Mapping[str, object],
+    whom: Payers,
     *,
-    among: str = "true",
-    but: str = "true",
+    paying: bool,
 ) -> Select[*tuple[Any, ...]]:
-    """The ids of the customers who had any of these measures in the range, and how much: in no order. `among` and
-    `but` are conditions on `customer_id` as SQL, `values` their parameters: the one picks a few whose rows are
-    summed, the other leaves out a few of those who were."""
+    """The ids of those who ever paid, or of all others, who had any of these measures in the range, and how much:
+    in no order."""
     columns = ", ".join(("customer_id", *measures)), ", ".join(("customer_id", *(f"-{one}" for one in measures)))
-    return _read(
-        session, terms, asked, _summed(measures, among, but), columns, tuple(measures), _Who(values=values)
-    )
+    who = _Who(payers=whom, paying=paying)
+    # All others are left out after their sums, not row by row: they are few.
+    statement = _summed(measures, "true" if paying else f"customer_id NOT IN ({PAYERS})")
+    return _read(session, terms, asked, statement, columns, tuple(measures), who)
 
 
 def _every(
@@ -209,16 +210,25 @@ def _read(
     beside = [*parts.whole_buckets, *parts.edges]
     tail = "events WHERE xid >= CAST(:watermark AS xid8) AND at >= :start AND at < :end"
     rows = [(columns[0], f"{one} AND {CUSTOMERS.only}") for one in (tail, *sums.edges(len(beside)))]
+    flagged = []
     for number, block in enumerate(whole, start=1):
         since, until = (f"(:blocks_{end})[{number}]" for end in ("since", "until"))
-        inside = f":valid AND {block.period} >= {since} AND {block.period} < {until}"
-        rows.append((columns[block.taken], f"{CUSTOMERS.tables[block.period]} WHERE {inside}"))
+        inside = f"{CUSTOMERS.tables[block.period]} WHERE :valid"
+        inside += f" AND {block.period} >= {since} AND {block.period} < {until}"
+        if who.payers and who.paying and block.period in CUSTOMERS.flagged:
+            flagged += [(columns[block.taken], f"{inside} AND {theirs}") for theirs in who.payers.rows()]
+        else:
+            rows.append((columns[block.taken], inside))
     chosen = "" if who.ids is None else " AND customer_id = ANY(:only)"
     facts = " UNION ALL ".join(f"SELECT {listed} FROM {source}{chosen}" for listed, source in rows)  # noqa: S608
+    if who.paying:
+        facts = f"SELECT * FROM ({facts}) AS facts WHERE customer_id IN ({PAYERS})"  # noqa: S608
+        facts = " UNION ALL ".join((facts, *(f"SELECT {listed} FROM {source}" for listed, source in flagged)))  # noqa: S608
     if who.tier is not None:
         facts = f"SELECT facts.* FROM ({facts}) AS facts JOIN customers ON id = customer_id WHERE tier = :tier"  # noqa: S608
     values = {"blocks_since": [one.since for one in whole], "blocks_until": [one.until for one in whole]}
-    more = {**values, **sums.edge_values(beside), "only": who.ids, "tier": who.tier, **who.values}
+    more = {**values, **sums.edge_values(beside), "only": who.ids, "tier": who.tier}
+    more |= who.payers.parameters if who.payers else {}
     return sums.selected(statement % facts, keys, measures, state, parts, more=more)
 
 
