@@ -10,13 +10,12 @@ from flask import current_app, flash, redirect, render_template, request, url_fo
 from flask.typing import ResponseReturnValue
 
 from blueprints import access
-from blueprints.admin import blueprint, exports
+from blueprints.admin import blueprint, exports, filters
 from extensions import db
 from makegood import bills, calendars
 from makegood.bills import imports
 from makegood.errors import Conflict, Invalid
 from makegood.models import Bill
-from makegood.pages import Cursor
 from settings import PROVIDER_NAMES
 
 UNDER_WAY = ("waiting", "running")
@@ -127,7 +126,7 @@ def days(form: dict[str, str]) -> tuple[date, date]:
 
 
 def _imports() -> dict[str, Any]:
-    before, after = Cursor.parse(request.args.get("older")), Cursor.parse(request.args.get("newer"))
+    before, after = filters.place()
     page = bills.IMPORTS.page(db.session(), before=before, after=after)
     return {"page": page, "under_way": any(one.state in UNDER_WAY for one in page.rows), "paged": before or after}
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from flask import render_template, request
 from sqlalchemy import Select
 
-from blueprints.admin import bills_upload, blueprint, exports
+from blueprints.admin import bills_upload, blueprint, exports, filters
 from extensions import db
 from makegood import bills
 from makegood.bills import comparison
@@ -17,7 +17,6 @@ from makegood.bills.categories import CATEGORIES, Category
 from makegood.bills.comparison import Scope
 from makegood.errors import NotFound
 from makegood.models import Bill
-from makegood.pages import Cursor
 from makegood.stats import begin_snapshot
 
 
@@ -43,20 +42,14 @@ def category_page(bill_id: UUID, category: str, problem: str = "") -> str:
     """A category's rows, with what kept a change from being made."""
     found, kind = known(bill_id, category)
     scope = Scope.of(found)
-    older, newer = request.args.get("older"), request.args.get("newer")
+    before, after = filters.place()
     return render_template(
         "admin/bill_category.html",
         bill=found,
         category=kind,
         sums=bills.summary(db.session(), scope)[kind.name],
-        page=comparison.rows(
-            db.session(),
-            scope,
-            kind.name,
-            before=Cursor.parse(older),
-            after=Cursor.parse(newer),
-        ),
-        place={"older": older, "newer": newer},
+        page=comparison.rows(db.session(), scope, kind.name, before=before, after=after),
+        place={name: request.args.get(name) for name in ("older", "newer")},
         problem=problem,
     )
 

@@ -121,6 +121,7 @@ def read(names: tuple[str, ...], default_range: str | None = None) -> Filters:
         found = Range(found.last - timedelta(days=LONGEST_RANGE), found.last, zone, now)
     if found is not None:
         start, end = found.start, found.end
+    before, after = place()
     return Filters(
         values,
         found,
@@ -128,10 +129,15 @@ def read(names: tuple[str, ...], default_range: str | None = None) -> Filters:
         end=end,
         zone=zone,
         problems=problems,
-        before=Cursor.parse(request.args.get("older")),
-        after=Cursor.parse(request.args.get("newer")),
+        before=before,
+        after=after,
         default_range=default_range,
     )
+
+
+def place() -> tuple[Cursor | None, Cursor | None]:
+    """Which page of a list the URL is about: older than the first, or newer than the second."""
+    return Cursor.parse(request.args.get("older")), Cursor.parse(request.args.get("newer"))
 
 
 def carried(*without: str) -> dict[str, str]:
