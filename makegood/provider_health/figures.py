@@ -6,14 +6,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Select, and_, select
+from sqlalchemy import Row, Select, and_, select
 from sqlalchemy.orm import Session
 
 from makegood.ranges import Range
 from makegood.rollup_tables import USAGE
 from makegood.stats import latency, sums, usage
 from makegood.stats.figures import MEASURE_NAMES, Usage
-from makegood.stats.latency import PERCENTILES, Latency, LatencyFilters
+from makegood.stats.latency import PERCENTILES, Histogram, Latency, LatencyFilters
 from makegood.stats.usage import UsageFilters
 from makegood.terms import Terms
 
@@ -53,12 +53,28 @@ def by_step(session: Session, terms: Terms, asked: Range, provider: str | None) 
     return sums.every_step(query, parts, USAGE.measures, unknown=tuple(PERCENTILES))
 
 
+def of_models(session: Session, terms: Terms, asked: Range, provider: str) -> tuple[Figures, dict[str, Figures]]:
+    """All that was used at a provider, and of that each of its models."""
+    rows = session.execute(usage.by(session, terms, asked, UsageFilters(provider), MODEL))
+    used = {row.model: _usage(row) for row in rows}
+    took: dict[str, list[Histogram]] = {}
+    for (_, model, _), histogram in latency.histograms(session, terms, asked, LatencyFilters(provider)).items():
+        took.setdefault(model, []).append(histogram)
+    models = {model: Figures(used[model], latency.together(took.get(model, ()))) for model in used}
+    every = (histogram for histograms in took.values() for histogram in histograms)
+    return Figures(Usage.total(used.values()), latency.together(every)), models
+
+
 def read(session: Session, query: Select[*tuple[Any, ...]], key: str) -> dict[Any, Figures]:
     """What such a query finds, by one of its keys."""
     return {
         getattr(row, key): Figures(
-            Usage(*(getattr(row, name) for name in MEASURE_NAMES)),
+            _usage(row),
             Latency(row.p50, row.p95, row.p99, row.succeeded) if row.succeeded else Latency(),
         )
         for row in session.execute(query)
     }
+
+
+def _usage(row: Row[Any]) -> Usage:
+    return Usage._make(getattr(row, name) for name in MEASURE_NAMES)

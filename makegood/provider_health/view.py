@@ -12,7 +12,7 @@ from makegood import switches
 from makegood.models import ProviderSwitch
 from makegood.provider_health import balances, figures, observations
 from makegood.provider_health.balances import Standing
-from makegood.provider_health.figures import MODEL, PROVIDER, STEP, Figures
+from makegood.provider_health.figures import PROVIDER, STEP, Figures
 from makegood.provider_health.observations import Deliveries, Ending, InFlight, Rejected
 from makegood.ranges import Range, Step
 from makegood.stats import failures
@@ -87,35 +87,46 @@ class OneProvider:
 def survey(session: Session, names: Collection[str], terms: Terms, asked: Range) -> AllProviders:
     """How the providers of these names do, and any other that is in use or switched off. The caller has begun a
     snapshot, so that all figures agree."""
-    healths = _healths(session, names, terms, asked)
+    now, before = (
+        figures.read(session, figures.by(session, terms, span, PROVIDER), "provider")
+        for span in (asked, asked.previous())
+    )
+    healths = _healths(session, names, terms, asked, now, before, others=True)
     return AllProviders(asked.now, sorted(healths, key=lambda one: (-one.now.usage.generations, one.name)))
 
 
 def examine(session: Session, name: str, terms: Terms, asked: Range) -> OneProvider:
     """How one provider does. The caller has begun a snapshot."""
-    (health,) = _healths(session, [name], terms, asked, only=name)
+    (now, models), (before, models_before) = (
+        figures.of_models(session, terms, span, name) for span in (asked, asked.previous())
+    )
+    (health,) = _healths(session, [name], terms, asked, {name: now}, {name: before})
     found = figures.read(session, figures.by(session, terms, asked, STEP, name), "step")
     return OneProvider(
         asked.now,
         health,
         [ProviderStep(step, found.get(number, Figures())) for number, step in enumerate(asked.steps())],
-        _models(session, terms, asked, health),
+        _models(models, models_before, health),
         failures.of_provider(session, terms, asked, name),
         observations.rejections(session, name, asked),
     )
 
 
 def _healths(
-    session: Session, names: Collection[str], terms: Terms, asked: Range, *, only: str | None = None
+    session: Session,
+    names: Collection[str],
+    terms: Terms,
+    asked: Range,
+    now: dict[str, Figures],
+    before: dict[str, Figures],
+    *,
+    others: bool = False,
 ) -> list[ProviderHealth]:
-    now, before = (
-        figures.read(session, figures.by(session, terms, span, PROVIDER, only), "provider")
-        for span in (asked, asked.previous())
-    )
+    """Of these names, and of `others` that are in use or switched off."""
     flying = observations.in_flight(session)
     off = switches.listed(session)
-    others = () if only else (*now, *before, *flying, *(switch.provider for switch in off))
-    every = sorted({*names, *others})
+    more = (*now, *before, *flying, *(switch.provider for switch in off)) if others else ()
+    every = sorted({*names, *more})
     latest = observations.latest(session, every)
     delivered = observations.deliveries(session, asked)
     left = balances.standings(session, every, terms, at=asked.now)
@@ -135,11 +146,7 @@ def _healths(
     ]
 
 
-def _models(session: Session, terms: Terms, asked: Range, health: ProviderHealth) -> list[ModelHealth]:
-    now, before = (
-        figures.read(session, figures.by(session, terms, span, MODEL, health.name), "model")
-        for span in (asked, asked.previous())
-    )
+def _models(now: dict[str, Figures], before: dict[str, Figures], health: ProviderHealth) -> list[ModelHealth]:
     alone = {switch.model: switch for switch in health.switches if switch.model != switches.ALL_MODELS}
     models = [
         ModelHealth(model, now.get(model, Figures()), before.get(model, Figures()), alone.get(model))

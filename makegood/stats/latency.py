@@ -83,12 +83,12 @@ class LatencyReport:
 
 def report(session: Session, terms: Terms, asked: Range, filters: LatencyFilters) -> LatencyReport:
     """The page. The caller has begun a snapshot."""
-    now, before = (_histograms(session, terms, span, filters) for span in (asked, asked.previous()))
+    now, before = (histograms(session, terms, span, filters) for span in (asked, asked.previous()))
     latencies = series(session, asked, terms, filters)
     return LatencyReport(
         asked.now,
-        _latency_of(now.values()),
-        _latency_of(before.values()),
+        together(now.values()),
+        together(before.values()),
         _lines(_by_provider(now), _by_provider(before)),
         _lines(now, before),
         [LatencyStep(*pair) for pair in zip(asked.steps(), latencies, strict=True)],
@@ -161,7 +161,7 @@ Histogram = Counter[int]
 """How many succeeded in each bin."""
 
 
-def _histograms(session: Session, terms: Terms, asked: Range, filters: LatencyFilters) -> dict[Model, Histogram]:
+def histograms(session: Session, terms: Terms, asked: Range, filters: LatencyFilters) -> dict[Model, Histogram]:
     """One for each model and kind: what providers and the whole are made of, read once."""
     keys = (*MODEL, "bin")
     parts = sums.cut(asked, terms.timezone, keys)
@@ -179,19 +179,19 @@ def _by_provider(models: dict[Model, Histogram]) -> dict[Model, Histogram]:
     return found
 
 
-def _latency_of(histograms: Iterable[Histogram]) -> Latency:
+def together(parts: Iterable[Histogram]) -> Latency:
     """The percentiles of histograms together, as the statement of `by` finds them."""
-    together: Histogram = Counter()
-    for histogram in histograms:
-        together.update(histogram)
-    count = together.total()
+    summed: Histogram = Counter()
+    for histogram in parts:
+        summed.update(histogram)
+    count = summed.total()
     if not count:
         return Latency()
     found: list[int] = []
     upto = 0
     shares = list(PERCENTILES.values())
-    for bin in sorted(together):
-        upto += together[bin]
+    for bin in sorted(summed):
+        upto += summed[bin]
         while len(found) < len(shares) and upto * 100 >= shares[len(found)] * count:
             found.append(round(WIDTH ** (bin + 0.5)))
     p50, p95, p99 = found
@@ -201,7 +201,7 @@ def _latency_of(histograms: Iterable[Histogram]) -> Latency:
 def _lines(now: dict[Model, Histogram], before: dict[Model, Histogram]) -> list[LatencyLine]:
     empty: Histogram = Counter()
     lines = [
-        LatencyLine(*key, _latency_of([now.get(key, empty)]), _latency_of([before.get(key, empty)]))
+        LatencyLine(*key, together([now.get(key, empty)]), together([before.get(key, empty)]))
         for key in {*now, *before}
     ]
     return sorted(lines, key=lambda line: (-line.now.count, line.provider, line.model, line.kind))
