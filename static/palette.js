@@ -13,7 +13,7 @@
   }));
   const WAIT = 150;
   const SEEN = 8;
-  const KINDS = { page: "Page", action: "Action" };
+  const KINDS = { page: "Page", action: "Action", list: "List" };
   let options = [];
   let chosen = 0;
   let timer = 0;
@@ -32,7 +32,8 @@
     const sought = query.toLowerCase();
     const matches = (page) => page.label.toLowerCase().includes(sought);
     const begins = (page) => page.label.toLowerCase().split(" ").some((word) => word.startsWith(sought));
-    const listed = pages.filter(matches).sort((one, other) => begins(other) - begins(one));
+    const rank = (page) => begins(page) + [sought, `${sought}s`].includes(page.label.toLowerCase());
+    const listed = pages.filter(matches).sort((one, other) => rank(other) - rank(one));
     const seen = (own.get("seen") ?? []).filter((page) => page.href !== here && matches(page)).map((page) => ({ ...page, detail: "Seen lately", symbol: "late" }));
     const said = new Set(listed.map((page) => page.label));
     const places = found.filter((hit) => hit.place && !said.has(hit.label));

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from blueprints.admin.places import ACTION, Entry
+from blueprints.admin.places import ACTION, ROWS, Entry
 
 
 def _do(label: str, endpoint: str, symbol: str, words: str, note: str = "", **more: object) -> Entry:
-    return Entry(endpoint, label, symbol, words=words, kind=ACTION, note=note, **more)  # type: ignore[arg-type]
+    given = {"kind": ACTION, "words": words, "note": note} | more
+    return Entry(endpoint, label, symbol, **given)  # type: ignore[arg-type]
 
 
 ACTIONS: tuple[Entry, ...] = (
@@ -42,14 +43,16 @@ ACTIONS: tuple[Entry, ...] = (
         "Customers who owe credits",
         "admin.customers",
         "customers",
-        "owes owing owed debt debtors negative balance chargeback dispute",
+        "owes owing owed money debt debtors negative balance chargeback dispute",
+        kind=ROWS,
         arguments={"balance": "owes"},
     ),
     _do(
-        "Refunds waiting for a second operator",
+        "Requests waiting for a second operator",
         "admin.approvals",
         "approval",
-        "approve pending requests",
+        "refunds approve approval pending",
+        kind=ROWS,
         arguments={"state": "pending"},
     ),
     _do(
@@ -57,6 +60,7 @@ ACTIONS: tuple[Entry, ...] = (
         "admin.generations",
         "failure",
         "unrefunded missing lost credits gone",
+        kind=ROWS,
         arguments={"status": "failed", "refunded": "no"},
     ),
     _do(

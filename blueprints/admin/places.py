@@ -13,16 +13,17 @@ from flask import current_app, url_for
 
 from blueprints import access
 
-PAGE, ACTION = "page", "action"
+PAGE, ACTION, ROWS = "page", "action", "list"
 
 
 @dataclass(frozen=True)
 class Entry:
     """One place of the console: where it is, its name, its symbol, and the key that `g` is followed by.
 
-    `words` are further ones that it is found by. `kind` is ACTION for what is done there, and `note` says where
-    that is. `action` is what the role must allow besides opening the page; `arguments` and `anchor` complete the
-    address."""
+    `words` are further ones that it is found by. `kind` is ACTION for what is done there, ROWS for some rows of a
+    list; `note` says where that is. `action` is what the role must allow besides opening the page; `arguments` and
+    `anchor` complete the address.
+    """
 
     endpoint: str
     label: str

@@ -2,33 +2,48 @@
 
 from __future__ import annotations
 
-import re
-
 from blueprints.admin.actions import ACTIONS
 from blueprints.admin.places import BELOW, GROUPS, Entry, open_to_operator
 
 EVERY = (*(entry for _, entries in GROUPS for entry in entries), *BELOW, *ACTIONS)
-AROUND = "a|an|and|do|for|from|has|have|how|i|in|is|it|my|of|on|or|see|show|that|the|to|what|where|who"
+AROUND = (
+    "a an and are did do does for from has have how i in is it me my of on or our see show that the there to us"
+    " was we were what when where which who whose why"
+)
 """What stands in a question around the words that are sought."""
-NOT_SOUGHT = frozenset(AROUND.split("|"))
+SHORTEST = 2
+NOT_SOUGHT = frozenset(AROUND.split())
 
 
 def found(sought: str) -> list[Entry]:
-    """The places open to the operator of this request that have every word of what is sought, or one that begins
-    so. Those that have more of them in their name come first."""
-    asked = [word for word in _words(sought) if word not in NOT_SOUGHT]
-    if not asked:
-        return []
+    """The places open to the operator of this request that have the words of what is sought, or words that begin
+    so: all of them, or else the most, from half on. Those called so come first, then those that have more of them in
+    their name."""
+    asked = [word for word in _words(sought) if word not in NOT_SOUGHT and len(word) >= SHORTEST]
     fitting = [
-        (sum(_has(entry.label, word) for word in asked), entry)
+        (_fitting(entry, asked), _named(entry, asked), entry)
         for entry in EVERY
-        if all(_has(f"{entry.label} {entry.words}", word) for word in asked)
+        if asked and open_to_operator(entry)
     ]
-    return [entry for _, entry in sorted(fitting, key=lambda one: -one[0]) if open_to_operator(entry)]
+    most = max((count for count, _, _ in fitting), default=0)
+    if most * 2 < len(asked) or not most:
+        return []
+    best = [(named, entry) for count, named, entry in fitting if count == most]
+    return [entry for _, entry in sorted(best, key=lambda one: one[0], reverse=True)]
+
+
+def _fitting(entry: Entry, asked: list[str]) -> int:
+    return sum(_has(f"{entry.label} {entry.words}", word) for word in asked)
+
+
+def _named(entry: Entry, asked: list[str]) -> tuple[bool, int]:
+    singular = [word.removesuffix("s") for word in asked]
+    called_so = [word.removesuffix("s") for word in _words(entry.label)] == singular
+    return called_so, sum(_has(entry.label, word) for word in asked)
 
 
 def _words(text: str) -> list[str]:
-    return re.findall(r"[a-z0-9-]+", text.lower())
+    return [word.strip(",.?!:“”\"'") for word in text.lower().split()]
 
 
 def _has(text: str, word: str) -> bool:

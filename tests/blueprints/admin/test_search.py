@@ -87,6 +87,8 @@ QUESTIONS = {
     "churn": "/admin/subscriptions",
     "invoice": "/admin/bills",
     "add a colleague": "/admin/operators/invite",
+    "which customer owes us money?": "/admin/customers?balance=owes",
+    "refund waiting": "/admin/approvals?state=pending",
 }
 
 
@@ -103,6 +105,12 @@ def test_a_name_goes_before_other_words_and_an_exact_id_before_both(
 ) -> None:
     hits = operator.get("/admin/search/suggest?q=refund+policy").get_json()["hits"]
     assert [hit["title"] for hit in hits] == ["Refund policy", "Change the refund policy"]
+    hits = operator.get("/admin/search/suggest?q=refund").get_json()["hits"]
+    assert hits[0]["title"] == "Refunds"
+    for beginning_of_an_id in ("c_", "p@", "a.b c.d"):
+        assert operator.get("/admin/search/suggest", query_string={"q": beginning_of_an_id}).get_json() == {
+            "hits": []
+        }
     with app.app_context():
         make_customer(db.session, 20, customer_id="refunds")
         db.session.commit()
