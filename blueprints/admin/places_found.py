@@ -17,7 +17,7 @@ NOT_SOUGHT = frozenset(AROUND.split())
 
 def found(sought: str) -> list[Entry]:
     """The places open to the operator of this request that have the words of what is sought, or words that begin
-    so: all of them, or else the most, from half on. Those called so come first, then those that have more of them in
+    so: all of them, or else the most, from half on. Those called so come first, then those that have more in
     their name."""
     asked = [word for word in _words(sought) if word not in NOT_SOUGHT and len(word) >= SHORTEST]
     fitting = [
