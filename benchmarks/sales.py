@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from psycopg import ClientCursor
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
 from benchmarks import database
+from makegood.purchases import checks
 from makegood.revenue import payments, recognised, snapshots
 from makegood.revenue.mrr_rules import MrrRules
 from makegood.terms import Terms
@@ -152,6 +153,18 @@ FILL = """
     DROP TABLE sold, bought, entered, taken;
 """  # noqa: E501
 
+# What Stripe was heard of in the last day, as the triggers would have noted it.
+CHANGED = text(
+    """
+    INSERT INTO payment_changes (object_id)
+    SELECT unnest(ARRAY[id, 'ch_' || substr(id, 4)]) FROM stripe_checkout_sessions
+     WHERE created_at > now() - interval '1 day'
+    UNION ALL
+    SELECT unnest(ARRAY[id, 'ch_' || substr(id, 4), 'inpay_' || substr(id, 4)]) FROM stripe_invoices
+     WHERE created_at > now() - interval '1 day'
+    """
+)
+
 
 def fill(url: str, *, days: int, customers: int) -> None:
     """The account, all of it read, over so many days. The ledger's charges and so many customers are there."""
@@ -164,7 +177,8 @@ def fill(url: str, *, days: int, customers: int) -> None:
 
 
 def fold(url: str) -> None:
-    """As the worker does: whose payments are, what was recognised, by day, and today's MRR."""
+    """As the worker does: whose payments are, what was recognised, by day, today's MRR, and the payment check a day
+    ago."""
     terms = Terms()
     engine = create_engine(url)
     with Session(engine) as session:
@@ -173,5 +187,7 @@ def fold(url: str) -> None:
         while recognised.fold(session, terms.timezone):
             session.commit()
         snapshots.take(session, MrrRules(), terms.timezone)
+        checks.run_and_alert(session)
+        session.execute(CHANGED)
         session.commit()
     engine.dispose()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select, text
+from sqlalchemy import ARRAY, ColumnElement, Text, and_, bindparam, exists, func, or_, select, text
 from sqlalchemy.orm import Session
 
 from makegood.ids import uuid7
@@ -58,9 +58,11 @@ class Source:
         return (row.amount_total or 0) if isinstance(row, CheckoutSession) else row.amount_paid
 
 
-def candidates(session: Session, products: Sequence[str] | None = None) -> dict[str, list[str]]:
+def candidates(
+    session: Session, products: Sequence[str] | None = None, among: Sequence[str] | None = None
+) -> dict[str, list[str]]:
     """The ids of what is paid and has granted nothing, by its list, the oldest first: where a line is of a product
-    that sells credits, or of one of these `products`, or could not be read.
+    that sells credits, or of one of these `products`, or could not be read. `among` are the only ids to look at.
 
     Bodies stay in the database: shops sell more than credits.
     """
@@ -75,6 +77,8 @@ def candidates(session: Session, products: Sequence[str] | None = None) -> dict[
     ):
         table, condition, paid_at = _kinds(since)[kind]
         paid = select(table.id, table.body, paid_at.label("paid_at")).where(condition, not_credited(kind, table))
+        if among is not None:
+            paid = paid.where(table.id == func.any(bindparam("among", list(among), type_=ARRAY(Text))))
         # OFFSET 0: without it, PostgreSQL looks into all bodies before it leaves out what is credited.
         left = paid.offset(0).subquery(table.__tablename__)
         values = {"some": products is not None, "products": list(products or ())}
