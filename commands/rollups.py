@@ -12,9 +12,8 @@ from commands import one_sentence
 from extensions import db
 from makegood import rollups
 from makegood.errors import Conflict
-from makegood.revenue import anew, payments, recognised
+from makegood.revenue import anew
 from makegood.terms import Terms
-from tasks import in_batches
 
 PATIENCE_SECONDS = 30.0
 PAUSE_SECONDS = 0.5
@@ -23,7 +22,7 @@ group = AppGroup("rollups", help="The sums that the panels read.")
 
 
 @group.command("rebuild")
-@click.option("--revenue", is_flag=True, help="Make the sums of revenue anew instead. Nobody waits for that.")
+@click.option("--revenue", is_flag=True, help="Make the sums of revenue anew instead.")
 def rebuild(revenue: bool) -> None:
     """Make the rollups anew from the events, for the reporting time zone. Charges wait meanwhile."""
     terms: Terms = current_app.config["SETTINGS"].terms
@@ -43,12 +42,9 @@ def rebuild(revenue: bool) -> None:
 
 
 def _rebuild_revenue(terms: Terms) -> None:
-    """What is counted of paid credits and of payments. The worker may count along: each is counted once."""
     with one_sentence():
-        anew.begin(db.session(), terms.timezone)
+        anew.rebuild(db.session(), terms.timezone)
         db.session.commit()
-        in_batches(lambda: payments.fold(db.session()))
-        in_batches(lambda: recognised.fold(db.session(), terms.timezone))
     click.echo(f"Rebuilt the sums of revenue in the time zone {terms.timezone.key}.")
 
 

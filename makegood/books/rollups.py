@@ -5,7 +5,7 @@ Only events below the watermark are in the rollups; readers add the others, so t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -44,6 +44,20 @@ TIERS = """
                           WHERE xid >= (SELECT watermark FROM rollup_state)) AS t GROUP BY tier) AS k USING (tier)
      WHERE coalesce(r.sums, '{0,0,0}') <> coalesce(k.sums, '{0,0,0}')
 """
+PAYERS = """
+    SELECT '{table} says who pays' AS rule, concat_ws(' ', {period}, customer_id) AS subject,
+           format('payer %s', payer) AS found
+      FROM {table} AS k
+     WHERE {period} >= CAST(:{period}_first AS date) AND {period} < CAST(:{period}_end AS date)
+       AND payer <> EXISTS (SELECT FROM payers WHERE customer_id = k.customer_id AND flagged)
+"""
+
+
+def _checks(rollup: Rollup) -> Iterator[str]:
+    for period, table in rollup.tables.items():
+        yield _check(rollup, table, period)
+        if period in rollup.flagged:
+            yield PAYERS.format(table=table, period=period)
 
 
 def _check(rollup: Rollup, table: str, period: str) -> str:
@@ -70,9 +84,7 @@ def _check(rollup: Rollup, table: str, period: str) -> str:
 
 
 ALL = text(
-    "\nUNION ALL\n".join(
-        (*(_check(one, table, period) for one in ROLLUPS for period, table in one.tables.items()), TIERS)
-    )
+    "\nUNION ALL\n".join((*(check for rollup in ROLLUPS for check in _checks(rollup)), TIERS))
     + " LIMIT CAST(:most AS bigint)"
 )
 

@@ -64,7 +64,10 @@ def test_everything_is_checked_when_asked_and_the_ledger_has_no_remedy(folded: F
 def test_the_sums_of_revenue_are_made_anew(folded: Flask) -> None:
     change(
         folded,
-        "WITH p AS (INSERT INTO payments (id, source, created_at, currency, amount, fee, for_credits)"
+        "WITH m AS (INSERT INTO payment_months (month, customer_id, currency, cash)"
+        " VALUES ('2026-11-01', 'c', 'usd', 1)),"
+        " c AS (INSERT INTO payers (customer_id, payments) VALUES ('c', 1)),"
+        " p AS (INSERT INTO payments (id, source, created_at, currency, amount, fee, for_credits)"
         " VALUES ('txn_1', 'ch_1', now(), 'usd', 1, 0, false)),"
         " d AS (INSERT INTO recognised_days (day, provider, model, tier, currency, price_amount, price_credits)"
         " VALUES ('2026-11-15', '', '', '', 'usd', 9, 4))"
@@ -72,7 +75,7 @@ def test_the_sums_of_revenue_are_made_anew(folded: Flask) -> None:
         " VALUES ('2026-11-10T12:00:00Z', 'usd', 'charge', 1, 1000, 59)",
     )
     code, output = run(folded, "books", "check", "--all")
-    assert (code, output.count("BROKEN")) == (1, 3)
+    assert (code, output.count("BROKEN")) == (1, 5)
     assert "flask --app app rollups rebuild --revenue" in output
     assert run(folded, "rollups", "rebuild", "--revenue") == (
         0,

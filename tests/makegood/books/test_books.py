@@ -77,6 +77,10 @@ TAMPERING = [
     " VALUES ('2026-11-15', 'wavespeed', 'm', 'free', 'usd', 9, 4, 1)",
     "INSERT INTO recognised_customer_months (month, customer_id, currency, price_amount, price_credits, used)"
     " VALUES ('2026-11-01', 'c', 'usd', 9, 4, 1)",
+    "INSERT INTO recognised_customer_quarters (quarter, customer_id, currency, price_amount, price_credits, used)"
+    " VALUES ('2026-11-08', 'c', 'usd', 9, 4, 1)",
+    "INSERT INTO payment_months (month, customer_id, currency, cash) VALUES ('2026-11-01', 'c', 'usd', 1)",
+    "UPDATE payers SET purchased = false",
     "WITH nothing_due AS (DELETE FROM payments_due)"
     " INSERT INTO payments (id, source, created_at, currency, amount, fee, for_credits)"
     " VALUES ('txn_1', 'ch_1', now(), 'usd', 1, 0, false)",

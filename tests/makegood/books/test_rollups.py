@@ -73,6 +73,15 @@ def test_when_they_were_last_charged_counts_too(counted: Session) -> None:
     }
 
 
+@pytest.mark.parametrize("period", ["month", "quarter"])
+def test_who_pays_is_compared_to_the_payers(counted: Session, period: str) -> None:
+    counted.execute(text(f"UPDATE rollup_customer_{period}s SET payer = true"))
+    rule = f"rollup_customer_{period}s says who pays"
+    assert {violation.rule for violation in checked.violations(counted, (FIRST, FIRST))} == {rule}
+    rollups.rebuild(counted, KATHMANDU)
+    assert checked.violations(counted) == []
+
+
 def test_no_more_is_brought_than_was_asked_for(counted: Session) -> None:
     counted.execute(text("DELETE FROM rollup_buckets"))
     assert len(checked.violations(counted)) == 2
