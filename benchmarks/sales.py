@@ -177,8 +177,8 @@ def fill(url: str, *, days: int, customers: int) -> None:
 
 
 def fold(url: str) -> None:
-    """As the worker does: whose payments are, what was recognised, by day, today's MRR, and the payment check a day
-    ago."""
+    """As the worker does: whose payments are, what was recognised, by day, and today's MRR. A day ago, everything
+    was found in order."""
     terms = Terms()
     engine = create_engine(url)
     with Session(engine) as session:

@@ -21,7 +21,7 @@ SHOWN = 200
 @blueprint.get("/purchases/check")
 @access.throttled(throttles.STATS)
 def purchase_check() -> str:
-    """Looks now, at everything."""
+    """Looks now, at all that was not in order a day ago or changed since."""
     begin_snapshot(db.session())
     found = checks.run(db.session())
     unread = [progress.title(name) for name in found.unread]

@@ -14,25 +14,25 @@ from sqlalchemy.orm import Session
 from makegood.models import PaymentChange, Product
 from makegood.purchases import fulfilment
 
+# Arrays, so that what changed is found by the indexes however much there is beside it.
 CONCERNED = text(
     """
     WITH changed AS MATERIALIZED (
         SELECT DISTINCT object_id AS id FROM payment_changes
     ), charged AS MATERIALIZED (
-        SELECT c.id, c.payment_intent FROM stripe_charges c JOIN changed USING (id)
-         UNION
-        SELECT c.id, c.payment_intent FROM stripe_disputes d JOIN changed USING (id)
-          JOIN stripe_charges c ON c.id = d.charge_id
+        SELECT id, payment_intent FROM stripe_charges
+         WHERE id = ANY(ARRAY(SELECT id FROM changed
+                               UNION
+                              SELECT charge_id FROM stripe_disputes WHERE id = ANY(ARRAY(SELECT id FROM changed))))
     )
     SELECT id FROM changed
      UNION
-    SELECT s.id FROM stripe_checkout_sessions s JOIN charged USING (payment_intent)
+    SELECT id FROM stripe_checkout_sessions WHERE payment_intent = ANY(ARRAY(SELECT payment_intent FROM charged))
      UNION
-    SELECT i.invoice_id FROM stripe_invoice_payments i JOIN changed USING (id)
-     UNION
-    SELECT i.invoice_id FROM stripe_invoice_payments i JOIN charged USING (payment_intent)
-     UNION
-    SELECT i.invoice_id FROM stripe_invoice_payments i JOIN charged ON charged.id = i.charge_id
+    SELECT invoice_id FROM stripe_invoice_payments
+     WHERE id = ANY(ARRAY(SELECT id FROM changed))
+        OR payment_intent = ANY(ARRAY(SELECT payment_intent FROM charged))
+        OR charge_id = ANY(ARRAY(SELECT id FROM charged))
     """
 )
 
