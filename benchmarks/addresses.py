@@ -59,7 +59,7 @@ FILTERED = (
     "/admin/refunds?provider=provider-0&reason=timeout",
     "/admin/refunds?provider=provider-1&reason=timeout",
     "/admin/refunds?model=model-3&reason=timeout",
-    "/admin/refunds?standing=no",
+    "/admin/refunds?reversed=yes",
     "/admin/customers?tier=pro&balance=none",
     "/admin/customers?balance=some",
     "/admin/customers?q=customer-12",

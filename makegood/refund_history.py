@@ -23,7 +23,7 @@ BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 class RefundFilters:
     """What to list; None is no restriction. The instants are half open: [start, end).
 
-    `standing` leaves out refunds that were reversed, or (False) leaves only those.
+    `reversed` leaves only refunds that were reversed, or (False) leaves those out.
     """
 
     provider: str | None = None
@@ -33,7 +33,7 @@ class RefundFilters:
     end: datetime | None = None
     model: str | None = None
     origin: str | None = None
-    standing: bool | None = None
+    reversed: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ class LoggedRefund:
 
 
 def _having(filters: RefundFilters) -> Iterator[ColumnElement[bool]]:
-    if filters.standing is not None:
-        yield Reversal.id.is_(None) if filters.standing else Reversal.id.is_not(None)
+    if filters.reversed is not None:
+        yield Reversal.id.is_not(None) if filters.reversed else Reversal.id.is_(None)
 
 
 REFUNDS: Listing[RefundFilters, LoggedRefund] = Listing(
@@ -109,9 +109,9 @@ class Total:
 def total(session: Session, filters: RefundFilters, terms: Terms) -> Total:
     """The sum of what the filters name: of one customer and of what was reversed from the rows, else from the
     rollups, so that it costs the same however many there are."""
-    if filters.customer_id is None and filters.standing is not False:
+    if filters.customer_id is None and not filters.reversed:
         return _of_rollups(session, filters, terms)
-    wanted = replace(filters, standing=filters.standing is not False)
+    wanted = replace(filters, reversed=bool(filters.reversed))
     rows = REFUNDS.selected(wanted).subquery()
     counted = select(func.count(), func.coalesce(func.sum(rows.c.credits), 0)).select_from(rows)
     refunds, credits = session.execute(counted).one()

@@ -9,7 +9,7 @@ from flask import Flask
 
 from blueprints import formats
 
-CODED = ("reason", "state", "status", "outcome", "origin", "kind", "error", "error_class", "class", "standing")
+CODED = ("reason", "state", "status", "outcome", "origin", "kind", "error", "error_class", "class", "reversed")
 """What holds a code of ours. Models and tiers are names that somebody gave: they stay as they are."""
 NAMES = ("provider", "model", "tier", "customer", "customer_id", "actor", "subject", "name")
 WORD, CODE = re.compile(r"[a-z_]+"), re.compile(r"[a-z]+(_[a-z]+)+")

@@ -60,7 +60,7 @@ def _generations(view: Period) -> Chart:
                 _each(view, lambda usage: usage.refunds),
                 "chart-3",
                 view.now.refunds,
-                url_for("admin.refunds", standing="yes"),
+                url_for("admin.refunds", reversed="no"),
                 line=True,
             ),
         ],
@@ -159,7 +159,7 @@ def _success(view: Period) -> Chart:
 
 
 def _refunds(view: Period) -> Chart:
-    link = url_for("admin.refunds", standing="yes")
+    link = url_for("admin.refunds", reversed="no")
     return Chart(
         "refunded",
         "Refunds",

@@ -82,11 +82,11 @@ def _chart(view: RefundReport, asked: Filters) -> Chart:
                 automatic,
                 "chart-1",
                 sum(automatic),
-                url_for("admin.refunds", standing="yes", **(kept | {"origin": "automatic"})),
+                url_for("admin.refunds", reversed="no", **(kept | {"origin": "automatic"})),
             ),
             Series("By operators", by_hand, "chart-3", sum(by_hand)),
         ],
-        link=url_for("admin.refunds", standing="yes", **kept),
+        link=url_for("admin.refunds", reversed="no", **kept),
         beside=[
             Series(
                 "Credits",

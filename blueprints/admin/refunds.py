@@ -16,15 +16,15 @@ LABELS = {
     "provider": "Provider",
     "model": "Model",
     "reason": "Reason",
-    "origin": "Given",
+    "origin": "Issued",
     "customer": "Customer",
-    "standing": "Standing",
+    "reversed": "Reversed",
 }
 ORIGINS = {"automatic": "automatically", "manual": "by an operator", "bulk": "in bulk"}
-STANDING = {"yes": "not reversed", "no": "reversed"}
+REVERSED = {"no": "No", "yes": "Yes"}
 MANUAL = dict(REASONS)
 AUTOMATIC = {code: formats.words(code) for code in (*ErrorClass, CANCELLED)}
-CHOICES = {"reason": AUTOMATIC | MANUAL, "origin": ORIGINS, "standing": STANDING}
+CHOICES = {"reason": AUTOMATIC | MANUAL, "origin": ORIGINS, "reversed": REVERSED}
 
 
 @blueprint.get("/refunds")
@@ -41,7 +41,7 @@ def refunds() -> str:
         providers=filters.provider_choices(),
         manual=MANUAL,
         automatic=AUTOMATIC,
-        standing=STANDING,
+        reversed=REVERSED,
     )
 
 
@@ -54,14 +54,14 @@ def _wanted(asked: filters.Filters) -> RefundFilters:
         asked.end,
         asked["model"],
         asked["origin"],
-        {"yes": True, "no": False}.get(asked["standing"] or ""),
+        {"yes": True, "no": False}.get(asked["reversed"] or ""),
     )
 
 
 LIST = lists.add(
     lists.ListPage("admin.refunds", refund_history.REFUNDS, LABELS, _wanted, CHOICES),
     "refunds",
-    "Refund history",
+    "Refunds",
     (
         exports.column("issued_at"),
         exports.column("refund_id", "id"),

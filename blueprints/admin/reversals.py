@@ -31,7 +31,7 @@ class ReversalForm:
 @blueprint.get("/refunds/<uuid:refund_id>/reverse")
 @access.requires("reverse_refund")
 def reversal_form(refund_id: UUID) -> str:
-    """What would be taken back, or why nothing can be."""
+    """What a reversal would take, or why nothing can be reversed."""
     template = "admin/reversal_dialog.html" if in_place() else "admin/reversal.html"
     return _shown(template, refund_id, ReversalForm())
 
@@ -40,7 +40,7 @@ def reversal_form(refund_id: UUID) -> str:
 @access.requires("reverse_refund")
 @access.throttled(throttles.REFUNDS)
 def reverse_refund(refund_id: UUID) -> ResponseReturnValue:
-    """Take it back, or ask for it: to the page that led here, or the form again with what is wrong."""
+    """Reverse it, or ask for it: to the page that led here, or the form again with what is wrong."""
     note = request.form.get("note", "").replace("\r\n", "\n")
     form = ReversalForm(note, _key(), ask=request.form.get("ask") == "1")
     refund = reversals.look(db.session(), refund_id).refund
@@ -65,16 +65,14 @@ def reverse_refund(refund_id: UUID) -> ResponseReturnValue:
 def _reverse(refund_id: UUID, form: ReversalForm, page: str) -> tuple[str, str, str]:
     """Reverse: what to say of it, its address, and what that is called."""
     made = reversals.reverse(db.session(), refund_id, rooms.terms(), **given(form.note, form.key))
-    message = f"Reversed: {formats.counted(made.credits, 'credit')} taken back from {made.customer_id}."
+    message = f"Reversed: {formats.counted(made.credits, 'credit')} taken from {made.customer_id}."
     return message, f"{page}#reversal-{made.id}", "See the reversal"
 
 
 def _ask(refund_id: UUID, form: ReversalForm) -> tuple[str, str, str]:
     asked = reversal_approvals.ask(db.session(), refund_id, **given(form.note, form.key))
     credits = formats.counted(-asked.credits, "credit")
-    message = (
-        f"Asked for approval of taking {credits} back. No credits have moved; another operator has to approve."
-    )
+    message = f"Asked for approval of reversing {credits}. No credits have moved; another operator has to approve."
     return message, url_for("admin.approval", approval_id=asked.id), "See the request"
 
 

@@ -115,7 +115,7 @@ def test_a_refund_is_reversed_in_a_dialog(visitor: Visitor, site: Site, account:
     expect(dialog.get_by_role("link", name="Cancel")).to_be_focused()  # it cannot be undone
     page.get_by_label("Why").fill("The picture was fine.")
     assert accessibility_problems(page) == []
-    dialog.get_by_role("button", name="Take back 3 credits").click()
+    dialog.get_by_role("button", name="Reverse 3 credits").click()
     expect(page.get_by_role("heading", name="Refund of 3 credits reversed")).to_be_visible()
     assert balance() == before
     assert path_of(page) == f"/admin/generations/{account.succeeded}"

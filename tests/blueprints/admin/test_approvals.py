@@ -294,7 +294,7 @@ def test_a_large_reversal_is_asked_for_by_support_and_done_when_an_admin_approve
     path = f"/admin/refunds/{refund}/reverse"
     form = support.get(path).text
     assert "You may take up to 500 credits alone" in form
-    assert "Ask to take back 600 credits" in form
+    assert "Ask to reverse 600 credits" in form
     typed = fields_of(form) | {"note": "Wrong customer."}
     refused = support.post(path, data=typed)
     assert (refused.status_code, "Your limit is 500 credits for one reversal." in refused.text) == (409, True)

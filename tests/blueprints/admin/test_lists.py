@@ -80,9 +80,9 @@ def test_refunds_are_summed_as_the_filters_say(
         reversals.reverse(db.session(), refund_id, TERMS, note="x", actor="ana", idempotency_key="2")
         rollups.fold(db.session(), TERMS.timezone)
         db.session.commit()
-    assert total(standing="yes") == f"{6 * credits} credits returned by 6 refunds"
+    assert total(reversed="no") == f"{6 * credits} credits returned by 6 refunds"
     assert total(customer=two).startswith(f"{credits} credits returned by 1 refund")
-    assert total(standing="no") == "3 credits taken back again, of 1 refund"
+    assert total(reversed="yes") == "3 credits of 1 refund that was reversed"
 
 
 @pytest.mark.parametrize("path", LISTS)
