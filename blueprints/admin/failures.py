@@ -49,7 +49,7 @@ def _wanted(asked: filters.Filters) -> FailureFilters:
 LIST = lists.add(
     lists.ListPage("admin.failures", failure_log.FAILURES, LABELS, _wanted, {"error": ERRORS}),
     "failures",
-    "Failure log",
+    "Failures",
     (
         exports.column("ended_at"),
         exports.column("generation_id", "id"),

@@ -5,7 +5,7 @@ A module with a list says once, beside its route, whose rows they are and what i
     LIST = lists.add(
         lists.ListPage("admin.failures", failures.FAILURES, {"provider": "Provider"}, _wanted),
         "failures",
-        "Failure log",
+        "Failures",
         (exports.column("ended_at"), ...),
     )
 

@@ -17,7 +17,7 @@ def test_the_dialog_says_how_many_rows_and_the_file_has_them(visitor: Visitor, w
     opener = page.get_by_role("link", name="CSV")
     opener.focus()
     page.keyboard.press("Enter")
-    dialog = page.get_by_role("dialog", name="Refund history as CSV")
+    dialog = page.get_by_role("dialog", name="Refunds as CSV")
     download = dialog.get_by_role("link", name="Download")
     expect(download).to_be_focused()
     assert accessibility_problems(page) == []
@@ -37,4 +37,4 @@ def test_without_javascript_the_same_is_a_page(visitor: Visitor) -> None:
     page.get_by_role("link", name="CSV").click()
     expect(page.get_by_text("No row matches these filters")).to_be_visible()
     page.get_by_role("link", name="Back", exact=True).click()
-    expect(page.get_by_role("heading", level=1, name="Failure log")).to_be_visible()
+    expect(page.get_by_role("heading", level=1, name="Failures")).to_be_visible()

@@ -36,7 +36,7 @@ def go(page: Page, entry: str) -> None:
 def test_what_fails_most_this_month_and_why(page: Page) -> None:
     go(page, "Failure rates")
     page.get_by_role("link", name="30 days").click()
-    page.get_by_role("link", name="Failure log of the range").click()
+    page.get_by_role("link", name="All failures of the range").click()
     expect(page).to_have_url(re.compile(r"/admin/failures\?.*range=30d"))
     page.locator("main .lead-link").first.click()
     expect(page.get_by_role("heading", name="What happened")).to_be_visible()
