@@ -9,14 +9,17 @@ down_revision = "0027"
 branch_labels = None
 depends_on = None
 
+RENAMED = r"""
+UPDATE saved_views
+   SET query = regexp_replace(regexp_replace(query, '(^|&)standing=yes(?=&|$)', '\1reversed=no'),
+                              '(^|&)standing=no(?=&|$)', '\1reversed=yes')
+ WHERE page = 'admin.refunds' AND query LIKE '%standing=%'
+"""
+
 
 def upgrade() -> None:
     """Apply."""
-    for before, after in (("standing=yes", "reversed=no"), ("standing=no", "reversed=yes")):
-        op.execute(
-            rf"UPDATE saved_views SET query = regexp_replace(query, '(^|&){before}(?=&|$)', '\1{after}')"
-            " WHERE page = 'admin.refunds'"  # noqa: S608 (made of our own words)
-        )
+    op.execute(RENAMED)
 
 
 def downgrade() -> None:
