@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from makegood import money
 from makegood.calendars import local_day
+from makegood.instants import once
 from makegood.models import Customer, Grant, Purchase, StripeAccount
 from makegood.ranges import Range
 from makegood.revenue import recognised
@@ -120,7 +121,7 @@ def report(session: Session, terms: Terms, asked: Range) -> Liability:
 
 def sold_since(session: Session, terms: Terms) -> date | None:
     """Since which day credits are sold here; None without Stripe."""
-    account = session.get(StripeAccount, 1)
+    account = once(session, "Stripe account", lambda: session.get(StripeAccount, 1))
     return None if account is None else local_day(account.grants_since, terms.timezone)
 
 

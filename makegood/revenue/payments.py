@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import ARRAY, Text, TextClause, bindparam, text
 from sqlalchemy.orm import Session
 
+from makegood.instants import once
 from makegood.ranges import Range
 from makegood.revenue import rates
 from makegood.revenue.rates import Converted
@@ -129,7 +130,7 @@ def parameters(session: Session, asked: Range) -> dict[str, Any]:
 
 def due(session: Session) -> list[str]:
     """The sources of the payments that are not in line with what changed."""
-    return list(session.scalars(DUE))
+    return once(session, "payments due", lambda: list(session.scalars(DUE)))
 
 
 def _sums(session: Session, statement: TextClause, asked: Range) -> Iterator[tuple[date, str, int]]:

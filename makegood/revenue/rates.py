@@ -19,6 +19,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from makegood import money
+from makegood.instants import once
 from makegood.models import ExchangeRate
 
 USD = "usd"
@@ -76,6 +77,11 @@ class Rates:
             currency: [dated[day] for day in sorted(dated)] for currency, dated in by_currency.items()
         }
 
+    @property
+    def currencies(self) -> list[str]:
+        """Those that have a rate, besides US dollars."""
+        return list(self._rates)
+
     def of(self, currency: str, day: date) -> Rate | None:
         """The rate of a day: the newest that is not dated after it."""
         if currency == USD:
@@ -92,6 +98,11 @@ def rate(session: Session, currency: str, day: date) -> Rate | None:
 
 def between(session: Session, first: date, last: date, currencies: Sequence[str] | None = None) -> Rates:
     """The rates of the days from `first` to `last`, of some currencies or of all."""
+    key = ("rates", first, last, None if currencies is None else tuple(currencies))
+    return once(session, key, lambda: _between(session, first, last, currencies))
+
+
+def _between(session: Session, first: date, last: date, currencies: Sequence[str] | None) -> Rates:
     standing = [ExchangeRate.replaced_at.is_(None)]
     if currencies is not None:
         standing.append(ExchangeRate.currency.in_(currencies))

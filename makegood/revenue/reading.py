@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
+from makegood.instants import once
 from makegood.models import StripeResource
 from makegood.ranges import Range
 
@@ -62,6 +63,10 @@ def has_begun(session: Session) -> bool:
 
 def of(session: Session) -> Reading:
     """How far they have been read."""
+    return once(session, RESOURCE, lambda: _of(session))
+
+
+def _of(session: Session) -> Reading:
     row = session.get(StripeResource, RESOURCE, populate_existing=True)
     if row is None:
         return Reading("waiting")

@@ -13,7 +13,6 @@ from sqlalchemy import ARRAY, BigInteger, Date, Numeric, Select, Text, bindparam
 from sqlalchemy.orm import Session
 
 from makegood import money
-from makegood.models import ExchangeRate
 from makegood.ranges import Range
 from makegood.revenue import payments_by_customer, rates, recognised, recognised_by_customer
 from makegood.revenue.rates import USD
@@ -43,29 +42,32 @@ REVENUE = f"""
     ), returned AS (
         SELECT customer_id, currency, {_RATED} AS day, (amount * returned)::numeric / paid AS amount
           FROM ({recognised.moved_back("day", "customer_id", "currency")}) AS returned
-    ), amounts (customer_id, currency, day, cash, fees, recognised) AS MATERIALIZED (
+    ), amounts (customer_id, currency, day, cash, fees, recognised, rated) AS MATERIALIZED (
         SELECT customer_id, NULL, CAST(NULL AS date), cash * {MICROS_IN_A_CENT}::numeric,
-               fees * {MICROS_IN_A_CENT}::numeric, direct * {MICROS_IN_A_CENT}::numeric
+               fees * {MICROS_IN_A_CENT}::numeric, direct * {MICROS_IN_A_CENT}::numeric, true
           FROM ({payments_by_customer.DOLLARS}) AS paid
          UNION ALL
-        SELECT customer_id, {_UNRATED}, cash * {_MICROS}, fees * {_MICROS}, direct * {_MICROS}
+        SELECT customer_id, {_UNRATED}, cash * {_MICROS}, fees * {_MICROS}, direct * {_MICROS},
+               micros IS NOT NULL
           FROM ({payments_by_customer.FOREIGN}) AS paid LEFT JOIN rate USING (currency, day)
          UNION ALL
-        SELECT customer_id, NULL, NULL, 0, 0, credits * {MICROS_IN_A_CENT}::numeric * price_amount / price_credits
+        SELECT customer_id, NULL, NULL, 0, 0,
+               credits * {MICROS_IN_A_CENT}::numeric * price_amount / price_credits, true
           FROM ({DOLLARS}) AS credits
          UNION ALL
-        SELECT customer_id, currency, day, 0, 0, credits * price_amount / price_credits FROM abroad
+        SELECT customer_id, currency, day, 0, 0, credits * price_amount / price_credits, currency IS NULL
+          FROM abroad
          UNION ALL
-        SELECT customer_id, {_UNRATED}, 0, 0, -amount * {_MICROS}
+        SELECT customer_id, {_UNRATED}, 0, 0, -amount * {_MICROS}, micros IS NOT NULL
           FROM returned LEFT JOIN rate USING (currency, day)
     ), rated AS (
         SELECT customer_id, sum(cash) AS cash, sum(fees) AS fees, sum(recognised) AS recognised
-          FROM amounts WHERE currency IS NULL GROUP BY customer_id
+          FROM amounts WHERE rated GROUP BY customer_id
     ), unrated AS (
         SELECT customer_id, bool_or(cash <> 0) AS cash, bool_or(fees <> 0) AS fees,
                bool_or(recognised <> 0) AS recognised
           FROM (SELECT customer_id, sum(cash) AS cash, sum(fees) AS fees, sum(recognised) AS recognised
-                  FROM amounts WHERE currency IS NOT NULL GROUP BY customer_id, currency, day) AS net
+                  FROM amounts WHERE NOT rated GROUP BY customer_id, currency, day) AS net
          GROUP BY customer_id
     ), sums AS (
         SELECT customer_id, {_sum("cash")}, {_sum("fees")}, {_sum("recognised")}
@@ -102,8 +104,7 @@ def _rates(session: Session, asked: Range) -> dict[str, Any]:
     """Micro-dollars for a minor unit of each currency on each day that has a rate; one for US dollars."""
     table = rates.between(session, asked.first, asked.last)
     days = [(USD, asked.first)]
-    currencies = list(session.scalars(select(ExchangeRate.currency).distinct()))
-    days += [(currency, day) for currency in currencies for day in asked.days()]
+    days += [(currency, day) for currency in table.currencies for day in asked.days()]
     found = [(currency, day, table.of(currency, day)) for currency, day in days]
     known = [
         (currency, day, rate.usd_per_unit.scaleb(MICRO - money.exponent(currency)))
