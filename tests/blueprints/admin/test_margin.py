@@ -67,7 +67,7 @@ def test_margin_shows_both_bases(operator: FlaskClient) -> None:
 def test_margin_by_customer_shows_payers_and_apart_from_them_what_free_use_costs(operator: FlaskClient) -> None:
     page = text(operator.get("/admin/margin/customers").text)
     assert "Customers who pay 1" in page
-    assert "Customers who leave most in US dollars, by profit on recognised revenue" in page
+    assert "Customers who leave most In US dollars, by profit on recognised revenue" in page
     assert "cus_ada" in page
     assert "cus_bob" not in page
     assert "$23.80 of cash is of payments that belong to no customer here" in page
