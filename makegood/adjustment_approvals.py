@@ -7,17 +7,10 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from makegood import adjustments, approvals, customers, ledger
-from makegood.approvals import Kind
+from makegood import adjustments, approval_kinds, approvals, customers, ledger
+from makegood.approval_kinds import Kind
 from makegood.models import Approval
 from makegood.terms import Terms
-
-KIND = "adjustment"
-
-
-def subject_of(customer_id: str) -> str:
-    """How a request names its customer."""
-    return f"customer:{customer_id}"
 
 
 def ask(
@@ -46,8 +39,8 @@ def ask(
     adjustments.check_there(ledger.balance(session, customer_id), credits)
     return approvals.ask(
         session,
-        kind=KIND,
-        subject=subject_of(customer_id),
+        KIND,
+        customer_id,
         credits=credits,
         details={
             "customer_id": customer_id,
@@ -62,11 +55,6 @@ def ask(
     )
 
 
-def waiting(session: Session, customer_id: str) -> Approval | None:
-    """The request for an adjustment of this customer's credits that waits."""
-    return approvals.pending(session, KIND, subject_of(customer_id))
-
-
 def changed(session: Session, approval: Approval) -> bool:
     """Whether the customer's credits were adjusted since this was asked for: it cannot be approved as it is."""
     expected: int = approval.details["expected_adjustments"]
@@ -76,7 +64,6 @@ def changed(session: Session, approval: Approval) -> bool:
 def _carry_out(
     session: Session, approval: Approval, approver: str, terms: Terms, at: datetime, address: str | None
 ) -> UUID:
-    # The address is the approver's, and stands in the entry that says who approved.
     made = adjustments.adjust(
         session,
         approval.details["customer_id"],
@@ -93,4 +80,5 @@ def _carry_out(
     return made.id
 
 
-approvals.register(Kind(KIND, "adjust_credits", _carry_out))
+KIND = approval_kinds.register(Kind("adjustment", "customer", "adjust_credits", _carry_out))
+subject_of, waiting = KIND.subject_of, KIND.waiting

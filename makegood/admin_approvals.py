@@ -6,13 +6,11 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from makegood import approvals, operators
-from makegood.approvals import Kind
+from makegood import approval_kinds, approvals, operators
+from makegood.approval_kinds import Kind
 from makegood.errors import NeedsApproval
 from makegood.models import Approval, Operator
 from makegood.terms import Terms
-
-KIND = "new_admin"
 
 
 def change_role(
@@ -46,8 +44,8 @@ def _ask(
 ) -> Approval:
     return approvals.ask(
         session,
-        kind=KIND,
-        subject=f"operator:{email}",
+        KIND,
+        email,
         credits=0,
         details={"email": email, "what": what},
         note=note,
@@ -60,7 +58,6 @@ def _ask(
 def _carry_out(
     session: Session, approval: Approval, approver: str, terms: Terms, at: datetime, address: str | None
 ) -> None:
-    # The address is the approver's, and stands in the entry that says who approved.
     email, actor = approval.details["email"], approval.requested_by
     if approval.details["what"] == "role":
         operators.set_role(session, email, "admin", actor=actor, approved_by=approver, at=at)
@@ -68,4 +65,4 @@ def _carry_out(
         operators.enable(session, email, actor=actor, approved_by=approver, at=at)
 
 
-approvals.register(Kind(KIND, "manage_operators", _carry_out))
+KIND = approval_kinds.register(Kind("new_admin", "operator", "manage_operators", _carry_out))

@@ -7,7 +7,7 @@ request, then whatever the kind locks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,30 +18,13 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from makegood import audit, permissions, rooms
+from makegood.approval_kinds import KINDS, Kind
 from makegood.errors import Conflict, Forbidden, Invalid, NotFound
 from makegood.models import Approval, Operator
 from makegood.terms import Terms
 
 LIFETIME = timedelta(days=7)
 MAX_NOTE = 1000
-
-CarryOut = Callable[[Session, Approval, str, Terms, datetime, str | None], UUID | None]
-Dropped = Callable[[Session, Approval], None]
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of request. `action` is what the role of who decides must allow.
-
-    `carry_out(session, approval, approver, terms, at, address)` does what was asked for and returns the id of what
-    it made, if it made one thing; what it raises leaves the request waiting. `dropped(session, approval)` hears of
-    one that was rejected, withdrawn or expired.
-    """
-
-    name: str
-    action: str
-    carry_out: CarryOut
-    dropped: Dropped | None = None
 
 
 @dataclass(frozen=True)
@@ -52,19 +35,11 @@ class About:
     approvers: dict[UUID, str]
 
 
-_kinds: dict[str, Kind] = {}
-
-
-def register(kind: Kind) -> None:
-    """Make a kind known under its name."""
-    _kinds[kind.name] = kind
-
-
 def ask(
     session: Session,
+    kind: Kind,
+    identifier: UUID | str | int,
     *,
-    kind: str,
-    subject: str,
     credits: int,
     details: dict[str, Any],
     note: str,
@@ -72,21 +47,22 @@ def ask(
     at: datetime,
     address: str | None = None,
 ) -> Approval:
-    """A new request, which waits seven days. A double submit returns the first one.
+    """A new request about the thing with this id, which waits seven days. A double submit returns the first one.
 
     Raises Invalid (no note), and Conflict when another one about the same subject waits.
     """
     _check_note(note, required=True)
-    _expire(session, at, Approval.kind == kind, Approval.subject == subject)
+    subject = kind.subject_of(identifier)
+    _expire(session, at, Approval.kind == kind.name, Approval.subject == subject)
     values = {"credits": credits, "details": details, "note": note.strip(), "requested_by": actor}
     asked: Approval | None = session.scalar(
         insert(Approval)
-        .values(kind=kind, subject=subject, requested_at=at, expires_at=at + LIFETIME, **values)
+        .values(kind=kind.name, subject=subject, requested_at=at, expires_at=at + LIFETIME, **values)
         .on_conflict_do_nothing(index_elements=["kind", "subject"], index_where=Approval.state == "pending")
         .returning(Approval)
     )
     if asked is None:
-        waiting = pending(session, kind, subject)
+        waiting = kind.waiting(session, identifier)
         if waiting and all(getattr(waiting, name) == value for name, value in values.items()):
             return waiting
         who = waiting.requested_by if waiting else "Somebody"
@@ -117,7 +93,7 @@ def approve(
     if approval.state == "approved" and approval.decided_by == actor:
         return approval
     _require_pending(approval, at)
-    kind = _kinds[approval.kind]
+    kind = KINDS[approval.kind]
     if actor == approval.requested_by:
         raise Forbidden("Nobody approves their own request. Another operator has to. No credits moved.")
     if decider is None or not permissions.may(decider, kind.action):
@@ -142,7 +118,7 @@ def reject(
     _require_pending(approval, at)
     if actor == approval.requested_by:
         raise Forbidden("Nobody decides their own request. Withdraw it instead.")
-    if decider is None or not permissions.may(decider, _kinds[approval.kind].action):
+    if decider is None or not permissions.may(decider, KINDS[approval.kind].action):
         raise Forbidden("Your role does not allow this. Nothing was decided.")
     return _close(session, approval, "rejected", actor, note, at, address)
 
@@ -175,13 +151,7 @@ def get(session: Session, approval_id: UUID) -> Approval:
 
 def action_of(approval: Approval) -> str:
     """What the role of who decides must allow."""
-    return _kinds[approval.kind].action
-
-
-def pending(session: Session, kind: str, subject: str) -> Approval | None:
-    """The request about this subject that waits."""
-    query = select(Approval).where(Approval.kind == kind, Approval.subject == subject, Approval.state == "pending")
-    return session.scalar(query.execution_options(populate_existing=True))
+    return KINDS[approval.kind].action
 
 
 def made_by(kind: str, subject: str, idempotency_key: str) -> Select[UUID | None]:
@@ -222,7 +192,7 @@ def waiting_of(session: Session, customer_id: str) -> list[Approval]:
 
 def waiting_for(session: Session, email: str, role: str, *, at: datetime) -> int:
     """How many requests of others wait that this operator could decide."""
-    kinds = [kind.name for kind in _kinds.values() if kind.action in permissions.PERMISSIONS[role]]
+    kinds = [kind.name for kind in KINDS.values() if kind.action in permissions.PERMISSIONS[role]]
     query = select(func.count()).where(
         Approval.state == "pending",
         Approval.expires_at > at,
@@ -293,7 +263,7 @@ def _expire(session: Session, at: datetime, *only: Any) -> int:
 
 
 def _tell(session: Session, approval: Approval) -> None:
-    kind = _kinds.get(approval.kind)
+    kind = KINDS.get(approval.kind)
     if approval.state != "approved" and kind is not None and kind.dropped is not None:
         kind.dropped(session, approval)
 

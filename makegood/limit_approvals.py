@@ -8,19 +8,12 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from makegood import approvals, limits
-from makegood.approvals import Kind
+from makegood import approval_kinds, approvals, limits
+from makegood.approval_kinds import Kind
 from makegood.errors import NeedsApproval
 from makegood.limits import Limits
 from makegood.models import Approval
 from makegood.terms import Terms
-
-KIND = "new_limits"
-
-
-def subject_of(version: int) -> str:
-    """How a request names the limits that are to take the place of this version."""
-    return f"limits:{version + 1}"
 
 
 def change(
@@ -49,8 +42,8 @@ def change(
         }
         return approvals.ask(
             session,
-            kind=KIND,
-            subject=subject_of(based_on),
+            KIND,
+            based_on + 1,
             credits=0,
             details=details,
             note=note,
@@ -62,7 +55,7 @@ def change(
 
 def waiting(session: Session, version: int) -> Approval | None:
     """The request for limits in place of this version that waits."""
-    return approvals.pending(session, KIND, subject_of(version))
+    return KIND.waiting(session, version + 1)
 
 
 def changed(session: Session, approval: Approval) -> bool:
@@ -74,7 +67,6 @@ def changed(session: Session, approval: Approval) -> bool:
 def _carry_out(
     session: Session, approval: Approval, approver: str, terms: Terms, at: datetime, address: str | None
 ) -> None:
-    # The address is the approver's, and stands in the entry that says who approved.
     limits.publish(
         session,
         {role: Limits(**amounts) for role, amounts in approval.details["after"].items()},
@@ -86,4 +78,4 @@ def _carry_out(
     )
 
 
-approvals.register(Kind(KIND, "edit_limits", _carry_out))
+KIND = approval_kinds.register(Kind("new_limits", "limits", "edit_limits", _carry_out))

@@ -7,23 +7,16 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from makegood import approvals, refunds
-from makegood.approvals import Kind
+from makegood import approval_kinds, approvals, refunds
+from makegood.approval_kinds import Kind
 from makegood.errors import Conflict, NotFound
 from makegood.models import Approval, Generation
 from makegood.terms import Terms
 
-KIND = "refund"
-
-
-def subject_of(generation_id: UUID) -> str:
-    """How a request names its generation."""
-    return f"generation:{generation_id}"
-
 
 def generation_of(approval: Approval) -> UUID:
     """The generation that a request is about."""
-    return UUID(approval.subject.partition(":")[2])
+    return UUID(KIND.identifier_of(approval))
 
 
 def ask(
@@ -59,8 +52,8 @@ def ask(
     refunds.check(generation, credits, reason, note)
     return approvals.ask(
         session,
-        kind=KIND,
-        subject=subject_of(generation_id),
+        KIND,
+        generation_id,
         credits=credits,
         details={
             "customer_id": generation.customer_id,
@@ -75,15 +68,9 @@ def ask(
     )
 
 
-def waiting(session: Session, generation_id: UUID) -> Approval | None:
-    """The request for a refund of this generation that waits."""
-    return approvals.pending(session, KIND, subject_of(generation_id))
-
-
 def _carry_out(
     session: Session, approval: Approval, approver: str, terms: Terms, at: datetime, address: str | None
 ) -> UUID:
-    # The address is the approver's, and stands in the entry that says who approved.
     refund = refunds.issue_manual(
         session,
         generation_of(approval),
@@ -100,4 +87,5 @@ def _carry_out(
     return refund.id
 
 
-approvals.register(Kind(KIND, "refund", _carry_out))
+KIND = approval_kinds.register(Kind("refund", "generation", "refund", _carry_out))
+subject_of, waiting = KIND.subject_of, KIND.waiting

@@ -7,18 +7,11 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from makegood import approvals, reversals
-from makegood.approvals import Kind
+from makegood import approval_kinds, approvals, reversals
+from makegood.approval_kinds import Kind
 from makegood.errors import Conflict
 from makegood.models import Approval
 from makegood.terms import Terms
-
-KIND = "reversal"
-
-
-def subject_of(refund_id: UUID) -> str:
-    """How a request names its refund."""
-    return f"refund:{refund_id}"
 
 
 def ask(
@@ -42,8 +35,8 @@ def ask(
     refund = prospect.refund
     return approvals.ask(
         session,
-        kind=KIND,
-        subject=subject_of(refund_id),
+        KIND,
+        refund_id,
         credits=-refund.credits,
         details={
             "customer_id": refund.customer_id,
@@ -58,20 +51,14 @@ def ask(
     )
 
 
-def waiting(session: Session, refund_id: UUID) -> Approval | None:
-    """The request for a reversal of this refund that waits."""
-    return approvals.pending(session, KIND, subject_of(refund_id))
-
-
 def refund_of(approval: Approval) -> UUID:
     """The refund that a request is about."""
-    return UUID(approval.subject.partition(":")[2])
+    return UUID(KIND.identifier_of(approval))
 
 
 def _carry_out(
     session: Session, approval: Approval, approver: str, terms: Terms, at: datetime, address: str | None
 ) -> UUID:
-    # The address is the approver's, and stands in the entry that says who approved.
     made = reversals.reverse(
         session,
         refund_of(approval),
@@ -85,4 +72,5 @@ def _carry_out(
     return made.id
 
 
-approvals.register(Kind(KIND, "reverse_refund", _carry_out))
+KIND = approval_kinds.register(Kind("reversal", "refund", "reverse_refund", _carry_out))
+subject_of, waiting = KIND.subject_of, KIND.waiting

@@ -14,8 +14,8 @@ from blueprints import access, formats
 from blueprints.access import poll
 from blueprints.admin import blueprint, exports, filters, lists
 from extensions import db
-from makegood import approvals, bulk_refunds
-from makegood.bulk_refunds import ItemFilters
+from makegood import bulk_refunds
+from makegood.bulk_refunds import ItemFilters, confirmation
 from makegood.errors import Conflict, NotFound
 from makegood.models import Approval, BulkRefund
 from makegood.stats import begin_snapshot
@@ -128,7 +128,7 @@ def _waiting(bulk: BulkRefund) -> Approval | None:
     """The request for a second operator's approval that it waits for."""
     if bulk.state != "waiting":
         return None
-    return approvals.pending(db.session(), "bulk_refund", f"bulk_refund:{bulk.id}")
+    return confirmation.KIND.waiting(db.session(), bulk.id)
 
 
 def _outcome(asked: filters.Filters) -> str | None:

@@ -14,7 +14,7 @@ from blueprints import access, browsers, formats
 from blueprints.admin import blueprint, exports
 from blueprints.admin.invitations import WHAT_ROLES_MAY
 from extensions import db
-from makegood import admin_approvals, admins, approvals, audit, invitations, operators, sessions
+from makegood import admin_approvals, admins, audit, invitations, operators, sessions
 from makegood.errors import Conflict, Invalid
 from makegood.models import Approval, Operator
 
@@ -48,7 +48,7 @@ def operator(operator_id: UUID) -> str:
         named=browsers.named,
         needs_factor=_needs_factor(found),
         takes_two=admins.others(db.session(), access.actor(), at=now),
-        waiting=approvals.pending(db.session(), admin_approvals.KIND, f"operator:{found.email}"),
+        waiting=admin_approvals.KIND.waiting(db.session(), found.email),
     )
 
 

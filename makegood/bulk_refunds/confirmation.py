@@ -9,7 +9,8 @@ from uuid import UUID
 from sqlalchemy import Text, bindparam, select, text
 from sqlalchemy.orm import Session
 
-from makegood import approvals, audit, rooms
+from makegood import approval_kinds, approvals, audit, rooms
+from makegood.approval_kinds import Kind
 from makegood.bulk_refunds import previews
 from makegood.bulk_refunds.previews import MOST, Changed, Preview, Scope
 from makegood.bulk_refunds.records import locked
@@ -19,7 +20,7 @@ from makegood.models import Approval, BulkRefund, Operator
 from makegood.refunds import MAX_NOTE, REASONS
 from makegood.terms import Terms
 
-KIND = "bulk_refund"
+NAME = "bulk_refund"
 SAID = ("credits", "note", "state")
 """What a request for approval says by itself."""
 WRITE_DOWN = text(
@@ -99,8 +100,8 @@ def start(
     if waits:
         approvals.ask(
             session,
-            kind=KIND,
-            subject=f"{KIND}:{begun.id}",
+            KIND,
+            begun.id,
             credits=begun.credits,
             details={name: value for name, value in details.items() if value is not None and name not in SAID},
             note=begun.note,
@@ -161,8 +162,8 @@ def _record(
     session: Session, asked: BulkRefund, what: str, actor: str, address: str | None, details: dict[str, Any]
 ) -> None:
     session.flush()
-    subject = f"{KIND}:{asked.id}"
-    audit.record(session, actor=actor, action=f"{KIND}.{what}", subject=subject, details=details, address=address)
+    subject = f"{NAME}:{asked.id}"
+    audit.record(session, actor=actor, action=f"{NAME}.{what}", subject=subject, details=details, address=address)
 
 
 def _by_key(session: Session, key: str) -> BulkRefund | None:
@@ -201,7 +202,7 @@ def _dropped(session: Session, approval: Approval) -> None:
 
 
 def _of(approval: Approval) -> UUID:
-    return UUID(approval.subject.removeprefix(f"{KIND}:"))
+    return UUID(KIND.identifier_of(approval))
 
 
-approvals.register(approvals.Kind(KIND, "bulk_refund", _carry_out, _dropped))
+KIND = approval_kinds.register(Kind(NAME, NAME, "bulk_refund", _carry_out, _dropped))

@@ -12,7 +12,19 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from makegood import approvals, generations, ledger, limits, operators, refund_approvals, refunds, reversals, rooms
+from makegood import (
+    approval_kinds,
+    approvals,
+    generations,
+    ledger,
+    limits,
+    operators,
+    refund_approvals,
+    refunds,
+    reversals,
+    rooms,
+)
+from makegood.approval_kinds import Kind
 from makegood.errors import Conflict, Forbidden, IdempotencyConflict, Invalid, NeedsApproval, NotFound
 from makegood.ids import uuid7
 from makegood.limits import Limits
@@ -246,9 +258,9 @@ def test_a_kind_hears_what_was_dropped_and_carries_out_what_was_approved(session
     def start(session: Session, approval: Approval, approver: str, *_: object) -> None:
         heard.append(f"{approver} approved {approval.subject}")
 
-    bulk = approvals._kinds.get("bulk_refund")
-    approvals.register(
-        approvals.Kind("bulk_refund", "refund", start, lambda _, approval: heard.append(approval.state))
+    bulk = approval_kinds.KINDS.get("bulk_refund")
+    kind = approval_kinds.register(
+        Kind("bulk_refund", "bulk_refund", "refund", start, lambda _, approval: heard.append(approval.state))
     )
     try:
         for decide in (
@@ -257,12 +269,11 @@ def test_a_kind_hears_what_was_dropped_and_carries_out_what_was_approved(session
             lambda one: approvals.withdraw(session, one.id, actor=ASKER, at=AT),
         ):
             asked = approvals.ask(
-                session, kind="bulk_refund", subject="bulk-refund:1", credits=5000, details={"generations": 40},
-                note="the outage", actor=ASKER, at=AT,
+                session, kind, 1, credits=5000, details={"generations": 40}, note="the outage", actor=ASKER, at=AT,
             )  # fmt: skip
             decide(asked)
     finally:
-        approvals._kinds.pop("bulk_refund")
+        approval_kinds.KINDS.pop("bulk_refund")
         if bulk:
-            approvals.register(bulk)
-    assert heard == [f"{ADMIN} approved bulk-refund:1", "rejected", "withdrawn"]
+            approval_kinds.register(bulk)
+    assert heard == [f"{ADMIN} approved bulk_refund:1", "rejected", "withdrawn"]
