@@ -10,9 +10,10 @@ from sqlalchemy import update
 
 from extensions import db
 from makegood import ledger
-from makegood.models import Operator
+from makegood.models import Customer, Operator
 from tests.browser.conftest import Site, Visitor, accessibility_problems
 from tests.browser.sample import RICH, Sample
+from tests.browser.test_pages import widths_beyond_the_screen
 from tests.making import make_customer
 
 CUSTOMER = f"/admin/customers/{RICH}"
@@ -152,3 +153,23 @@ def test_newer_rows_are_announced_above_a_list_that_stays(visitor: Visitor, site
     assert page.locator("tbody tr").count() == rows
     link.click()
     expect(page.locator("tbody tr").first).to_contain_text("latecomer")
+
+
+def test_a_customer_s_long_names_and_large_figures_stay_within_page_and_list(visitor: Visitor, site: Site) -> None:
+    long = "c" * 200
+    with site.app.app_context():
+        make_customer(db.session, customer_id=long, credits=1_000_000_000)
+        db.session.execute(update(Customer).where(Customer.id == long).values(email=f"{'e' * 200}@example.com"))
+        db.session.commit()
+    page = visitor.open(f"/admin/customers/{long}")
+    page.set_viewport_size({"width": 320, "height": 640})
+    assert widths_beyond_the_screen(page) == 0
+    figure = page.locator(".stat-value").first
+    assert figure.inner_text() == "1,000,000,005"  # with the allowance
+    assert figure.evaluate("it => it.clientHeight < 2 * parseFloat(getComputedStyle(it).lineHeight)")
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto(f"{site.url}/admin/customers?q=c")
+    assert page.locator(".scroller").evaluate("it => it.scrollWidth <= it.clientWidth")
+    page.goto(f"{site.url}/admin/search?q={'x' * 200}")
+    page.set_viewport_size({"width": 320, "height": 640})
+    assert widths_beyond_the_screen(page) == 0
