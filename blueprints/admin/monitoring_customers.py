@@ -8,8 +8,9 @@ from blueprints.admin import blueprint, exports, monitoring
 from blueprints.admin.filters import Filters
 from blueprints.admin.monitoring_usage import MEASURES
 from makegood import generation_log, throttles
-from makegood.stats import customers
-from makegood.stats.customers import LISTED, SORTS
+from makegood.stats import customers, top_customers
+from makegood.stats.customers import SORTS
+from makegood.stats.top_customers import LISTED
 
 SORTED_BY = {
     "generations": "generations charged",
@@ -56,7 +57,7 @@ def monitoring_customers_pulse() -> str:
 def _show(template: str) -> str:
     asked = PAGE.read()
     session, terms, span = monitoring.begin(asked)
-    view = customers.top(session, terms, span, sort=_sort(asked), tier=asked["tier"])
+    view = top_customers.top(session, terms, span, sort=_sort(asked), tier=asked["tier"])
     tiers = [(name, name) for name in generation_log.choices(session).tiers]
     return PAGE.show(
         template,

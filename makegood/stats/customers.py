@@ -1,4 +1,4 @@
-"""Who used most in a range, and what one customer used ever.
+"""What customers used in a range, and what one used ever.
 
 Customers are summed by days, quarters of a month and months of the reporting time zone: a range is read as those
 `blocks` that are the fewest rows. What a range of another time zone has beside whole days comes from its events.
@@ -6,26 +6,23 @@ Customers are summed by days, quarters of a month and months of the reporting ti
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 from sqlalchemy import Date, Row, Select, bindparam, select, text
 from sqlalchemy.orm import Session
 
-from makegood import rollups
 from makegood.calendars import local_day
 from makegood.models import Balance, Customer
 from makegood.payers import PAYERS, Payers
 from makegood.ranges import Range
 from makegood.rollup_tables import CUSTOMERS
-from makegood.stats import blocks, sums, usage
-from makegood.stats.figures import MEASURE_NAMES, Usage
-from makegood.stats.usage import UsageFilters
+from makegood.stats import blocks, snapshot, sums
+from makegood.stats.figures import Usage
 from makegood.terms import Terms
 
-LISTED = 50
 AMOUNTS = {
     "generations": "generations",
     "failed": "failed",
@@ -35,8 +32,10 @@ AMOUNTS = {
     "loss": "loss_micros",
 }
 SORTS = tuple(AMOUNTS)
-_COLUMNS = ", ".join(CUSTOMERS.measures)
-_MINUS = ", ".join(f"-{name}" for name in CUSTOMERS.measures)
+"""By what customers may be ordered."""
+COLUMNS = ", ".join(CUSTOMERS.measures)
+BOTH = f"customer_id, {COLUMNS}", f"customer_id, {', '.join(f'-{name}' for name in CUSTOMERS.measures)}"
+"""All measures, of rows that are added and of those that are taken away."""
 _SUMS = ", ".join(f"coalesce(sum({name}), 0)::bigint AS {name}" for name in CUSTOMERS.measures)
 
 
@@ -48,25 +47,13 @@ def _summed(measures: Sequence[str], but: str = "true") -> str:
 
 
 SUMMED = _summed(CUSTOMERS.measures)
-ALL = f"SELECT {_SUMS} FROM (%s) AS facts"  # noqa: S608
-RANKED = """
-    SELECT customer_id, amount, count(*) FILTER (WHERE generations > 0) OVER () AS active
-      FROM (SELECT customer_id, bigint_sum(amount) AS amount, bigint_sum(generations) AS generations
-              FROM (%s) AS facts GROUP BY customer_id) AS used
-"""
-# Of one tier: as RANKED, with what all of them used together. To sum them by themselves would read them once more.
-_ALL_OVER = ", ".join(f"bigint_sum({name}) OVER () AS {name}" for name in CUSTOMERS.measures)
-RANKED_OF_TIER = (
-    f"SELECT customer_id, %s AS amount, count(*) FILTER (WHERE generations > 0) OVER () AS active, {_ALL_OVER}"  # noqa: S608
-    f" FROM ({SUMMED}) AS used"
-)
 SINCE = text(
     f"""
     SELECT {_SUMS}
-      FROM (SELECT {_COLUMNS} FROM rollup_customer_months
+      FROM (SELECT {COLUMNS} FROM rollup_customer_months
              WHERE :valid AND customer_id = :customer AND month >= :month
              UNION ALL
-            SELECT {_COLUMNS} FROM events
+            SELECT {COLUMNS} FROM events
              WHERE xid >= CAST(:watermark AS xid8) AND customer_id = :customer AND {CUSTOMERS.only}
                AND CAST(at AT TIME ZONE :zone AS date) >= :month) AS facts
     """  # noqa: S608
@@ -74,90 +61,22 @@ SINCE = text(
 
 
 @dataclass(frozen=True)
-class TopCustomer:
-    """A customer now, and what they used in the range and in the period before."""
-
-    customer_id: str
-    email: str | None
-    tier: str
-    balance: int
-    usage: Usage
-    before: Usage
-
-
-@dataclass(frozen=True)
-class TopCustomers:
-    """The customers who used most, and what all together used: what a share is of. `active` customers had a
-    generation charged in the range. `before` is of the period before."""
-
-    as_of: datetime
-    active: int
-    total: Usage
-    before: Usage
-    rows: list[TopCustomer]
-
-
-def top(
-    session: Session, terms: Terms, asked: Range, *, sort: str = SORTS[0], tier: str | None = None
-) -> TopCustomers:
-    """The first LISTED of all, or of those now in a tier, with the most of one of SORTS. The caller has begun a
-    snapshot."""
-    query = _ranked(session, terms, asked, sort, tier)
-    columns = query.selected_columns
-    ranked = list(session.execute(query.order_by(columns["amount"].desc(), columns["customer_id"]).limit(LISTED)))
-    listed = [row.customer_id for row in ranked if row.amount]
-    found = {row.customer_id: row for row in session.execute(_every(session, terms, asked, _Who(listed)))}
-    earlier = session.execute(_every(session, terms, asked.previous(), _Who(listed)))
-    before = {row.customer_id: _usage(row) for row in earlier}
-    rows = [(found[customer_id], before.get(customer_id, Usage())) for customer_id in listed]
-    return TopCustomers(
-        asked.now,
-        ranked[0].active if ranked else 0,
-        _total(session, terms, asked) if tier is None else _usage(ranked[0]) if ranked else Usage(),
-        _total(session, terms, asked.previous(), tier),
-        [TopCustomer(row.customer_id, row.email, row.tier, row.balance, _usage(row), was) for row, was in rows],
-    )
-
-
-@dataclass(frozen=True)
-class _Who:
+class Who:
     """Which customers to count: these, those now in a tier, or of the `payers` alone if they are `paying`; None is
-    no restriction."""
+    no restriction. `values` are parameters of the statement itself."""
 
     ids: list[str] | None = None
     tier: str | None = None
     payers: Payers | None = None
     paying: bool = False
-
-
-def _ranked(session: Session, terms: Terms, asked: Range, sort: str, tier: str | None) -> Select[*tuple[Any, ...]]:
-    if tier is not None:
-        statement = RANKED_OF_TIER.replace("%s", AMOUNTS[sort], 1)
-        columns = f"customer_id, {_COLUMNS}", f"customer_id, {_MINUS}"
-        measures = ("amount", "active", *CUSTOMERS.measures)
-        return _read(session, terms, asked, statement, columns, measures, _Who(tier=tier))
-    amounts = (
-        f"customer_id, generations, {AMOUNTS[sort]} AS amount",
-        f"customer_id, -generations, -({AMOUNTS[sort]})",
-    )
-    return _read(session, terms, asked, RANKED, amounts, ("amount", "active"), _Who())
-
-
-def _total(session: Session, terms: Terms, asked: Range, tier: str | None = None) -> Usage:
-    """What all of them used together: customers are summed only where the providers' sums are not theirs."""
-    if tier is None:
-        used = session.execute(usage.by(session, terms, asked, UsageFilters(), usage.PROVIDER))
-        return Usage.total(_usage(row) for row in used)
-    columns = f"customer_id, {_COLUMNS}", f"customer_id, {_MINUS}"
-    all_ = _read(session, terms, asked, ALL, columns, CUSTOMERS.measures, _Who(tier=tier), ())
-    return _usage(session.execute(all_).one())
+    values: Mapping[str, object] = field(default_factory=dict)
 
 
 def every(
     session: Session, terms: Terms, asked: Range, *, sort: str = SORTS[0], tier: str | None = None
 ) -> Select[*tuple[Any, ...]]:
     """Customers (or those now in a tier) with what they used in the range and who they are now, most first."""
-    return _every(session, terms, asked, _Who(tier=tier), sort)
+    return who_used(session, terms, asked, Who(tier=tier), sort)
 
 
 def each(
@@ -172,17 +91,17 @@ def each(
     """The ids of those who ever paid, or of all others, who had any of these measures in the range, and how much:
     in no order."""
     columns = ", ".join(("customer_id", *measures)), ", ".join(("customer_id", *(f"-{one}" for one in measures)))
-    who = _Who(payers=whom, paying=paying)
+    who = Who(payers=whom, paying=paying)
     # All others are left out after their sums, not row by row: they are few.
     statement = _summed(measures, "true" if paying else f"customer_id NOT IN ({PAYERS})")
-    return _read(session, terms, asked, statement, columns, tuple(measures), who)
+    return read(session, terms, asked, statement, columns, tuple(measures), who)
 
 
-def _every(
-    session: Session, terms: Terms, asked: Range, who: _Who, sort: str = SORTS[0]
+def who_used(
+    session: Session, terms: Terms, asked: Range, who: Who, sort: str = SORTS[0]
 ) -> Select[*tuple[Any, ...]]:
-    columns = f"customer_id, {_COLUMNS}", f"customer_id, {_MINUS}"
-    row = _read(session, terms, asked, SUMMED, columns, CUSTOMERS.measures, who).subquery("used")
+    """These customers, as `every`."""
+    row = read(session, terms, asked, SUMMED, BOTH, CUSTOMERS.measures, who).subquery("used")
     order = row.c.credits_charged - row.c.credits_refunded if sort == "credits" else row.c[AMOUNTS[sort]]
     return (
         select(Customer.email, Customer.tier, Balance.balance, row)
@@ -192,19 +111,19 @@ def _every(
     )
 
 
-def _read(
+def read(
     session: Session,
     terms: Terms,
     asked: Range,
     statement: str,
     columns: tuple[str, str],
     measures: tuple[str, ...],
-    who: _Who,
-    keys: tuple[str, ...] = ("customer_id",),
+    who: Who,
 ) -> Select[*tuple[Any, ...]]:
-    """The statement over the range's rows: `columns` of what is added, and of what is taken away."""
+    """The statement over the range's rows, its `%s`: `columns` of what is added, and of what is taken away. It
+    gives `customer_id` and these measures."""
     parts = sums.cut(asked, terms.timezone, ())
-    state = rollups.state(session, terms.timezone)
+    state = snapshot.state(session, terms.timezone)
     whole = blocks.joined(blocks.fewest(parts.whole_days, local_day(asked.now, terms.timezone)))
     # Customers are not summed by less than a day: what is beside whole days is read from the events.
     beside = [*parts.whole_buckets, *parts.edges]
@@ -227,14 +146,14 @@ def _read(
     if who.tier is not None:
         facts = f"SELECT facts.* FROM ({facts}) AS facts JOIN customers ON id = customer_id WHERE tier = :tier"  # noqa: S608
     values = {"blocks_since": [one.since for one in whole], "blocks_until": [one.until for one in whole]}
-    more = {**values, **sums.edge_values(beside), "only": who.ids, "tier": who.tier}
+    more = {**values, **sums.edge_values(beside), "only": who.ids, "tier": who.tier, **who.values}
     more |= who.payers.parameters if who.payers else {}
-    return sums.selected(statement % facts, keys, measures, state, parts, more=more)
+    return sums.selected(statement % facts, ("customer_id",), measures, state, parts, more=more)
 
 
 def since(session: Session, terms: Terms, customer_id: str, month: date = date.min) -> Usage:
     """What a customer used since the first day of a month (reporting time zone); without one, ever."""
-    state = rollups.state(session, terms.timezone)
+    state = snapshot.state(session, terms.timezone)
     values = {
         "valid": state.valid,
         "watermark": state.watermark,
@@ -242,8 +161,9 @@ def since(session: Session, terms: Terms, customer_id: str, month: date = date.m
         "month": month,
         "zone": terms.timezone.key,
     }
-    return _usage(session.execute(SINCE, values).one())
+    return of_row(session.execute(SINCE, values).one())
 
 
-def _usage(row: Row[Any]) -> Usage:
-    return Usage(**{name: getattr(row, name) for name in MEASURE_NAMES if hasattr(row, name)})
+def of_row(row: Row[Any], names: Mapping[str, str] | None = None) -> Usage:
+    """The measures that a row has, by these names of theirs, as Usage."""
+    return Usage(**{name: getattr(row, (names or {}).get(name, name)) for name in CUSTOMERS.measures})

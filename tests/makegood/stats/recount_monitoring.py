@@ -15,7 +15,16 @@ from sqlalchemy.orm import Session
 from makegood import ranges
 from makegood.calendars import local_day, month_of
 from makegood.ranges import Range
-from makegood.stats import begin_snapshot, customers, failure_counts, failures, latency, refunds, usage
+from makegood.stats import (
+    begin_snapshot,
+    customers,
+    failure_counts,
+    failures,
+    latency,
+    refunds,
+    top_customers,
+    usage,
+)
 from makegood.stats.customers import SORTS
 from makegood.stats.failure_counts import FailureFilters
 from makegood.stats.figures import MEASURE_NAMES, Usage
@@ -221,7 +230,7 @@ def _compare_percentiles(found: Latency, facts: list[Fact]) -> None:
 
 
 def _compare_customers(session: Session, terms: Terms, asked: Range, facts: list[Fact], sort: str) -> None:
-    report = customers.top(session, terms, asked, sort=sort)
+    report = top_customers.top(session, terms, asked, sort=sort)
     counted = sum_facts(facts, "customer_id")
     without_latency = Counter({key: value for key, value in counted.items() if key[-1] != "latency_ms"})
     listed = {(row.customer_id,): row.usage for row in report.rows}
@@ -233,13 +242,13 @@ def _compare_customers(session: Session, terms: Terms, asked: Range, facts: list
     assert shown({(): report.total}) == sum_facts(facts)
     amounts = [_amount(row.usage, sort) for row in report.rows]
     assert amounts == sorted(amounts, reverse=True)
-    earlier = customers.top(session, terms, asked.previous(), sort=sort)
+    earlier = top_customers.top(session, terms, asked.previous(), sort=sort)
     assert shown({(): report.before}) == shown({(): earlier.total})
     was = {row.customer_id: row.usage for row in earlier.rows}
     assert all(row.before == was.get(row.customer_id, row.before) for row in report.rows)
     # Two tiers at most have customers here: what each lists, and all of it, is what all list.
     tiers = {row.tier for row in report.rows}
-    of_tiers = [customers.top(session, terms, asked, sort=sort, tier=tier) for tier in ("free", "plus", "pro")]
+    of_tiers = [top_customers.top(session, terms, asked, sort=sort, tier=tier) for tier in ("free", "plus", "pro")]
     assert {row.tier for one in of_tiers for row in one.rows} == tiers
     assert sorted(row.customer_id for one in of_tiers for row in one.rows) == sorted(name for (name,) in listed)
     assert sum(one.active for one in of_tiers) == report.active
