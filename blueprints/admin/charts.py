@@ -210,7 +210,9 @@ class Chart:
 
 def _linked(texts: Sequence[str], some: Sequence[object], link: str | None, spans: Sequence[str]) -> list[str]:
     """Texts as links to the rows behind their steps, where there are some."""
-    escaped = [html.escape(text) for text in texts]
+    if not texts:
+        return []
+    escaped = html.escape("\n".join(texts)).split("\n")  # all at once: no figure and no day has lines
     if link is None:
         return escaped
     address = html.escape(f"{link}{'&' if '?' in link else '?'}")

@@ -44,15 +44,17 @@ def init_app(app: Flask) -> None:
 
 def navigation() -> list[tuple[str, list[Link]]]:
     """The groups that have something for this operator, each with its links. The page's own is marked."""
-    shown = [(title, [entry for entry in entries if open_to_operator(entry)]) for title, entries in GROUPS]
-    here = _nearest(url_for(entry.endpoint) for _, entries in shown for entry in entries)
+    shown = [
+        (title, [(entry, url_for(entry.endpoint)) for entry in entries if open_to_operator(entry)])
+        for title, entries in GROUPS
+    ]
+    here = _nearest(address for _, entries in shown for _, address in entries)
     views = {} if g.get("answering_error") else saved_views.defaults(db.session(), current_user.operator_id)
-    return [(title, [_link(entry, here, views) for entry in entries]) for title, entries in shown if entries]
+    return [(title, [_link(*entry, here, views) for entry in entries]) for title, entries in shown if entries]
 
 
-def _link(entry: Entry, here: str, views: dict[str, str]) -> Link:
+def _link(entry: Entry, address: str, here: str, views: dict[str, str]) -> Link:
     """The link to the page, with the filters of the operator's default view of it."""
-    address = url_for(entry.endpoint)
     current = "" if address != here else "page" if request.path == address else "true"
     query = views.get(entry.endpoint)
     count = _badges.get(entry.endpoint)

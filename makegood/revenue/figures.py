@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
-    ARRAY,
     BigInteger,
     ColumnElement,
     DateTime,
@@ -33,6 +32,7 @@ from sqlalchemy.orm import Session
 
 from makegood.revenue import categories
 from makegood.revenue.categories import ACCOUNT_FEES, DISPUTES, GROSS, MOVED, OTHER, REFUNDS, TAX_ON_FEES
+from makegood.stats.arrays import INSTANTS
 from makegood.stats.pieces import Interval, cut_to_buckets
 from makegood.stats.sums import edge_values
 
@@ -83,8 +83,7 @@ class Figures:
         )
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """What the balance transactions of one currency and reporting category come to, in step `step` (from 0)."""
 
     step: int
@@ -103,7 +102,7 @@ class Line:
 def lines(session: Session, steps: Sequence[Interval]) -> list[Line]:
     """The sums by step, currency and category, for half-open steps that follow on each other without a gap."""
     query = by_category(steps)
-    return [Line(row.step, *tuple(row)[2:]) for row in session.execute(query)]
+    return [Line(step, *rest) for step, _, *rest in session.execute(query)]
 
 
 def by_category(steps: Sequence[Interval]) -> Select[*tuple[Any, ...]]:
@@ -165,7 +164,7 @@ def _sums(steps: Sequence[Interval]) -> Subquery:
         values |= {f"whole_{n}_since": since, f"whole_{n}_until": until}
     instant = DateTime(timezone=True)
     bound = text(statement).bindparams(
-        bindparam("starts", [start for start, _ in steps], type_=ARRAY(instant)),
+        bindparam("starts", [start for start, _ in steps], type_=INSTANTS),
         *(bindparam(name, at, type_=instant) for name, at in values.items()),
     )
     return bound.columns(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 
 from sqlalchemy.orm import Session
@@ -130,7 +130,7 @@ def _read(session: Session, asked: Range, steps: Sequence[Step]) -> tuple[list[D
     daily = _daily(session, asked)
     firsts = [step.first for step in steps]
     days = [asked.first + row.step * DAY for row in daily]
-    rows = [replace(row, step=bisect_right(firsts, day) - 1) for day, row in zip(days, daily, strict=True)]
+    rows = [row._replace(step=bisect_right(firsts, day) - 1) for day, row in zip(days, daily, strict=True)]
     return _summed(zip(days, daily, strict=True)), rows
 
 

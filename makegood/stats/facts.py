@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Row, text
@@ -54,8 +54,7 @@ TIERS = text(
 )
 
 
-@dataclass(frozen=True)
-class Fact:
+class Fact(NamedTuple):
     """The usage of one step (its position, from 0), provider and tier."""
 
     step: int
@@ -65,8 +64,7 @@ class Fact:
     last_charged_at: datetime | None
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """The usage of one step, provider or tier, or of one of these in one step. None: of all of them."""
 
     step: int | None

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -50,6 +51,7 @@ class Pieces:
     edges: list[Interval]
     moved: Sequence[Moved] = ()
 
+    @cached_property
     def parameters(self) -> dict[str, Any]:
         """As parameters of a statement, one array for each side of the intervals; edges are bound one by one."""
         hours = [one.hours for one in self.moved]

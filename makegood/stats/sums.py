@@ -170,7 +170,7 @@ def selected(
     more: Mapping[str, object] | None = None,
 ) -> Select[*tuple[Any, ...]]:
     """A statement over such rows with its parameters, as a Select of those keys and whole numbers."""
-    values = {"valid": state.valid, "watermark": state.watermark, **parts.parameters()}
+    values = {"valid": state.valid, "watermark": state.watermark, **parts.parameters}
     values |= edge_values(parts.edges) | dict(more or {})
     values |= {f"only_{name}": value for name, value in (where or {}).items() if value is not None}
     used = sorted(set(NAMES.findall(statement)))
