@@ -82,7 +82,7 @@ def test_margin_by_customer_shows_payers_and_apart_from_them_what_free_use_costs
     assert "does not cover Stripe's fees" in text(losing)
     assert "<span data-found>1 customer</span>" in losing
     assert "cus_ada" in text(losing)
-    assert "/admin/exports/margin-customers?group=losing" in losing
+    assert "/admin/exports/margin-customers?range=30d&amp;group=losing" in losing
     assert "panel-margin_customers_list" in operator.get("/admin/pulse/margin/customers").text
     assert operator.get("/admin/margin/customers?group=nobody&sort=nothing").status_code == 200
 
