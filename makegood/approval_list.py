@@ -1,13 +1,17 @@
-"""The list of requests for approval, newest first."""
+"""Requests for approval as they are read: the list, newest first, and those that something waits for."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
-from makegood import pages
+from makegood import pages, permissions
+from makegood.approval_kinds import KINDS
 from makegood.models import Approval
 from makegood.pages import Listing
 
@@ -26,6 +30,14 @@ class ApprovalFilters:
     end: datetime | None = None
 
 
+@dataclass(frozen=True)
+class About:
+    """Requests that wait, the oldest first, and who approved what was made, by its id."""
+
+    waiting: list[Approval]
+    approvers: dict[UUID, str]
+
+
 APPROVALS: Listing[ApprovalFilters, Approval] = Listing(
     select(Approval),
     pages.whole,
@@ -39,3 +51,41 @@ APPROVALS: Listing[ApprovalFilters, Approval] = Listing(
     },
 )
 """By when they were made."""
+
+
+def about(session: Session, subjects: Iterable[str]) -> About:
+    """What waits and what was approved about these subjects."""
+    query = select(Approval).where(
+        Approval.subject.in_(list(subjects)), Approval.state.in_(("pending", "approved"))
+    )
+    found = session.scalars(query.order_by(Approval.requested_at)).all()
+    return About(
+        [approval for approval in found if approval.state == "pending"],
+        {one.result_id: one.decided_by for one in found if one.result_id and one.decided_by},
+    )
+
+
+def waiting_about(session: Session, subjects: Iterable[str]) -> dict[str, Approval]:
+    """The requests about these subjects that wait, by subject: for lists of things of one sort."""
+    query = select(Approval).where(Approval.subject.in_(list(subjects)), Approval.state == "pending")
+    return {one.subject: one for one in session.scalars(query)}
+
+
+def waiting_of(session: Session, customer_id: str) -> list[Approval]:
+    """The requests about a customer and what is theirs that wait, the oldest first."""
+    query = select(Approval).where(
+        Approval.state == "pending", Approval.details["customer_id"].astext == customer_id
+    )
+    return list(session.scalars(query.order_by(Approval.requested_at, Approval.id)))
+
+
+def waiting_for(session: Session, email: str, role: str, *, at: datetime) -> int:
+    """How many requests of others wait that this operator could decide."""
+    kinds = [kind.name for kind in KINDS.values() if kind.action in permissions.PERMISSIONS[role]]
+    query = select(func.count()).where(
+        Approval.state == "pending",
+        Approval.expires_at > at,
+        Approval.requested_by != email,
+        Approval.kind.in_(kinds),
+    )
+    return session.scalar(query) or 0

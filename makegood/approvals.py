@@ -7,13 +7,11 @@ request, then whatever the kind locks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import Select, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -25,14 +23,6 @@ from makegood.terms import Terms
 
 LIFETIME = timedelta(days=7)
 MAX_NOTE = 1000
-
-
-@dataclass(frozen=True)
-class About:
-    """Requests that wait, the oldest first, and who approved what was made, by its id."""
-
-    waiting: list[Approval]
-    approvers: dict[UUID, str]
 
 
 def ask(
@@ -162,44 +152,6 @@ def made_by(kind: str, subject: str, idempotency_key: str) -> Select[UUID | None
         Approval.state == "approved",
         Approval.details["idempotency_key"].astext == idempotency_key,
     )
-
-
-def about(session: Session, subjects: Iterable[str]) -> About:
-    """What waits and what was approved about these subjects."""
-    query = select(Approval).where(
-        Approval.subject.in_(list(subjects)), Approval.state.in_(("pending", "approved"))
-    )
-    found = session.scalars(query.order_by(Approval.requested_at)).all()
-    return About(
-        [approval for approval in found if approval.state == "pending"],
-        {one.result_id: one.decided_by for one in found if one.result_id and one.decided_by},
-    )
-
-
-def waiting_about(session: Session, subjects: Iterable[str]) -> dict[str, Approval]:
-    """The requests about these subjects that wait, by subject: for lists of things of one sort."""
-    query = select(Approval).where(Approval.subject.in_(list(subjects)), Approval.state == "pending")
-    return {one.subject: one for one in session.scalars(query)}
-
-
-def waiting_of(session: Session, customer_id: str) -> list[Approval]:
-    """The requests about a customer and what is theirs that wait, the oldest first."""
-    query = select(Approval).where(
-        Approval.state == "pending", Approval.details["customer_id"].astext == customer_id
-    )
-    return list(session.scalars(query.order_by(Approval.requested_at, Approval.id)))
-
-
-def waiting_for(session: Session, email: str, role: str, *, at: datetime) -> int:
-    """How many requests of others wait that this operator could decide."""
-    kinds = [kind.name for kind in KINDS.values() if kind.action in permissions.PERMISSIONS[role]]
-    query = select(func.count()).where(
-        Approval.state == "pending",
-        Approval.expires_at > at,
-        Approval.requested_by != email,
-        Approval.kind.in_(kinds),
-    )
-    return session.scalar(query) or 0
 
 
 def _locked(session: Session, approval_id: UUID) -> Approval:

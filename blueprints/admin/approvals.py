@@ -82,7 +82,7 @@ def waiting() -> int:
     """How many requests of others this operator could decide: the number beside the entry."""
     if not access.may("refund"):
         return 0
-    return approvals.waiting_for(db.session(), current_user.email, current_user.role, at=datetime.now(UTC))
+    return approval_list.waiting_for(db.session(), current_user.email, current_user.role, at=datetime.now(UTC))
 
 
 def _decide(approval_id: UUID, decide: Any, message: str, **more: Any) -> ResponseReturnValue:

@@ -17,7 +17,7 @@ from makegood import (
     accounts,
     adjustment_approvals,
     adjustments,
-    approvals,
+    approval_list,
     audit,
     customer_list,
     grants,
@@ -111,11 +111,14 @@ def page(customer_id: str, *, note: str = "", problem: str = "") -> str:
         before=before,
         notes_before=_uuid(request.args.get("notes")),
     )
-    waiting = approvals.waiting_of(db.session(), account.customer.id)
+    waiting = approval_list.waiting_of(db.session(), account.customer.id)
+    about = adjustment_approvals.subject_of(account.customer.id)
     return render_template(
         "admin/customer.html",
         account=account,
-        approvers=approvals.about(db.session(), [adjustment_approvals.subject_of(account.customer.id)]).approvers,
+        approvers=approval_list.about(
+            db.session(), [adjustment_approvals.subject_of(account.customer.id)]
+        ).approvers,
         waiting=waiting,
         waits={request.subject: request for request in waiting},
         few_waiting=FEW_WAITING,

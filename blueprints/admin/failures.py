@@ -9,7 +9,7 @@ from flask import render_template
 from blueprints import formats
 from blueprints.admin import blueprint, exports, filters, lists
 from extensions import db
-from makegood import approvals, refund_approvals
+from makegood import approval_list, refund_approvals
 from makegood import failures as failure_log
 from makegood.failures import FailureFilters
 from makegood.providers.protocol import ErrorClass
@@ -33,7 +33,7 @@ def failures() -> str:
     return render_template(
         "admin/failures.html",
         **shown,
-        waits=approvals.waiting_about(db.session(), about),
+        waits=approval_list.waiting_about(db.session(), about),
         late=failure_log.late_results(db.session(), since=datetime.now(UTC) - LATE_SINCE),
         providers=filters.provider_choices(),
         errors=ERRORS,

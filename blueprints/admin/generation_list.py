@@ -7,7 +7,7 @@ from flask import render_template
 from blueprints import formats
 from blueprints.admin import blueprint, exports, filters, lists
 from extensions import db
-from makegood import approvals, generation_log, refund_approvals
+from makegood import approval_list, generation_log, refund_approvals
 from makegood.generation_log import BY_CHARGE, BY_END, STATUSES, GenerationFilters
 from makegood.providers.protocol import ErrorClass
 
@@ -43,7 +43,7 @@ def generations() -> str:
     return render_template(
         "admin/generations.html",
         **shown,
-        waits=approvals.waiting_about(db.session(), about),
+        waits=approval_list.waiting_about(db.session(), about),
         providers=filters.provider_choices(),
         seen=generation_log.choices(db.session()),
         choices=CHOICES,

@@ -8,7 +8,7 @@ from flask import render_template
 
 from blueprints.admin import blueprint
 from extensions import db
-from makegood import approvals, refund_approvals, reversal_approvals, stories
+from makegood import approval_list, refund_approvals, reversal_approvals, stories
 from makegood.stats import begin_snapshot
 
 
@@ -19,5 +19,5 @@ def generation(generation_id: UUID) -> str:
     story = stories.tell(db.session(), generation_id)
     refunds = [entry.refund.id for entry in story.entries if entry.kind == "refund" and entry.refund]
     subjects = [refund_approvals.subject_of(generation_id), *map(reversal_approvals.subject_of, refunds)]
-    requests = approvals.about(db.session(), subjects)
+    requests = approval_list.about(db.session(), subjects)
     return render_template("admin/generation.html", story=story, requests=requests)

@@ -7,7 +7,7 @@ from flask import current_app, render_template
 from blueprints import formats
 from blueprints.admin import blueprint, exports, filters, lists
 from extensions import db
-from makegood import approvals, refund_history, reversal_approvals
+from makegood import approval_list, refund_history, reversal_approvals
 from makegood.providers.protocol import ErrorClass
 from makegood.refund_history import RefundFilters
 from makegood.refunds import CANCELLED, REASONS
@@ -36,7 +36,7 @@ def refunds() -> str:
     return render_template(
         "admin/refunds.html",
         **shown,
-        waits=approvals.waiting_about(db.session(), about),
+        waits=approval_list.waiting_about(db.session(), about),
         total=refund_history.total(db.session(), _wanted(asked), current_app.config["SETTINGS"].terms),
         providers=filters.provider_choices(),
         manual=MANUAL,

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from makegood import (
     approval_kinds,
+    approval_list,
     approvals,
     generations,
     ledger,
@@ -219,7 +220,7 @@ def test_a_request_expires_after_seven_days(session: Session, customer: str, gen
     late = AT + timedelta(days=7)
     with pytest.raises(Conflict, match="expired"):
         approve(session, asked, at=late)
-    assert approvals.waiting_for(session, ADMIN, "admin", at=late) == 0
+    assert approval_list.waiting_for(session, ADMIN, "admin", at=late) == 0
     assert approvals.expire_due(session, at=late - timedelta(seconds=1)) == 0
     assert approvals.expire_due(session, at=late) == 1
     assert approvals.get(session, asked.id).state == "expired"
@@ -238,8 +239,8 @@ def test_a_double_submit_returns_the_first_request_and_another_one_waits_its_tur
     assert ask(session, generation).id == ask(session, generation).id
     with pytest.raises(Conflict, match=f"{ASKER} has asked for this already"):
         ask(session, generation, actor=SECOND)
-    assert approvals.waiting_for(session, SECOND, "support", at=AT) == 1
-    assert approvals.waiting_for(session, ASKER, "support", at=AT) == 0
+    assert approval_list.waiting_for(session, SECOND, "support", at=AT) == 1
+    assert approval_list.waiting_for(session, ASKER, "support", at=AT) == 0
 
 
 def test_what_cannot_be_refunded_is_not_asked_for(session: Session, generation: UUID) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from makegood import (
     adjustment_approvals,
     adjustments,
+    approval_list,
     approvals,
     bulk_refunds,
     ledger,
@@ -175,7 +176,7 @@ def test_a_form_whose_request_was_approved_gives_and_asks_for_nothing_more(
         with pytest.raises(IdempotencyConflict, match="This form gave 40 credits when it was sent before"):
             ask(session, customer, again)
     assert ledger.balance(session, customer) == 1045
-    assert approvals.waiting_for(session, BEN, "admin", at=AT) == 0
+    assert approval_list.waiting_for(session, BEN, "admin", at=AT) == 0
 
 
 def test_what_takes_is_approved_as_such(session: Session, customer: str) -> None:
@@ -207,8 +208,8 @@ def test_one_request_at_a_time_about_a_customer_and_none_for_what_is_not_there(
     ask(session, customer, 400)
     with pytest.raises(Conflict, match=f"{ANA} has asked for this already"):
         ask(session, customer, 300, BEN)
-    assert approvals.waiting_for(session, BEN, "admin", at=AT) == 1
-    assert approvals.waiting_for(session, SUE, "support", at=AT) == 0
+    assert approval_list.waiting_for(session, BEN, "admin", at=AT) == 1
+    assert approval_list.waiting_for(session, SUE, "support", at=AT) == 0
 
 
 def test_a_customer_with_the_longest_id_can_be_asked_for(session: Session) -> None:
