@@ -116,9 +116,7 @@ def page(customer_id: str, *, note: str = "", problem: str = "") -> str:
     return render_template(
         "admin/customer.html",
         account=account,
-        approvers=approval_list.about(
-            db.session(), [adjustment_approvals.subject_of(account.customer.id)]
-        ).approvers,
+        approvers=approval_list.about(db.session(), [about]).approvers,
         waiting=waiting,
         waits={request.subject: request for request in waiting},
         few_waiting=FEW_WAITING,

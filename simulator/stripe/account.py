@@ -17,7 +17,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from simulator.stripe import objects
+from simulator.stripe import objects, payment_objects
 from simulator.stripe.objects import PREFIXES, RESOURCES, Object
 from simulator.stripe.rendering import shown
 
@@ -150,7 +150,7 @@ class Store:
         self, customer: Object, brand: str = "visa", last4: str = "4242", expires: tuple[int, int] = (12, 2030)
     ) -> Object:
         """Keep a customer's card."""
-        return self.add(objects.payment_method(customer["id"], brand, last4, expires))
+        return self.add(payment_objects.payment_method(customer["id"], brand, last4, expires))
 
     def private(self) -> dict[str, Any]:
         """What the account knows and never shows, as JSON, so that `restore` makes another one go on."""

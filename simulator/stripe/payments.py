@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from simulator.stripe import objects
+from simulator.stripe import payment_objects
 from simulator.stripe.account import DAY, Store
 from simulator.stripe.objects import Object
 from simulator.stripe.settlement import Settlement
@@ -24,7 +24,7 @@ class Payments(Store):
     ) -> Object:
         """Move the balance: `amount` in the currency that somebody paid, `fee` in the settlement currency."""
         settled, settles_in, rate = self.settlement.convert(amount, currency)
-        made = objects.balance_transaction(kind, category, settles_in, settled, fee)
+        made = payment_objects.balance_transaction(kind, category, settles_in, settled, fee)
         made |= {"exchange_rate": rate, "source": source, "available_on": self.now + PAYS_OUT_AFTER}
         return self.add(made)
 
@@ -45,12 +45,12 @@ class Payments(Store):
     ) -> Object:
         """Begin a payment."""
         who = customer["id"] if customer else None
-        return self.add(objects.payment_intent(amount, currency, who, metadata or {}))
+        return self.add(payment_objects.payment_intent(amount, currency, who, metadata or {}))
 
     def charge(self, intent: Object, *, email: str | None = None, fails: bool = False) -> Object:
         """Try to have a payment intent paid. A guest leaves an e-mail address; a failed attempt moves nothing."""
         with self.lock:
-            made = objects.charge(intent, email, intent["metadata"])
+            made = payment_objects.charge(intent, email, intent["metadata"])
             if fails:
                 made |= {"status": "failed", "failure_code": "card_declined"}
                 made["failure_message"] = "Your card was declined."
@@ -81,7 +81,7 @@ class Payments(Store):
             amount = left if amount is None else amount
             assert 0 < amount <= left, "Refund amount is greater than unrefunded amount on charge"
             status = "pending" if pending else "succeeded"
-            made = self.add(objects.refund(charge, amount, status, metadata or {}))
+            made = self.add(payment_objects.refund(charge, amount, status, metadata or {}))
             moved = self.move("refund", "refund", -amount, charge["currency"], source=made["id"])
             made["balance_transaction"] = moved["id"]
             self.tell("refund.created", made)
@@ -112,7 +112,7 @@ class Payments(Store):
         with self.lock:
             amount = charge["amount_captured"] - charge["amount_refunded"] if amount is None else amount
             status = "warning_needs_response" if inquiry else "needs_response"
-            made = self.add(objects.dispute(charge, amount, status, reason))
+            made = self.add(payment_objects.dispute(charge, amount, status, reason))
             self.change(charge, disputed=True)
             self.tell("charge.dispute.created", made)
             if not inquiry:
@@ -147,7 +147,7 @@ class Payments(Store):
     def pay_out(self, amount: int, currency: str = "usd") -> Object:
         """Send money to the account's bank."""
         with self.lock:
-            made = self.add(objects.payout(amount, currency, self.now + PAYS_OUT_AFTER))
+            made = self.add(payment_objects.payout(amount, currency, self.now + PAYS_OUT_AFTER))
             moved = self.move("payout", "payout", -amount, currency, source=made["id"])
             return self.change(made, "payout.paid", balance_transaction=moved["id"])
 
