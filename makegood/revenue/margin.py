@@ -82,6 +82,11 @@ def total(session: Session, terms: Terms, asked: Range) -> Result:
     return _Counted(session, terms, asked).total
 
 
+def steps(session: Session, terms: Terms, asked: Range) -> list[MarginStep]:
+    """The result of each step of a range of whole days, as `report` has them. The caller has begun a snapshot."""
+    return _Counted(session, terms, asked).results
+
+
 def report(session: Session, terms: Terms, asked: Range) -> Margin:
     """The page. The range is made of whole days; the caller has begun a snapshot."""
     counted = _Counted(session, terms, asked)
