@@ -217,6 +217,7 @@ def test_a_providers_page_shows_its_models_failures_and_rejections(
         deliver(db.session(), used["unknown"])
         db.session.commit()
     page = operator.get("/admin/providers/wavespeed").text
+    assert 'href="/admin/bulk-refunds/new?provider=wavespeed"' in page
     assert MODEL in page
     assert "The signature does not match.</dt><dd>2" in page
     assert "Generation failed</a></dt><dd>1" in page
