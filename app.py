@@ -22,13 +22,13 @@ import demo.state
 import logs
 import settings as settings_module
 from blueprints import (
-    access,
     admin,
     api,
     assets,
     auth,
     bodies,
     callbacks,
+    entrance,
     errors,
     formats,
     health,
@@ -68,7 +68,7 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
     app.extensions["unrecorded"] = Unrecorded(app)
     logs.configure(settings.environment)
     security.register(app)  # before CSRF protection, whose refusals carry a request id too
-    access.register(app)
+    entrance.register(app)
     _init_extensions(app)
     _register_blueprints(app)
     _register_commands(app)

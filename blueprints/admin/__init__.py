@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from blueprints import access
+from blueprints import entrance
 
 blueprint = Blueprint("admin", __name__, url_prefix="/admin")
 
@@ -17,7 +17,7 @@ blueprint = Blueprint("admin", __name__, url_prefix="/admin")
 def check_operator() -> Response | None:
     """Turn strangers away from everything under /admin, from paths that do not exist too."""
     if blueprint.name in request.blueprints or request.path == "/admin" or request.path.startswith("/admin/"):
-        return access.admit_operator()
+        return entrance.admit_operator()
     return None
 
 

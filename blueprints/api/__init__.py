@@ -9,7 +9,7 @@ from flask import Blueprint, Response, jsonify, request
 from flask.blueprints import BlueprintSetupState
 from werkzeug.routing import BaseConverter
 
-from blueprints import access, api_access
+from blueprints import api_access, entrance
 from blueprints.api import contract, fields, webhooks
 from extensions import csrf
 
@@ -34,7 +34,7 @@ def add_converter(state: BlueprintSetupState) -> None:
 @blueprint.before_request
 def check_request() -> None:
     """Turn strangers away, and read the body before anything else does."""
-    if request.endpoint in access.PUBLIC:
+    if request.endpoint in entrance.PUBLIC:
         return
     api_access.require_api_key("platform")
     contract.read_body()
