@@ -8,7 +8,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from flask import (
-    Blueprint,
     Response,
     current_app,
     flash,
@@ -23,12 +22,11 @@ from flask_login import current_user
 from flask_wtf.csrf import CSRFError
 
 from blueprints import access
+from blueprints.auth import blueprint
 from blueprints.way_back import HOME, inner_path
 from extensions import db
-from makegood import invitations, logins, second_factor, throttles
-from makegood.errors import Invalid, NotFound, Throttled
-
-blueprint = Blueprint("auth", __name__)
+from makegood import logins, second_factor, throttles
+from makegood.errors import Throttled
 
 CHALLENGE = "challenge"
 WRONG = "The e-mail address or the password is wrong."
@@ -107,30 +105,6 @@ def send_code() -> Response:
     return response
 
 
-@blueprint.get("/invitations/<token>")
-def invitation(token: str) -> Response:
-    """The form with which somebody who was invited sets a password."""
-    return _invitation_form(token)
-
-
-@blueprint.post("/invitations/<token>")
-def accept_invitation(token: str) -> Response:
-    """Become an operator, and go on to the log-in."""
-    password, now = request.form.get("new_password", ""), datetime.now(UTC)
-    try:
-        if password != request.form.get("again"):
-            fields = {"again": "is not the same as the first"}
-            raise Invalid("The two passwords are not the same. Type them again.", fields=fields)
-        operator = invitations.accept(db.session(), token, password, now=now, address=access.client_address())
-    except Invalid as invalid:
-        db.session.rollback()
-        return _invitation_form(token, error=invalid.message, status=invalid.status)
-    email = operator.email
-    db.session.commit()
-    flash("Your password is set. Log in with it.", "ok")
-    return redirect(url_for("auth.login", email=email), 303)
-
-
 @blueprint.post("/logout")
 def logout() -> Response:
     """End the session at once, and let the browser forget the pages it kept."""
@@ -171,15 +145,6 @@ def _form(*, error: str | None = None, notice: str | None = None, status: int | 
 def _code_form(*, error: str | None = None, status: int = 200) -> Response:
     after = inner_path(request.values.get("next"))
     return make_response(render_template("auth/code.html", error=error, next=after), status)
-
-
-def _invitation_form(token: str, *, error: str | None = None, status: int = 200) -> Response:
-    try:
-        invited = invitations.find(db.session, token, now=datetime.now(UTC))
-    except NotFound as gone:
-        return make_response(render_template("auth/invitation_gone.html", message=gone.message), gone.status)
-    page = render_template("auth/invitation.html", invited=invited, token=token, error=error)
-    return make_response(page, status)
 
 
 def _throttled(error: Throttled, response: Response) -> Response:
