@@ -226,6 +226,8 @@ def _sold(session: Session, terms: Terms, asked: Range) -> bool:
     if since is None:
         return False
     end = min(start_of(since, terms.timezone), asked.end)
+    if end <= asked.start:
+        return True
     before = (
         select(Generation.id).where(Generation.charged_at >= asked.start, Generation.charged_at < end).limit(1)
     )

@@ -22,25 +22,6 @@ BEGIN = f"{recognised.BEGIN}, facts AS MATERIALIZED (SELECT * FROM ({FACTS}) AS 
 """How a statement begins that has one of these in it."""
 
 
-def _pieces(period: str, name: str) -> str:
-    since, until = (f"CAST(:{period}s_{name}_{end} AS date[])" for end in ("since", "until"))
-    return f"""unnest({since}, {until}) AS pieces (since, until)
-               JOIN recognised_customer_{period}s ON {period} >= since AND {period} < until
-              WHERE :valid AND currency = 'usd'"""
-
-
-DOLLARS = f"""
-    SELECT customer_id, {_PRICE}, bigint_sum(credits) AS credits
-      FROM (SELECT customer_id, {_PRICE}, {_GONE} AS credits
-              FROM recognised_customer_months WHERE :valid AND month = ANY(CAST(:months AS date[]))
-             UNION ALL SELECT customer_id, {_PRICE}, {_GONE} FROM {_pieces("quarter", "added")}
-             UNION ALL SELECT customer_id, {_PRICE}, -({_GONE}) FROM {_pieces("quarter", "taken")}
-             UNION ALL SELECT customer_id, {_PRICE}, {_GONE} FROM {_pieces("day", "added")}
-             UNION ALL SELECT customer_id, {_PRICE}, -({_GONE}) FROM {_pieces("day", "taken")}
-             UNION ALL SELECT customer_id, {_PRICE}, {_GONE} FROM facts WHERE currency = 'usd') AS counted
-     GROUP BY customer_id, {_PRICE}
-"""  # noqa: S608 (made of our own column names)
-"""Credits that became revenue, of those that cost US dollars, as SQL: by customer and price."""
 FOREIGN = f"""
     SELECT customer_id, currency, day, {_PRICE}, {_GONE} AS credits
       FROM recognised_customer_days WHERE :valid AND currency <> 'usd' AND {_INSIDE}
@@ -50,15 +31,27 @@ FOREIGN = f"""
 """Of those that cost another currency: by day as well, and not added up."""
 
 
+def dollars(terms: Terms, asked: Range) -> tuple[str, dict[str, object]]:
+    """Credits that became revenue, of those that cost US dollars, as SQL with its parameters (and `valid`): by
+    customer and price."""
+    read = blocks.joined(blocks.fewest([(asked.first, asked.last + DAY)], local_day(asked.now, terms.timezone)))
+    rows = [f"SELECT customer_id, {_PRICE}, {_GONE} AS credits FROM facts WHERE currency = 'usd'"]  # noqa: S608 (made of our own column names)
+    values: dict[str, object] = {}
+    for number, block in enumerate(read):
+        gone = f"-({_GONE})" if block.taken else _GONE
+        inside = f"{block.period} >= :sold_since_{number} AND {block.period} < :sold_until_{number}"
+        rows.append(
+            f"SELECT customer_id, {_PRICE}, {gone} FROM recognised_customer_{block.period}s"  # noqa: S608
+            f" WHERE :valid AND currency = 'usd' AND {inside}"
+        )
+        values |= {f"sold_since_{number}": block.since, f"sold_until_{number}": block.until}
+    summed = f"""
+        SELECT customer_id, {_PRICE}, bigint_sum(credits) AS credits FROM ({" UNION ALL ".join(rows)}) AS counted
+         GROUP BY customer_id, {_PRICE}
+    """  # noqa: S608
+    return summed, values
+
+
 def parameters(session: Session, terms: Terms, asked: Range) -> dict[str, object]:
-    """Their parameters."""
-    days = [(asked.first, asked.last + DAY)]
-    read = blocks.fewest(days, local_day(asked.now, terms.timezone))
-    months = [block.since for block in read if block.period == "month" and not block.taken]
-    pieces: dict[str, object] = {"months": months}
-    for period in ("quarter", "day"):
-        for name, taken in (("added", False), ("taken", True)):
-            found = [block for block in read if block.period == period and block.taken is taken]
-            pieces[f"{period}s_{name}_since"] = [one.since for one in found]
-            pieces[f"{period}s_{name}_until"] = [one.until for one in found]
-    return {**recognised.parameters(session, terms.timezone, asked.first, asked.last), **pieces}
+    """The parameters of BEGIN and FOREIGN."""
+    return recognised.parameters(session, terms.timezone, asked.first, asked.last)

@@ -7,6 +7,7 @@ paid for, and their other payments. What has no rate is null.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ARRAY, BigInteger, Date, Numeric, Select, Text, bindparam, column, select, text
@@ -16,7 +17,7 @@ from makegood import money
 from makegood.ranges import Range
 from makegood.revenue import payments_by_customer, rates, recognised, recognised_by_customer
 from makegood.revenue.rates import USD
-from makegood.revenue.recognised_by_customer import BEGIN, DOLLARS, FOREIGN
+from makegood.revenue.recognised_by_customer import BEGIN, FOREIGN
 from makegood.terms import Terms
 
 MICRO = 6
@@ -34,7 +35,7 @@ _RATED = "CASE currency WHEN 'usd' THEN CAST(:first AS date) ELSE day END"
 _UNRATED = "CASE WHEN micros IS NULL THEN currency END AS currency, CASE WHEN micros IS NULL THEN day END AS day"
 _MICROS = "coalesce(micros, 1)"
 REVENUE = f"""
-    {BEGIN}, rate AS (
+    {BEGIN}, dollars AS (%(sold)s), paid AS (%(paid)s), paid_abroad AS (%(paid_abroad)s), rate AS (
         SELECT * FROM unnest(:currencies, :days, :rates) AS rate (currency, day, micros)
     ), abroad AS (
         SELECT customer_id, {_UNRATED}, price_amount, price_credits, sum(credits * {_MICROS}) AS credits
@@ -45,15 +46,15 @@ REVENUE = f"""
     ), amounts (customer_id, currency, day, cash, fees, recognised, rated) AS MATERIALIZED (
         SELECT customer_id, NULL, CAST(NULL AS date), cash * {MICROS_IN_A_CENT}::numeric,
                fees * {MICROS_IN_A_CENT}::numeric, direct * {MICROS_IN_A_CENT}::numeric, true
-          FROM ({payments_by_customer.DOLLARS}) AS paid
+          FROM paid
          UNION ALL
         SELECT customer_id, {_UNRATED}, cash * {_MICROS}, fees * {_MICROS}, direct * {_MICROS},
                micros IS NOT NULL
-          FROM ({payments_by_customer.FOREIGN}) AS paid LEFT JOIN rate USING (currency, day)
+          FROM paid_abroad LEFT JOIN rate USING (currency, day)
          UNION ALL
         SELECT customer_id, NULL, NULL, 0, 0,
                credits * {MICROS_IN_A_CENT}::numeric * price_amount / price_credits, true
-          FROM ({DOLLARS}) AS credits
+          FROM dollars
          UNION ALL
         SELECT customer_id, currency, day, 0, 0, credits * price_amount / price_credits, currency IS NULL
           FROM abroad
@@ -87,17 +88,22 @@ TYPES: dict[str, Any] = {
 }
 
 
-EACH = text(REVENUE).columns(column("customer_id", Text), *(column(name, BigInteger) for name in AMOUNTS))
-
-
-def each(session: Session, terms: Terms, asked: Range, due: list[str]) -> Select[*tuple[Any, ...]]:
+def each(session: Session, terms: Terms, asked: Range, due: Sequence[str]) -> Select[*tuple[Any, ...]]:
     """`customer_id` and AMOUNTS of those who have any, each rounded once. `due` are the payments that are not in
     line with what changed. The caller has begun a snapshot."""
-    values = payments_by_customer.parameters(asked, due)
-    values |= recognised_by_customer.parameters(session, terms, asked)
-    values |= _rates(session, asked)
-    bound = EACH.bindparams(*(bindparam(name, value, type_=TYPES.get(name)) for name, value in values.items()))
-    return select(bound.subquery("revenue"))
+    parts = {
+        "sold": recognised_by_customer.dollars(terms, asked),
+        "paid": payments_by_customer.dollars(asked, due),
+        "paid_abroad": payments_by_customer.foreign(asked, due),
+    }
+    values = recognised_by_customer.parameters(session, terms, asked) | _rates(session, asked)
+    for _, more in parts.values():
+        values |= more
+    statement = text(REVENUE % {name: part for name, (part, _) in parts.items()})
+    used = statement.compile().params
+    bound = statement.bindparams(*(bindparam(name, values[name], type_=TYPES.get(name)) for name in used))
+    columns = bound.columns(column("customer_id", Text), *(column(name, BigInteger) for name in AMOUNTS))
+    return select(columns.subquery("revenue"))
 
 
 def _rates(session: Session, asked: Range) -> dict[str, Any]:
