@@ -79,10 +79,12 @@ def _console(url: str) -> Iterator[tuple[Flask, FlaskClient]]:
     token = re.search(r'name="csrf_token" value="([^"]+)"', browser.get("/login").text)
     assert token is not None
     browser.post("/login", data={"csrf_token": token[1], "email": EMAIL, "password": PASSWORD})
-    yield app, browser
-    app.extensions["unrecorded"].stop()
-    with app.app_context():
-        db.engine.dispose()
+    try:
+        yield app, browser
+    finally:
+        app.extensions["unrecorded"].stop()
+        with app.app_context():
+            db.engine.dispose()
 
 
 def _time(connection: Connection[Any], browser: FlaskClient, path: str, rounds: int) -> float:
