@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, or_, select, text
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, CompoundSelect, func, select, text, union
+from sqlalchemy.orm import Session, aliased
 
 from makegood import pages
 from makegood.models import Approval, AuditEntry, BulkRefundItem
@@ -60,17 +61,23 @@ def _about(filters: AuditFilters) -> Iterator[ColumnElement[bool]]:
     if not filters.subject.startswith(CUSTOMER):
         yield AuditEntry.subject == filters.subject
         return
-    customer_id = filters.subject.removeprefix(CUSTOMER)
+    # As an array of ids: each part has an index of its own, and no order of the pages is read through for it.
+    theirs = _of_customer(filters.subject.removeprefix(CUSTOMER)).scalar_subquery()
+    yield AuditEntry.id == func.any(func.array(theirs))
+
+
+def _of_customer(customer_id: str) -> CompoundSelect[tuple[UUID]]:
+    """The ids of the entries about a customer, about what was asked for, and of bulk refunds that took part."""
+    entry = aliased(AuditEntry)
+    ids = select(entry.id)
+    themselves = (f"{CUSTOMER}{customer_id}", f"payment_methods:{customer_id}")
     requests = select(Approval.subject).where(Approval.details["customer_id"].astext == customer_id)
-    bulk = select(func.concat("bulk_refund:", BulkRefundItem.bulk_refund_id)).where(
-        BulkRefundItem.customer_id == customer_id
-    )
-    # As arrays: each is read once, and every condition then has an index of its own.
-    yield or_(
-        AuditEntry.subject.in_((filters.subject, f"payment_methods:{customer_id}")),
-        AuditEntry.subject == func.any(func.array(requests.scalar_subquery())),
-        AuditEntry.subject == func.any(func.array(bulk.distinct().scalar_subquery())),
-        AuditEntry.details["customer_id"].astext == customer_id,
+    bulk = select(func.concat("bulk_refund:", BulkRefundItem.bulk_refund_id))
+    return union(
+        ids.where(entry.details["customer_id"].astext == customer_id),
+        ids.where(entry.subject.in_(themselves)),
+        ids.where(entry.subject.in_(requests)),
+        ids.where(entry.subject.in_(bulk.where(BulkRefundItem.customer_id == customer_id))),
     )
 
 
