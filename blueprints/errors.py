@@ -35,7 +35,7 @@ TITLES = {
     403: "Not allowed",
     404: "Not found",
     409: "Changed meanwhile",
-    429: "Too many attempts",
+    429: "Too many requests",
     503: "Not available right now",
 }
 
