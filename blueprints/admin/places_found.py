@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from blueprints.admin.actions import ACTIONS
 from blueprints.admin.places import BELOW, GROUPS, Entry, open_to_operator
 
@@ -42,6 +44,7 @@ def _named(entry: Entry, asked: list[str]) -> tuple[bool, int]:
     return called_so, sum(_has(entry.label, word) for word in asked)
 
 
+@lru_cache(maxsize=512)  # the places' own are asked for with every search
 def _words(text: str) -> list[str]:
     return [word.strip(",.?!:“”\"'") for word in text.lower().split()]
 
