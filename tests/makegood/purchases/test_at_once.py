@@ -118,6 +118,21 @@ def hear(session: Session, account: Account, *resources: str) -> None:
         purchases.absorb(session, resource, ids, at=LATER)
 
 
+def test_what_changes_while_everything_is_looked_at_is_looked_at_again(engine: Engine, account: Account) -> None:
+    begin(engine, "ada")
+    sold = account.buy(pack(account), client_reference_id="ada")
+    with Session(engine) as session:
+        hear(session, account, *ORDER)
+        session.commit()
+    sold["payment_status"] = "unpaid"
+    with Session(engine) as writer, Session(engine) as session:
+        hear(writer, account, "checkout_sessions")
+        assert checks.run_and_alert(session, at=LATER).clean
+        session.commit()
+        writer.commit()
+        assert [one.source_id for one in checks.run(session, at=LATER).not_paid] == [sold["id"]]
+
+
 def until_somebody_waits(session: Session) -> None:
     """Return once a transaction of this database waits for a lock."""
     waits = text(
