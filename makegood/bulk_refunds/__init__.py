@@ -5,13 +5,14 @@ What was confirmed is written down generation by generation, and the database le
 
 from makegood.bulk_refunds.confirmation import approve, refuse, start
 from makegood.bulk_refunds.previews import MOST, Changed, Group, Preview, Scope, preview
-from makegood.bulk_refunds.records import BULK_REFUNDS, ITEMS, Item, ItemFilters, get
+from makegood.bulk_refunds.records import BULK_REFUNDS, ITEMS, NOW, Item, ItemFilters, get, yet_to_come
 from makegood.bulk_refunds.working import resume, stop, work
 
 __all__ = [
     "BULK_REFUNDS",
     "ITEMS",
     "MOST",
+    "NOW",
     "Changed",
     "Group",
     "Item",
@@ -26,4 +27,5 @@ __all__ = [
     "start",
     "stop",
     "work",
+    "yet_to_come",
 ]

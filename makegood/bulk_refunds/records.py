@@ -50,6 +50,17 @@ def get(session: Session, bulk_refund_id: UUID) -> BulkRefund:
     return found
 
 
+def yet_to_come(session: Session, generation_id: UUID) -> list[BulkRefund]:
+    """The bulk refunds that wait, run or are stopped and have not come to this generation, the oldest first."""
+    query = (
+        select(BulkRefund)
+        .join(BulkRefundItem, BulkRefundItem.bulk_refund_id == BulkRefund.id)
+        .where(BulkRefundItem.generation_id == generation_id, BulkRefundItem.outcome.is_(None))
+        .where(BulkRefund.state.in_(("waiting", "running", "stopped")))
+    )
+    return list(session.scalars(query.order_by(BulkRefund.id)))
+
+
 def locked(session: Session, bulk_refund_id: UUID, state: str) -> BulkRefund:
     """The bulk refund, locked, in this state. Raises NotFound, and Conflict when it is in another."""
     found = session.get(BulkRefund, bulk_refund_id, with_for_update={"key_share": True}, populate_existing=True)

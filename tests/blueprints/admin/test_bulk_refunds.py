@@ -185,6 +185,8 @@ def test_beyond_the_limit_a_second_operator_approves(app: Flask, operator: Flask
     assert "Ask for approval of 30 credits" in page
     path = send(operator, page, "3").location
     assert "Nothing is refunded before a second operator approves." in operator.get(path).text
+    story = f"/admin/generations/{made[0]}"
+    assert "A bulk refund that has not come to it yet waits for a second operator." in operator.get(story).text
     add_operator(app, "second@example.com")
     with app.app_context():
         tasks.generations.refund_in_bulk(app)
@@ -195,6 +197,7 @@ def test_beyond_the_limit_a_second_operator_approves(app: Flask, operator: Flask
         tasks.generations.refund_in_bulk(app)
     assert refunded(app, made) == [10, 10, 10]
     assert "second@example.com" in operator.get(path).text
+    assert "has not come to it yet" not in operator.get(story).text
 
 
 def test_the_days_bulk_refunds_add_up_and_the_preview_says_what_is_left(
