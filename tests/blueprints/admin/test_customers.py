@@ -20,6 +20,7 @@ from makegood import accounts, audit, ledger, notes
 from makegood.models import AuditEntry, CreditAdjustment, CustomerNote, OperatorSession
 from tests.making import make_customer, make_generation
 from tests.people import add_operator, form_token, log_in
+from tests.selling import buy, give_back
 
 NAME = "c/42 “é”"
 """An id of the platform's own may hold anything."""
@@ -82,6 +83,23 @@ def test_an_empty_list_of_customers_says_why(operator: FlaskClient) -> None:
     assert "No customer yet" in operator.get("/admin/customers").text
     assert "Nothing matches these filters" in operator.get("/admin/customers?q=nobody").text
     assert "There are no more rows" in operator.get("/admin/customers?older=5-x").text
+
+
+@pytest.mark.usefixtures("customer")
+def test_what_a_customer_owes_stands_beside_the_balance(app: Flask, operator: FlaskClient) -> None:
+    assert ">owes " not in operator.get(PAGE).text
+    with app.app_context():
+        at = datetime.now(UTC)
+        bought = buy(db.session(), NAME, 30, 300, at=at)
+        make_generation(db.session, NAME, credits=38, at=at)
+        give_back(db.session(), bought, 300, at=at)
+        db.session.commit()
+    shown = operator.get(PAGE).text
+    [owed] = re.findall(r">owes (\d+)</a>", shown)
+    assert f"<strong>{owed} credits owed.</strong>" in shown
+    listed = operator.get("/admin/customers?balance=owes").text
+    assert f'<span class="under">owes {owed}</span>' in listed
+    assert "<span data-found>1 customer</span>" in listed
 
 
 def test_nobody_has_no_page(operator: FlaskClient) -> None:
