@@ -105,7 +105,9 @@ def test_without_a_worker_it_is_said_before_one_is_begun_and_while_it_waits(
     assert before in page
     begun = send(operator, page, "3").location
     for path in (begun, f"{begun}/progress"):
-        assert under_way in operator.get(path).text
+        shown = operator.get(path).text
+        assert under_way in shown
+        assert '<span class="tag tag-warn">Waiting for a worker</span>' in shown
     assert 'id="no-worker"' in operator.get("/admin/customers").text
     overview = operator.get("/admin/").text
     assert '<h2 id="title-health">No worker is at work</h2>' in overview
