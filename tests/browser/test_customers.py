@@ -161,12 +161,13 @@ def test_a_customer_s_long_names_and_large_figures_stay_within_page_and_list(vis
         make_customer(db.session, customer_id=long, credits=1_000_000_000)
         db.session.execute(update(Customer).where(Customer.id == long).values(email=f"{'e' * 200}@example.com"))
         db.session.commit()
-    page = visitor.open(f"/admin/customers/{long}")
+    page = visitor.open(f"/admin/customers/{long}", theme="dark")
     page.set_viewport_size({"width": 320, "height": 640})
     assert widths_beyond_the_screen(page) == 0
     figure = page.locator(".stat-value").first
     assert figure.inner_text() == "1,000,000,005"  # with the allowance
     assert figure.evaluate("it => it.clientHeight < 2 * parseFloat(getComputedStyle(it).lineHeight)")
+    assert accessibility_problems(page) == []
     page.set_viewport_size({"width": 1280, "height": 900})
     page.goto(f"{site.url}/admin/customers?q=c")
     assert page.locator(".scroller").evaluate("it => it.scrollWidth <= it.clientWidth")
