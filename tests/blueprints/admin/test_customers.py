@@ -95,7 +95,7 @@ def test_what_a_customer_owes_stands_beside_the_balance(app: Flask, operator: Fl
         give_back(db.session(), bought, 300, at=at)
         db.session.commit()
     shown = operator.get(PAGE).text
-    [owed] = re.findall(r">owes (\d+)</a>", shown)
+    [owed] = re.findall(r">owes (\d+)</a> credits whose money went back", shown)
     assert f"<strong>{owed} credits owed.</strong>" in shown
     listed = operator.get("/admin/customers?balance=owes").text
     assert f'<span class="under">owes {owed}</span>' in listed
