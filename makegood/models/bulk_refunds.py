@@ -10,8 +10,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from makegood.models.base import Base, Count, UUIDKey, Written, foreign_text
 
-BULK_STATES = ("waiting", "running", "stopped", "finished", "refused")
-
 
 class BulkRefund(Base):
     """What an operator confirmed: `credits` to be returned for `generations` of so many customers.
