@@ -9,13 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from sqlalchemy import literal, select, text
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from makegood import alerts
-from makegood.models import Purchase, StripeAccount, StripeResource
-from makegood.purchases import changes, fulfilment, returns, without_credits
+from makegood.models import StripeAccount, StripeResource
+from makegood.purchases import changes, fulfilment, without_credits, without_payment
 from makegood.purchases.without_credits import WithoutCredits
+from makegood.purchases.without_payment import NotPaid
 from makegood.stripe import progress
 
 KINDS = {"purchase_not_credited": "paid but not credited", "purchase_not_paid": "credited but not paid"}
@@ -26,51 +27,6 @@ PAYMENTS = {"checkout_session": {"charges"}, "invoice": {"charges", "invoice_pay
 
 PAID_BY = frozenset({"charges", "checkout_sessions", "disputes", "invoice_payments", "invoices", "refunds"})
 """The lists that tell who paid, and what went back: without one of them no answer is complete."""
-
-# An invoice that somebody marked paid at Stripe, because the money came in elsewhere, has no charge there.
-# `amount_paid_off_stripe` is not in every answer; the payment's record is
-# (docs.stripe.com/changelog/dahlia/2026-05-27/invoice-object-amount-paid-off-stripe-property).
-# What has its payment is set aside first, all at once: of the few that are left each is looked at. `found` are
-# those that were waited for long enough.
-_NOT_PAID = """
-    WITH doubtful AS (
-        SELECT * FROM purchases
-         WHERE source_kind = 'checkout_session' {among} AND NOT EXISTS (
-               SELECT FROM stripe_checkout_sessions s JOIN stripe_charges c ON c.payment_intent = s.payment_intent
-                WHERE s.id = source_id AND s.payment_status IN ('paid', 'no_payment_required')
-                  AND c.amount_captured > 0)
-        UNION ALL
-        SELECT * FROM purchases
-         WHERE source_kind = 'invoice' {among} AND NOT EXISTS (
-               SELECT FROM stripe_invoices i
-                 JOIN stripe_invoice_payments ON invoice_id = i.id
-                 JOIN stripe_charges c USING (payment_intent)
-                WHERE i.id = source_id AND i.status = 'paid' AND c.amount_captured > 0)
-    )
-    SELECT p.source_kind, p.source_id, p.customer_id, p.credits, p.amount, p.currency, p.paid_at,
-           CASE WHEN said.paid THEN 'its payment has not been read'
-                ELSE coalesce('Stripe says: ' || coalesce(s.payment_status, i.status),
-                              'nothing is known of it from Stripe') END AS problem,
-           NOT said.paid OR p.granted_at < :patient AND p.source_kind = ANY(:kinds) AS found
-      FROM doubtful p
-      LEFT JOIN stripe_checkout_sessions s ON p.source_kind = 'checkout_session' AND s.id = p.source_id
-      LEFT JOIN stripe_invoices i ON p.source_kind = 'invoice' AND i.id = p.source_id
-     CROSS JOIN LATERAL (SELECT coalesce(s.payment_status IN ('paid', 'no_payment_required'),
-                                         i.status = 'paid', false)) AS said (paid)
-     WHERE NOT said.paid
-        OR p.paid > 0
-       AND NOT EXISTS (
-            SELECT FROM stripe_invoice_payments payment JOIN stripe_charges c ON c.id = payment.charge_id
-             WHERE payment.invoice_id = p.source_id AND c.amount_captured > 0)
-       AND NOT EXISTS (
-            SELECT FROM stripe_invoice_payments
-             WHERE invoice_id = p.source_id AND status = 'paid'
-               AND body -> 'payment' ->> 'type' = 'payment_record')
-       AND ((i.body ->> 'amount_paid_off_stripe')::bigint >= i.amount_paid) IS NOT TRUE
-     ORDER BY 7, 2
-"""
-NOT_PAID = text(_NOT_PAID.format(among="AND source_id = ANY(CAST(:sources AS text[]))"))
-ALL_NOT_PAID = text(_NOT_PAID.format(among=""))
 
 
 @dataclass(frozen=True)
@@ -87,20 +43,6 @@ class NotCredited:
     paid_at: datetime
     problem: str
     soon: bool
-
-
-@dataclass(frozen=True)
-class NotPaid:
-    """Something that was credited although the money is not, or no longer, there."""
-
-    source_kind: str
-    source_id: str
-    customer_id: str
-    credits: int
-    amount: int
-    currency: str
-    paid_at: datetime
-    problem: str
 
 
 @dataclass(frozen=True)
@@ -143,10 +85,7 @@ def run(session: Session, *, at: datetime | None = None, everything: bool = Fals
     not_credited = [_not_credited(session, one, at) for one in fulfilment.waiting(session, due)]
     unread = _unread(session)
     kinds = [kind for kind, needed in PAYMENTS.items() if needed.isdisjoint(unread)]
-    values = {"patient": at - fulfilment.PATIENCE, "kinds": kinds, "sources": sources}
-    doubtful = session.execute(ALL_NOT_PAID if everything else NOT_PAID, values).all()
-    not_paid = [NotPaid(*row) for *row, found in doubtful if found]
-    not_paid += _not_taken_back(session, sources)
+    not_paid, doubtful = without_payment.find(session, sources, at - fulfilment.PATIENCE, kinds)
     return Check(
         at,
         since,
@@ -155,9 +94,7 @@ def run(session: Session, *, at: datetime | None = None, everything: bool = Fals
         without_credits.sold(session, since),
         unread,
         progress.unread(session, PAID_BY),
-        [one.source_id for one in not_credited]
-        + [one.source_id for one in not_paid]
-        + [row.source_id for row in doubtful],
+        [one.source_id for one in not_credited] + doubtful,
     )
 
 
@@ -201,16 +138,3 @@ def _not_credited(session: Session, source: fulfilment.Source, at: datetime) -> 
         problem or "it is credited within minutes",
         at - source.paid_at < fulfilment.PATIENCE and problem != fulfilment.NOBODYS,
     )
-
-
-def _not_taken_back(session: Session, sources: list[str] | None) -> list[NotPaid]:
-    """Purchases whose money went back, or came again, without that their credits followed."""
-    moved = [one.purchase_id for one in returns.differing(session, sources)]
-    if not moved:
-        return []
-    columns = (
-        Purchase.source_kind, Purchase.source_id, Purchase.customer_id, Purchase.credits, Purchase.amount,
-        Purchase.currency, Purchase.paid_at, literal("money moved since, and its credits have not followed"),
-    )  # fmt: skip
-    query = select(*columns).where(Purchase.id.in_(moved)).order_by(Purchase.paid_at, Purchase.id)
-    return [NotPaid(*row) for row in session.execute(query)]
