@@ -54,6 +54,7 @@ SCHEDULE = (
     Scheduled(providers.ask_balances, "4-59/15 * * * *"),
     Scheduled(providers.start_bills, "*/10 * * * *"),
     Scheduled(providers.read_bills, "* * * * * */5"),
+    Scheduled(figures.rate_revenue, "* * * * *"),
     Scheduled(figures.snapshot_mrr, "* * * * *"),
     Scheduled(upkeep.clean_up, "7 * * * *"),
 )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from psycopg import ClientCursor
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
 from benchmarks import database
+from makegood import rollups
+from makegood.calendars import local_day
 from makegood.purchases import checks
-from makegood.revenue import payments, recognised, snapshots
+from makegood.revenue import payments, rated, recognised, snapshots
 from makegood.revenue.mrr_rules import MrrRules
 from makegood.terms import Terms
 
@@ -138,8 +142,8 @@ FILL = """
     UPDATE balances b SET entries = found.entry
       FROM (SELECT customer_id, max(entry) AS entry FROM credit_transactions GROUP BY 1) AS found
      WHERE b.customer_id = found.customer_id;
-    INSERT INTO recognised_progress (customer_id) SELECT DISTINCT customer_id FROM sold;
     SET session_replication_role = origin;
+    INSERT INTO recognised_progress (customer_id) SELECT DISTINCT customer_id FROM sold;
     INSERT INTO stripe_balance_transactions (id, created_at, livemode, body, read_at, type, reporting_category,
                                              currency, amount, fee, net, source, status, available_on)
         SELECT 'txn_' || id, created_at, false, '{}'::jsonb, now(), 'charge', 'charge', 'usd', amount, 59, amount - 59, id,
@@ -186,6 +190,9 @@ def fold(url: str) -> None:
             session.commit()
         while recognised.fold(session, terms.timezone):
             session.commit()
+        while rated.fold(session, terms.timezone, local_day(datetime.now(UTC), terms.timezone)):
+            session.commit()
+        rollups.fold(session, terms.timezone)
         snapshots.take(session, MrrRules(), terms.timezone)
         checks.run_and_alert(session)
         session.execute(CHANGED)

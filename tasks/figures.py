@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import structlog
 from flask import Flask
 
 from extensions import db
 from makegood import rollups
+from makegood.calendars import local_day
 from makegood.errors import Conflict
-from makegood.revenue import estimates, payments, recognised, snapshots
+from makegood.revenue import estimates, payments, rated, recognised, snapshots
 from tasks import in_batches, terms
 
 log = structlog.get_logger()
@@ -28,6 +31,12 @@ def recognise_revenue(app: Flask) -> None:
     """Count what became of paid credits, and whose payments are, so that margin and liability stay fast."""
     in_batches(lambda: payments.fold(db.session()))
     in_batches(lambda: recognised.fold(db.session(), terms(app).timezone))
+
+
+def rate_revenue(app: Flask) -> None:
+    """Keep what paid credits of other currencies came to in quarters of a month that are over."""
+    timezone = terms(app).timezone
+    in_batches(lambda: rated.fold(db.session(), timezone, local_day(datetime.now(UTC), timezone)))
 
 
 def snapshot_mrr(app: Flask) -> None:

@@ -27,6 +27,8 @@ from makegood.models.prices import CostAdjustment, CreditPrice, Price, Recompute
 from makegood.models.providers import ProviderBalance, ProviderSwitch
 from makegood.models.purchases import Clawback, PaymentChange, Purchase
 from makegood.models.recognised import (
+    RatedCustomerQuarter,
+    RatedQuarter,
     RecognisedCustomerDay,
     RecognisedCustomerMonth,
     RecognisedCustomerQuarter,
@@ -143,6 +145,8 @@ __all__ = [
     "ProviderSwitch",
     "Purchase",
     "QuarterHour",
+    "RatedCustomerQuarter",
+    "RatedQuarter",
     "ReasonBucket",
     "ReasonDay",
     "RecognisedCustomerDay",

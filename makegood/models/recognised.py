@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -70,6 +71,31 @@ class RecognisedCustomerQuarter(CreditMeasures, Base):
 
     quarter: Mapped[date] = mapped_column(primary_key=True, sort_order=-2)
     customer_id: Mapped[str] = mapped_column(primary_key=True, sort_order=-1)
+
+
+class RatedQuarter(Base):
+    """A quarter of a month whose credits in other currencies are kept at the rates that `rates` is the fingerprint
+    of. Not `complete`: some of them had no rate, and none are kept."""
+
+    __tablename__ = "rated_quarters"
+
+    quarter: Mapped[date] = mapped_column(primary_key=True)
+    rates: Mapped[str]
+    complete: Mapped[bool]
+
+
+class RatedCustomerQuarter(Base):
+    """What became revenue of a customer's credits that cost so much of `currency` each: credits times the
+    micro-dollars that a minor unit was worth on their day."""
+
+    __tablename__ = "rated_customer_quarters"
+
+    quarter: Mapped[date] = mapped_column(primary_key=True)
+    customer_id: Mapped[str] = mapped_column(primary_key=True)
+    currency: Mapped[str] = mapped_column(primary_key=True)
+    price_amount: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    price_credits: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    micros: Mapped[Decimal]
 
 
 class RecognisedProgress(Base):

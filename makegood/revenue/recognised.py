@@ -68,7 +68,8 @@ def _add(table: str, keys: Sequence[str], period: str = "day", of: str = "day", 
 MONTH = "CAST(date_trunc('month', day) AS date)"
 QUARTER = "quarter_of_month(day)"
 DOLLARS = "currency = 'usd'"
-
+GONE = "used + expired + clawed + adjusted"
+"""The credits of a row that became revenue."""
 
 FOLD = text(
     f"""
@@ -77,7 +78,9 @@ FOLD = text(
          days AS ({_add("recognised_days", BY_DAY)}),
          customers AS ({_add("recognised_customer_days", BY_CUSTOMER)}),
          months AS ({_add("recognised_customer_months", BY_CUSTOMER, "month", MONTH, DOLLARS)}),
-         quarters AS ({_add("recognised_customer_quarters", BY_CUSTOMER, "quarter", QUARTER, DOLLARS)})
+         quarters AS ({_add("recognised_customer_quarters", BY_CUSTOMER, "quarter", QUARTER, DOLLARS)}),
+         rated AS (DELETE FROM rated_quarters
+                    WHERE quarter IN (SELECT {QUARTER} FROM facts WHERE NOT {DOLLARS}))
     UPDATE recognised_progress p SET entries = due.until FROM due WHERE p.customer_id = due.customer_id
     """  # noqa: S608
 )
@@ -88,6 +91,7 @@ BEGIN_AGAIN = (
     text("DELETE FROM recognised_customer_days"),
     text("DELETE FROM recognised_customer_months"),
     text("DELETE FROM recognised_customer_quarters"),
+    text("DELETE FROM rated_quarters"),
     text("UPDATE recognised_progress SET entries = 0"),
     text("UPDATE recognised_state SET timezone = :zone"),
 )

@@ -8,20 +8,18 @@ paid for, and their other payments. What has no rate is null.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import ARRAY, BigInteger, Date, Numeric, Select, Text, bindparam, column, select, text
 from sqlalchemy.orm import Session
 
-from makegood import money
 from makegood.ranges import Range
-from makegood.revenue import payments_by_customer, rates, recognised, recognised_by_customer
-from makegood.revenue.rates import USD
-from makegood.revenue.recognised_by_customer import BEGIN, FOREIGN
+from makegood.revenue import payments_by_customer, rated, rates, recognised, recognised_by_customer
+from makegood.revenue.rates import USD, Rates
+from makegood.revenue.recognised_by_customer import BEGIN
 from makegood.terms import Terms
 
-MICRO = 6
-"""Decimals of a dollar's millionth."""
 MICROS_IN_A_CENT = 10_000
 
 
@@ -38,8 +36,13 @@ REVENUE = f"""
     {BEGIN}, dollars AS (%(sold)s), paid AS (%(paid)s), paid_abroad AS (%(paid_abroad)s), rate AS (
         SELECT * FROM unnest(:currencies, :days, :rates) AS rate (currency, day, micros)
     ), abroad AS (
-        SELECT customer_id, {_UNRATED}, price_amount, price_credits, sum(credits * {_MICROS}) AS credits
-          FROM ({FOREIGN}) AS credits LEFT JOIN rate USING (currency, day) GROUP BY 1, 2, 3, 4, 5
+        SELECT customer_id, currency, day, price_amount, price_credits, sum(credits) AS credits
+          FROM (SELECT customer_id, {_UNRATED}, price_amount, price_credits, credits * {_MICROS} AS credits
+                  FROM (%(sold_abroad)s) AS credits LEFT JOIN rate USING (currency, day)
+                 UNION ALL
+                SELECT customer_id, NULL, NULL, price_amount, price_credits, micros
+                  FROM rated_customer_quarters WHERE quarter = ANY(:rated)) AS rated
+         GROUP BY 1, 2, 3, 4, 5
     ), returned AS (
         SELECT customer_id, currency, {_RATED} AS day, (amount * returned)::numeric / paid AS amount
           FROM ({recognised.moved_back("day", "customer_id", "currency")}) AS returned
@@ -85,18 +88,23 @@ TYPES: dict[str, Any] = {
     "days": ARRAY(Date),
     "rates": ARRAY(Numeric),
     "due": ARRAY(Text),
+    "rated": ARRAY(Date),
 }
 
 
 def each(session: Session, terms: Terms, asked: Range, due: Sequence[str]) -> Select[*tuple[Any, ...]]:
     """`customer_id` and AMOUNTS of those who have any, each rounded once. `due` are the payments that are not in
     line with what changed. The caller has begun a snapshot."""
+    table = rates.between(session, asked.first, asked.last)
+    values = recognised_by_customer.parameters(session, terms, asked) | _rates(table, asked)
+    quarters = rated.read(session, table, asked.first, asked.last) if values["valid"] else []
+    values["rated"] = quarters
     parts = {
         "sold": recognised_by_customer.dollars(terms, asked),
+        "sold_abroad": recognised_by_customer.foreign(asked, quarters),
         "paid": payments_by_customer.dollars(asked, due),
         "paid_abroad": payments_by_customer.foreign(asked, due),
     }
-    values = recognised_by_customer.parameters(session, terms, asked) | _rates(session, asked)
     for _, more in parts.values():
         values |= more
     statement = text(REVENUE % {name: part for name, (part, _) in parts.items()})
@@ -106,15 +114,8 @@ def each(session: Session, terms: Terms, asked: Range, due: Sequence[str]) -> Se
     return select(columns.subquery("revenue"))
 
 
-def _rates(session: Session, asked: Range) -> dict[str, Any]:
+def _rates(table: Rates, asked: Range) -> dict[str, Any]:
     """Micro-dollars for a minor unit of each currency on each day that has a rate; one for US dollars."""
-    table = rates.between(session, asked.first, asked.last)
-    days = [(USD, asked.first)]
-    days += [(currency, day) for currency in table.currencies for day in asked.days()]
-    found = [(currency, day, table.of(currency, day)) for currency, day in days]
-    known = [
-        (currency, day, rate.usd_per_unit.scaleb(MICRO - money.exponent(currency)))
-        for currency, day, rate in found
-        if rate is not None
-    ]
-    return {name: [row[n] for row in known] for n, name in enumerate(("currencies", "days", "rates"))}
+    known = rated.micros(table, asked.first, asked.last)
+    par = {"currencies": USD, "days": asked.first, "rates": Decimal(MICROS_IN_A_CENT)}
+    return {name: [par[name], *listed] for name, listed in known.items()}
