@@ -52,6 +52,29 @@ class Pieces:
     moved: Sequence[Moved] = ()
 
     @cached_property
+    def whole_hours(self) -> list[Interval]:
+        """The whole hours of UTC in the whole buckets, where no step begins within one."""
+        found: list[Interval] = []
+        for since, until in self.whole_buckets:
+            _append(found, self._hours(since, until))
+        return found
+
+    @cached_property
+    def quarters(self) -> list[Interval]:
+        """What is left of the whole buckets beside the whole hours."""
+        found: list[Interval] = []
+        for since, until in self.whole_buckets:
+            first, last = self._hours(since, until)
+            _append(found, (since, first))
+            _append(found, (last, until))
+        return found
+
+    def _hours(self, since: datetime, until: datetime) -> Interval:
+        first, last = next_hour(since), hour_before(until)
+        within_one = any(since < at < until and at != next_hour(at) for at in self.starts)
+        return (until, until) if within_one or first >= last else (first, last)
+
+    @cached_property
     def parameters(self) -> dict[str, Any]:
         """As parameters of a statement, one array for each side of the intervals; edges are bound one by one."""
         hours = [one.hours for one in self.moved]
@@ -64,10 +87,14 @@ class Pieces:
             "days_until": [until for _, until in self.whole_days],
             "buckets_since": [since for since, _ in self.whole_buckets],
             "buckets_until": [until for _, until in self.whole_buckets],
+            "hours_since": [since for since, _ in self.whole_hours],
+            "hours_until": [until for _, until in self.whole_hours],
+            "quarters_since": [since for since, _ in self.quarters],
+            "quarters_until": [until for _, until in self.quarters],
             "moved_since": [one.since for one in self.moved],
             "moved_until": [one.until for one in self.moved],
-            "hours_since": [since for since, _ in hours],
-            "hours_until": [until for _, until in hours],
+            "moved_first": [first for first, _ in hours],
+            "moved_last": [last for _, last in hours],
             "moved_of": [one.of for one in self.moved],
             "moved_to": [one.to for one in self.moved],
         }

@@ -6,7 +6,7 @@ The statement is a `Select`, so that a page and its CSV have the same rows.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -40,10 +40,14 @@ INSTANTS = (
     "starts",
     "buckets_since",
     "buckets_until",
-    "moved_since",
-    "moved_until",
     "hours_since",
     "hours_until",
+    "quarters_since",
+    "quarters_until",
+    "moved_since",
+    "moved_until",
+    "moved_first",
+    "moved_last",
 )
 STEPS = ("moved_of", "moved_to")
 DAYS = ("days", "days_since", "days_until", "blocks_since", "blocks_until")
@@ -94,27 +98,37 @@ def facts(
     counted = ", ".join(part for part in (rollup.of_events(*keys), *rollup.measures) if part)
     only = [name for name, value in (where or {}).items() if value is not None]
     given = "".join(f" AND {name} = :only_{name}" for name in only)
-    of_day, of_bucket, of_event = (
-        (f", width_bucket({at}, :{starts}) - 1 AS step" if STEP in by else "") + (f", {last}" if dated else "")
+    of = {
+        at: (f", width_bucket({at}, :{starts}) - 1 AS step" if STEP in by else "") + (f", {last}" if dated else "")
         for at, starts, last in (
             ("day", "days", LAST),
+            ("hour", "starts", LAST),
             ("bucket", "starts", LAST),
             ("at", "starts", f"CASE WHEN generations > 0 THEN at END AS {LAST}"),
         )
-    )
+    }
     tail = "events WHERE xid >= CAST(:watermark AS xid8) AND at >= :start AND at < :end"
     folded = edges(len(parts.edges))
-    rows = [f"SELECT {counted}{of_event} FROM {one} AND {rollup.only}{given}" for one in (tail, *folded)]  # noqa: S608
+    rows = [f"SELECT {counted}{of['at']} FROM {one} AND {rollup.only}{given}" for one in (tail, *folded)]  # noqa: S608
     coarse = rollup.coarse if rollup.coarse and {*keys, *only} <= rollup.coarse.keys.keys() else None
     tables = rollup.tables | (coarse.tables if coarse else {})
-    for held, period, step in ((parts.whole_days, "day", of_day), (parts.whole_buckets, "bucket", of_bucket)):
-        for number in range(1, len(held) + 1):
-            since, until = (f"(:{period}s_{end})[{number}]" for end in ("since", "until"))
-            inside = f":valid AND {period} >= {since} AND {period} < {until}"
-            rows.append(f"SELECT {stored}{step} FROM {tables[period]} WHERE {inside}{given}")  # noqa: S608
+    for period, since, until in _intervals(parts, tables):
+        inside = f":valid AND {period} >= {since} AND {period} < {until}"
+        rows.append(f"SELECT {stored}{of[period]} FROM {tables[period]} WHERE {inside}{given}")  # noqa: S608
     if STEP in by and parts.moved:
         rows.append(_moved(rollup, tables, keys, given, ", NULL" if dated else ""))
     return " UNION ALL ".join(rows)
+
+
+def _intervals(parts: Pieces, tables: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """The period of each table to read, with the ends of each interval to read of it."""
+    held: list[tuple[str, str, Sequence[object]]]
+    held = [("day", "days", parts.whole_days), ("bucket", "buckets", parts.whole_buckets)]
+    if "hour" in tables:
+        held[1:] = [("hour", "hours", parts.whole_hours), ("bucket", "quarters", parts.quarters)]
+    for period, name, intervals in held:
+        for number in range(1, len(intervals) + 1):
+            yield period, f"(:{name}_since)[{number}]", f"(:{name}_until)[{number}]"
 
 
 def _moved(rollup: Rollup, tables: Mapping[str, str], keys: Sequence[str], given: str, last: str) -> str:
@@ -136,7 +150,7 @@ def _moved(rollup: Rollup, tables: Mapping[str, str], keys: Sequence[str], given
     grouped = f"GROUP BY {', '.join(keys)}" if keys else "HAVING count(*) > 0"
     return f"""
         SELECT {listed}{signed}, CASE WHEN sign > 0 THEN "to" ELSE of END - 1{last}
-          FROM unnest(:moved_since, :moved_until, :hours_since, :hours_until, :moved_of, :moved_to)
+          FROM unnest(:moved_since, :moved_until, :moved_first, :moved_last, :moved_of, :moved_to)
                AS moved (since, until, first, last, of, "to")
          CROSS JOIN LATERAL (SELECT {listed}{summed} FROM ({rows}) AS inside {grouped}) AS moves
          CROSS JOIN (VALUES (1), (-1)) AS signs (sign)"""  # noqa: S608

@@ -132,4 +132,4 @@ def _most(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
 def _total(session: Session, terms: Terms, asked: Range) -> Usage:
     """What all of them used together: the providers' sums are few."""
     used = session.execute(usage.by(session, terms, asked, UsageFilters(), usage.PROVIDER))
-    return Usage.total(of_row(row) for row in used)
+    return Usage.total(Usage._make(measures) for _, *measures in used)

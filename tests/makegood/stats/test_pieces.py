@@ -12,7 +12,7 @@ import pytest
 from makegood import ranges
 from makegood.calendars import local_day
 from makegood.stats import pieces
-from makegood.stats.pieces import BUCKET, Pieces
+from makegood.stats.pieces import BUCKET, HOUR, Pieces, next_hour
 
 REPORTING = ("UTC", "Europe/Berlin", "Asia/Kathmandu", "Pacific/Apia")
 OTHERS = ("Europe/Berlin", "America/New_York", "Asia/Tokyo", "Asia/Kolkata", "Pacific/Kiritimati")
@@ -41,6 +41,19 @@ def test_every_bucket_counts_once_in_its_step(reporting: str, other: str) -> Non
         assert found == wanted, span
 
 
+@pytest.mark.parametrize("other", OTHERS)
+def test_a_whole_hour_is_in_one_step(other: str) -> None:
+    for name in ("today", "30d"):
+        steps = [(step.start, step.end) for step in ranges.preset(name, ZoneInfo(other), NOW).steps()]
+        parts = pieces.of_steps(steps, ZoneInfo("UTC"))
+        hours = [since + HOUR * n for since, until in parts.whole_hours for n in range((until - since) // HOUR)]
+        assert all(at == next_hour(at) for at in hours)
+        assert all(
+            bisect_right(parts.starts, at) == bisect_right(parts.starts, at + HOUR - BUCKET) for at in hours
+        )
+        assert bool(hours) == (name == "30d" or other != "Asia/Kolkata")  # whose hours of today begin at half past
+
+
 def _steps_of_buckets(parts: Pieces, zone: ZoneInfo) -> dict[tuple[datetime, int], int]:
     """How often each bucket counts in each step, as the statements made of the pieces count."""
     found: Counter[tuple[datetime, int]] = Counter()
@@ -50,7 +63,7 @@ def _steps_of_buckets(parts: Pieces, zone: ZoneInfo) -> dict[tuple[datetime, int
             if first <= local_day(at, zone) < until:
                 found[at, bisect_right(parts.days, local_day(at, zone))] += 1
             at += BUCKET
-    for since, until in parts.whole_buckets:
+    for since, until in (*parts.whole_hours, *parts.quarters):
         for number in range((until - since) // BUCKET):
             at = since + BUCKET * number
             found[at, bisect_right(parts.starts, at)] += 1
