@@ -50,6 +50,7 @@ TASKS = (
     "check_purchases",
     "catch_up_purchases",
     "recognise_revenue",
+    "rate_revenue",
 )
 
 

@@ -11,7 +11,6 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from makegood.instants import begin_snapshot
 from makegood.models import ExchangeRate
 from makegood.ranges import Range
 from makegood.revenue import payments, rated, rates, recognised, revenue_by_customer
@@ -52,7 +51,6 @@ def ada(session: Session) -> str:
     for back in range(48, -1, -3):
         reserve(session, customer, credits=31, at=NOON - back * DAY)
     fold(session)
-    session.commit()
     return customer
 
 
@@ -60,7 +58,6 @@ def fold(session: Session) -> None:
     """What customers used, by day."""
     while recognised.fold(session, ZONE):
         pass
-    session.commit()
 
 
 def kept(session: Session, today: date = TODAY) -> int:
@@ -68,19 +65,15 @@ def kept(session: Session, today: date = TODAY) -> int:
     made = 0
     while found := rated.fold(session, ZONE, today):
         made += found
-    session.commit()
     return made
 
 
 def told(session: Session) -> tuple[int | None, list[date]]:
     """What became revenue of it in SPAN, in micro-dollars, and the quarters that were read whole."""
-    session.commit()
-    begin_snapshot(session)
+    session.flush()
     table = rates.between(session, SPAN.first, SPAN.last)
     query = revenue_by_customer.each(session, TERMS, SPAN, payments.due(session))
-    found = (session.execute(query).one().recognised, rated.read(session, table, SPAN.first, SPAN.last))
-    session.rollback()
-    return found
+    return session.execute(query).one().recognised, rated.read(session, table, SPAN.first, SPAN.last)
 
 
 @pytest.mark.usefixtures("ada")
@@ -152,6 +145,5 @@ def test_another_time_zone_forgets_what_was_kept(session: Session) -> None:
     assert rated.fold(session, berlin, TODAY) == 0, "the days are still those of the other zone"
     while recognised.fold(session, berlin):
         pass
-    session.commit()
     assert session.scalar(text("SELECT count(*) FROM rated_quarters")) == 0
     assert rated.fold(session, berlin, TODAY) > 0
