@@ -49,4 +49,4 @@ def of(session: Session, others: Sequence[str] = ()) -> Payers:
     flagged = set(session.scalars(FLAGGED, {"ids": list(others)})) if others else set()
     unflagged = {one for one, was in moved.items() if not was} | (set(others) - flagged)
     gone = {one for one, was in moved.items() if was} - set(others)
-    return Payers(sorted(unflagged), sorted(gone), others)
+    return Payers(sorted(unflagged), sorted(gone), list(others))

@@ -51,12 +51,13 @@ CHECKS = {
     "a month's payments of a customer are its payments": """
         SELECT concat_ws(' ', month, customer_id, currency), format('payments %s, kept %s', p.sums, k.sums)
           FROM (SELECT CAST(date_trunc('month', created_at AT TIME ZONE 'UTC') AS date) AS month, customer_id,
-                       currency, ARRAY[sum(amount), sum(fee),
+                       currency, ARRAY[count(*), sum(amount), sum(fee),
                                        coalesce(sum(amount) FILTER (WHERE NOT for_credits), 0)] AS sums
                   FROM payments WHERE customer_id IS NOT NULL GROUP BY 1, 2, 3) AS p
-          FULL JOIN (SELECT month, customer_id, currency, CAST(ARRAY[cash, fees, direct] AS numeric[]) AS sums
+          FULL JOIN (SELECT month, customer_id, currency,
+                            CAST(ARRAY[payments, cash, fees, direct] AS numeric[]) AS sums
                        FROM payment_months) AS k USING (month, customer_id, currency)
-         WHERE coalesce(p.sums, '{0,0,0}') <> coalesce(k.sums, '{0,0,0}')""",
+         WHERE coalesce(p.sums, '{0,0,0,0}') <> coalesce(k.sums, '{0,0,0,0}')""",
     "payers are those who bought credits, or of whom payments are known": """
         SELECT customer_id, format('bought %s, %s payments; kept %s, %s', b.customer_id IS NOT NULL, p.payments,
                                    k.purchased, k.payments)

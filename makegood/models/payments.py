@@ -50,14 +50,16 @@ class PaymentDue(Base):
 
 
 class PaymentMonth(Base):
-    """What a customer's payments of one month of UTC come to, in minor units of `currency`: `cash` is what moved,
-    `fees` what Stripe kept of it, `direct` the cash that bought no credits. Triggers on payments keep it."""
+    """What a customer's payments of one month of UTC come to, in minor units of `currency`: how many `payments`
+    there are, the `cash` that moved, the `fees` that Stripe kept, and the cash that bought no credits, `direct`.
+    Triggers on payments keep it."""
 
     __tablename__ = "payment_months"
 
     month: Mapped[date] = mapped_column(primary_key=True)
     customer_id: Mapped[str] = mapped_column(primary_key=True)
     currency: Mapped[str] = mapped_column(primary_key=True)
+    payments: Mapped[Count]
     cash: Mapped[Count]
     fees: Mapped[Count]
     direct: Mapped[Count]

@@ -101,7 +101,7 @@ class Clawback(Base):
 
 class PaymentChange(Base):
     """Something that the payment check has to look at again: an object of Stripe's, or the source of a purchase,
-    that is new, or changed since the check last found it in order. Triggers add the rows, as often as it changes."""
+    that is new, or changed since the check last found it in order. Triggers add a row as often as it changes."""
 
     __tablename__ = "payment_changes"
 

@@ -24,7 +24,6 @@ from typing import Any
 from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
-from makegood import rollups
 from makegood.calendars import month_of, next_month, start_of
 from makegood.ranges import DAILY_UP_TO, DAY, Range, Step, within
 from makegood.revenue import margin_by_use, payments, rates, reading, recognised
@@ -35,7 +34,7 @@ from makegood.revenue.period import by_day
 from makegood.revenue.rates import Rate
 from makegood.revenue.results import MEASURES, Dollars, Result
 from makegood.rollup_tables import USAGE
-from makegood.stats import pieces, sums
+from makegood.stats import pieces, snapshot, sums
 from makegood.terms import Terms
 
 
@@ -177,7 +176,7 @@ def _steps(asked: Range) -> list[Step]:
 def _costs(session: Session, terms: Terms, steps: Sequence[Step]) -> dict[int, Any]:
     """What generations cost, by step."""
     parts = pieces.cut([(step.start, step.end) for step in steps], terms.timezone)
-    state = rollups.state(session, terms.timezone)
+    state = snapshot.state(session, terms.timezone)
     query = sums.totals(USAGE, state, parts, (sums.STEP,), measures=MEASURES)
     return {row.step: row for row in session.execute(query)}
 

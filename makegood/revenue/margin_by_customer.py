@@ -104,7 +104,8 @@ def report(
     """The first LISTED of a group, by the profit on one of BASES. The caller has begun a snapshot."""
     rows = _rows(session, terms, asked, group).cte("rows").prefix_with("MATERIALIZED")
     counts = select(*_counts(rows)).cte("counts")
-    first = _listed(rows, basis, group).limit(LISTED).subquery("first")
+    listed = _of_group(rows, basis, group).order_by(*_order(rows, basis, group)).limit(LISTED)
+    first = _named(listed.subquery("listed")).subquery("first")
     query = select(counts, first).select_from(counts.outerjoin(first, true()))
     lines = list(session.execute(query.order_by(*_order(first, basis, group))))
     counted = _counted(lines[0])
@@ -125,16 +126,21 @@ def every(
     session: Session, terms: Terms, asked: Range, *, basis: str = BASES[0], group: str = GROUPS[0]
 ) -> Select[*tuple[Any, ...]]:
     """Everybody of a group with anything in the range, in the order of its page."""
-    return _listed(_rows(session, terms, asked, group).subquery("rows"), basis, group)
+    listed = _of_group(_rows(session, terms, asked, group).subquery("rows"), basis, group).subquery("listed")
+    return _named(listed).order_by(*_order(listed, basis, group))
 
 
 def _rows(session: Session, terms: Terms, asked: Range, group: str) -> Select[*tuple[Any, ...]]:
     return (_free if group == "free" else _payers)(session, terms, asked)
 
 
-def _listed(rows: FromClause, basis: str, group: str) -> Select[*tuple[Any, ...]]:
-    listed = select(rows).order_by(*_order(rows, basis, group))
-    return listed.where(rows.c[PROFITS[basis]] < 0) if group == "losing" else listed
+def _of_group(rows: FromClause, basis: str, group: str) -> Select[*tuple[Any, ...]]:
+    return select(rows).where(rows.c[PROFITS[basis]] < 0) if group == "losing" else select(rows)
+
+
+def _named(rows: FromClause) -> Select[*tuple[Any, ...]]:
+    """With who they are now: of those who are listed alone."""
+    return select(rows, Customer.email, Customer.tier).join(Customer, Customer.id == rows.c.customer_id)
 
 
 def _order(rows: FromClause, basis: str, group: str) -> list[ColumnElement[Any]]:
@@ -175,11 +181,9 @@ def _payers(session: Session, terms: Terms, asked: Range) -> Select[*tuple[Any, 
         name: case((paid.c.customer_id.is_(None), 0), else_=paid.c[name]) if known[name] else NOT_KNOWN
         for name in AMOUNTS
     }
-    return (
-        select(*_columns(used, money))
-        .select_from(paid.outerjoin(used, used.c.customer_id == paid.c.customer_id, full=True))
-        .join(Customer, Customer.id == func.coalesce(used.c.customer_id, paid.c.customer_id))
-    )
+    customer_id = func.coalesce(used.c.customer_id, paid.c.customer_id)
+    everybody = paid.outerjoin(used, used.c.customer_id == paid.c.customer_id, full=True)
+    return select(customer_id.label("customer_id"), *_amounts(used, money)).select_from(everybody)
 
 
 def _free(session: Session, terms: Terms, asked: Range) -> Select[*tuple[Any, ...]]:
@@ -187,7 +191,7 @@ def _free(session: Session, terms: Terms, asked: Range) -> Select[*tuple[Any, ..
     used = _used(session, terms, asked, payments.due(session), paying=False)
     known = _known(session, terms, asked)
     money = {name: literal(0, BigInteger) if known[name] else NOT_KNOWN for name in AMOUNTS}
-    return select(*_columns(used, money)).join_from(used, Customer, Customer.id == used.c.customer_id)
+    return select(used.c.customer_id, *_amounts(used, money))
 
 
 def _used(session: Session, terms: Terms, asked: Range, due: list[str], *, paying: bool) -> Subquery:
@@ -195,7 +199,7 @@ def _used(session: Session, terms: Terms, asked: Range, due: list[str], *, payin
     return customers.each(session, terms, asked, MEASURES, whom, paying=paying).subquery("used")
 
 
-def _columns(used: Subquery, money: Mapping[str, ColumnElement[Any]]) -> list[ColumnElement[Any]]:
+def _amounts(used: Subquery, money: Mapping[str, ColumnElement[Any]]) -> list[ColumnElement[Any]]:
     unknown = (used.c.generations > 0) & (used.c.unknown_costs == used.c.generations)
     cost = case((unknown, null()), else_=func.coalesce(used.c.cost_micros, 0))
     amounts = {
@@ -209,8 +213,7 @@ def _columns(used: Subquery, money: Mapping[str, ColumnElement[Any]]) -> list[Co
         "unknown_costs": func.coalesce(used.c.unknown_costs, 0),
         "generations": func.coalesce(used.c.generations, 0),
     }
-    who: list[Any] = [Customer.id.label("customer_id"), Customer.email, Customer.tier]
-    return [*who, *(amount.label(name) for name, amount in amounts.items())]
+    return [amount.label(name) for name, amount in amounts.items()]
 
 
 def _known(session: Session, terms: Terms, asked: Range) -> dict[str, bool]:

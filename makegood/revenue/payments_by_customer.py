@@ -24,18 +24,21 @@ Interval = tuple[datetime, datetime]
 _DIRECT = "CASE WHEN for_credits THEN 0 ELSE amount END"
 _THEIRS = "customer_id IS NOT NULL AND currency = 'usd'"
 _INSIDE = "created_at >= :start AND created_at < :end"
-_ADDED, _TAKEN = (f"SELECT customer_id, {sign}amount, {sign}fee, {sign}{_DIRECT} FROM" for sign in ("", "-"))
+_ADDED, _TAKEN = (
+    f"SELECT customer_id, {sign}1, {sign}amount, {sign}fee, {sign}{_DIRECT} FROM" for sign in ("", "-")
+)
 WORKED_OUT_PAYERS = text(
     f"SELECT DISTINCT customer_id FROM ({OF_SOURCES}) AS worked_out WHERE customer_id IS NOT NULL"  # noqa: S608
 ).bindparams(SOME)
 
 
 def dollars(asked: Range, due: Sequence[str]) -> tuple[str, dict[str, Any]]:
-    """What was paid in US dollars, as SQL with its parameters, in cents by customer: `cash` that moved, Stripe's
-    `fees`, and the cash that bought no credits, `direct`. `due` are the payments not in line with what changed."""
+    """What was paid in US dollars, as SQL with its parameters, in cents by customer who has payments: `cash` that
+    moved, Stripe's `fees`, and the cash that bought no credits, `direct`. `due` are the payments that are not in
+    line with what changed."""
     months, added, taken = _read(asked)
     rows = [
-        "SELECT customer_id, cash, fees, direct FROM payment_months"
+        "SELECT customer_id, payments, cash, fees, direct FROM payment_months"
         " WHERE currency = 'usd' AND month = ANY(CAST(:paid_months AS date[]))"
     ]
     values: dict[str, Any] = {"paid_months": months, "start": asked.start, "end": asked.end, "due": list(due)}
@@ -51,6 +54,7 @@ def dollars(asked: Range, due: Sequence[str]) -> tuple[str, dict[str, Any]]:
     summed = f"""
         SELECT customer_id, bigint_sum(cash) AS cash, bigint_sum(fees) AS fees, bigint_sum(direct) AS direct
           FROM ({" UNION ALL ".join(rows)}) AS counted GROUP BY customer_id
+        HAVING bigint_sum(payments) <> 0
     """  # noqa: S608 (made of our own column names)
     return summed, values
 

@@ -24,12 +24,13 @@ BEGIN
 END $$;
 
 CREATE FUNCTION add_payments(changed payments[], sign bigint) RETURNS void LANGUAGE sql AS $$
-    INSERT INTO payment_months AS total (month, customer_id, currency, cash, fees, direct)
-    SELECT CAST(date_trunc('month', created_at AT TIME ZONE 'UTC') AS date), customer_id, currency,
+    INSERT INTO payment_months AS total (month, customer_id, currency, payments, cash, fees, direct)
+    SELECT CAST(date_trunc('month', created_at AT TIME ZONE 'UTC') AS date), customer_id, currency, sign * count(*),
            sum(sign * amount), sum(sign * fee), coalesce(sum(sign * amount) FILTER (WHERE NOT for_credits), 0)
       FROM unnest(changed) WHERE customer_id IS NOT NULL GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
     ON CONFLICT (month, customer_id, currency) DO UPDATE
-       SET cash = total.cash + excluded.cash, fees = total.fees + excluded.fees, direct = total.direct + excluded.direct;
+       SET payments = total.payments + excluded.payments, cash = total.cash + excluded.cash,
+           fees = total.fees + excluded.fees, direct = total.direct + excluded.direct;
     INSERT INTO payers AS payer (customer_id, payments)
     SELECT customer_id, sign * count(*) FROM unnest(changed) WHERE customer_id IS NOT NULL GROUP BY 1 ORDER BY 1
     ON CONFLICT (customer_id) DO UPDATE SET payments = payer.payments + excluded.payments;
@@ -44,9 +45,9 @@ CREATE TRIGGER sums_of_gone AFTER DELETE ON payments REFERENCING OLD TABLE AS ol
     FOR EACH STATEMENT EXECUTE FUNCTION sum_payments();
 
 -- What is there already.
-INSERT INTO payment_months (month, customer_id, currency, cash, fees, direct)
-SELECT CAST(date_trunc('month', created_at AT TIME ZONE 'UTC') AS date), customer_id, currency, sum(amount), sum(fee),
-       coalesce(sum(amount) FILTER (WHERE NOT for_credits), 0)
+INSERT INTO payment_months (month, customer_id, currency, payments, cash, fees, direct)
+SELECT CAST(date_trunc('month', created_at AT TIME ZONE 'UTC') AS date), customer_id, currency, count(*), sum(amount),
+       sum(fee), coalesce(sum(amount) FILTER (WHERE NOT for_credits), 0)
   FROM payments WHERE customer_id IS NOT NULL GROUP BY 1, 2, 3 ORDER BY 1;
 INSERT INTO payers (customer_id, purchased, payments, flagged)
 SELECT customer_id, coalesce(purchased, false), coalesce(payments, 0), true

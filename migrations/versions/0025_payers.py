@@ -38,6 +38,7 @@ def upgrade() -> None:
         sa.Column("month", sa.Date(), nullable=False),
         sa.Column("customer_id", sa.Text(), nullable=False),
         sa.Column("currency", sa.Text(), nullable=False),
+        _count("payments"),
         _count("cash"),
         _count("fees"),
         _count("direct"),
@@ -68,9 +69,7 @@ def upgrade() -> None:
     op.drop_constraint("pk_rollup_customer_quarters", "rollup_customer_quarters")
     op.create_primary_key("pk_rollup_customer_quarters", "rollup_customer_quarters", ["customer_id", "quarter"])
     for table in FLAGGED:
-        op.add_column(
-            table, sa.Column("payer", sa.Boolean(), server_default=sa.text("false"), nullable=False)
-        )
+        op.add_column(table, sa.Column("payer", sa.Boolean(), server_default=sa.text("false"), nullable=False))
     op.get_bind().connection.driver_connection.execute((SQL / "0025_payers.sql").read_text())
     for table, period in FLAGGED.items():
         op.create_index(f"ix_{table}_payer", table, [period], postgresql_where=sa.text("payer"))
