@@ -87,7 +87,7 @@ FOLD = text(
 _COLUMNS = "created_at, currency, amount, fee, customer_id, for_credits"
 _KEPT = f"SELECT {_COLUMNS} FROM payments WHERE source <> ALL(:due)"  # noqa: S608 (made of our own column names)
 _ALL = f"{_KEPT} UNION ALL SELECT {_COLUMNS} FROM ({OF_SOURCES}) AS worked_out"  # noqa: S608
-SUMS = "SELECT day, currency, sum(amount)::bigint FROM ({payments}) AS payments WHERE {which} GROUP BY 1, 2"
+SUMS = "SELECT day, currency, bigint_sum(amount) FROM ({payments}) AS payments WHERE {which} GROUP BY 1, 2"
 
 
 def rows(due: Sequence[str]) -> str:

@@ -73,9 +73,8 @@ class Rates:
         by_currency: defaultdict[str, dict[date, Rate]] = defaultdict(dict)
         for rate in rates:
             by_currency[rate.currency][rate.day] = rate
-        self._rates: Mapping[str, Sequence[Rate]] = {
-            currency: [dated[day] for day in sorted(dated)] for currency, dated in by_currency.items()
-        }
+        self._rates = {currency: [dated[day] for day in sorted(dated)] for currency, dated in by_currency.items()}
+        self._days = {currency: sorted(dated) for currency, dated in by_currency.items()}
 
     @property
     def currencies(self) -> list[str]:
@@ -86,9 +85,8 @@ class Rates:
         """The rate of a day: the newest that is not dated after it."""
         if currency == USD:
             return PAR
-        known = self._rates.get(currency, ())
-        at = bisect_right(known, day, key=lambda rate: rate.day)
-        return known[at - 1] if at else None
+        at = bisect_right(self._days.get(currency, ()), day)
+        return self._rates[currency][at - 1] if at else None
 
 
 def rate(session: Session, currency: str, day: date) -> Rate | None:
@@ -139,8 +137,14 @@ def in_usd(rates: Rates, amounts: Iterable[tuple[str, date, int | Fraction]]) ->
         if currency != USD:
             used[currency, rate.day] = rate
         totals[money.exponent(currency), minor.denominator] += minor.numerator * rate.scaled
+    total = None if missing else dollars(totals)
+    return Converted(total, tuple(used[key] for key in sorted(used)), tuple(sorted(missing)))
+
+
+def dollars(totals: Mapping[tuple[int, int], int]) -> Fraction:
+    """US dollars of amounts in minor units, times their denominator, times their rate `scaled`: sums of those that
+    have the same decimals and denominator."""
     parts = (
-        Fraction(sums, denominator * 10 ** (places + DECIMALS)) for (places, denominator), sums in totals.items()
+        Fraction(total, denominator * 10 ** (places + DECIMALS)) for (places, denominator), total in totals.items()
     )
-    total = sum(parts, Fraction(0))
-    return Converted(None if missing else total, tuple(used[key] for key in sorted(used)), tuple(sorted(missing)))
+    return sum(parts, Fraction(0))

@@ -130,7 +130,7 @@ def summed(keys: Sequence[str]) -> str:
     listed = ", ".join((*(rated if key == RATED else key for key in keys), *PRICE, *CREDIT_MEASURES))
     inside = "day BETWEEN CAST(:first AS date) AND CAST(:last AS date)"
     columns = ", ".join((*keys, *PRICE))
-    sums = ", ".join(f"sum({name})::bigint AS {name}" for name in CREDIT_MEASURES)
+    sums = ", ".join(f"bigint_sum({name}) AS {name}" for name in CREDIT_MEASURES)
     return f"""
         SELECT {columns}, {sums}
           FROM (SELECT {listed} FROM {table} WHERE :valid AND {inside}
@@ -154,7 +154,7 @@ def moved_back(*keys: str) -> str:
     grouped = ", ".join(str(number + 1) for number in range(len(keys) + 2))
     return f"""
     SELECT {", ".join(keys)}, CASE WHEN amount = paid THEN 1 ELSE amount END AS amount,
-           CASE WHEN amount = paid THEN 1 ELSE paid END AS paid, sum(returned)::bigint AS returned
+           CASE WHEN amount = paid THEN 1 ELSE paid END AS paid, bigint_sum(returned) AS returned
       FROM (SELECT CAST(c.occurred_at AT TIME ZONE :zone AS date) AS day, c.customer_id, p.currency, p.amount,
                    p.paid, c.amount AS returned
               FROM clawbacks c JOIN purchases p ON p.id = c.purchase_id WHERE c.amount <> 0) AS facts
