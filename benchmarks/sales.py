@@ -9,7 +9,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
 from benchmarks import database
-from makegood import rollups
+from makegood import payers, rollups
 from makegood.calendars import local_day
 from makegood.purchases import checks
 from makegood.revenue import payments, rated, recognised, snapshots
@@ -192,7 +192,9 @@ def fold(url: str) -> None:
             session.commit()
         while rated.fold(session, terms.timezone, local_day(datetime.now(UTC), terms.timezone)):
             session.commit()
-        rollups.fold(session, terms.timezone)
+        while payers.of(session).unflagged:
+            rollups.fold(session, terms.timezone)
+            session.commit()
         snapshots.take(session, MrrRules(), terms.timezone)
         checks.run_and_alert(session)
         session.execute(CHANGED)
