@@ -134,7 +134,7 @@ def test_a_file_becomes_a_bill_with_its_columns_corrected(
     expect(page.get_by_role("button", name="Import 2 rows")).to_be_disabled()
     assert accessibility_problems(page) == []
     assert widths_beyond_the_screen(page) == 0
-    page.get_by_label("Date").select_option("Not in the file")
+    page.get_by_label("Date").select_option("No column")
     page.get_by_role("button", name="Read again").click()
     expect(page.get_by_text("Charges $0.070, refunds $0.00")).to_be_visible()
     assert widths_beyond_the_screen(page) == 0
