@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import String, and_, exists, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, and_, exists, literal, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from makegood.models import AuditEntry, Operator
 
@@ -26,20 +26,24 @@ def is_one(session: Session, email: str) -> bool:
 
 def others(session: Session, actor: str, *, at: datetime) -> bool:
     """Whether who acts is an operator, and another one is an admin, or was one less than seven days ago."""
-    since = at - REMEMBERED
+    return session.scalar(select(beside(literal(actor), at=at))) or False
+
+
+def beside(email: ColumnElement[str] | InstrumentedAttribute[str], *, at: datetime) -> ColumnElement[bool]:
+    """The same of each row's `email`, as a condition."""
+    since, acts, other = at - REMEMBERED, aliased(Operator), aliased(Operator)
     demoted = exists().where(
         AuditEntry.action == "operator.role_changed",
-        AuditEntry.subject == Operator.email,
+        AuditEntry.subject == other.email,
         AuditEntry.created_at > since,
-        AuditEntry.details["before"]["role"].astext.cast(String) == "admin",
+        AuditEntry.details["before"]["role"].astext == "admin",
     )
     another = exists().where(
-        Operator.email != actor,
-        or_(Operator.disabled_at.is_(None), Operator.disabled_at > since),
-        or_(Operator.role == "admin", demoted),
+        other.email != email,
+        or_(other.disabled_at.is_(None), other.disabled_at > since),
+        or_(other.role == "admin", demoted),
     )
-    acts = exists().where(Operator.email == actor)
-    return session.scalar(select(and_(acts, another))) or False
+    return and_(exists().where(acts.email == email), another)
 
 
 def approved(by: str | None) -> dict[str, str]:

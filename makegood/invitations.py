@@ -1,7 +1,8 @@
 """Invitations: a link with which somebody becomes an operator and sets the password themselves.
 
 The link is shown once and stored as a hash. It works once, for seven days, unless it is withdrawn, by an admin or
-by a newer invitation of the same person. While whoever sent it is disabled or no admin, it does not work either.
+by a newer invitation of the same person. While whoever sent it is disabled or no admin, it does not work either;
+nor does one that makes an admin, sent by the only one, as soon as there is another: it takes two then.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select, update
+from sqlalchemy import ColumnElement, and_, exists, not_, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -20,6 +21,10 @@ from makegood.models import Invitation, Operator
 
 LIVES = timedelta(days=7)
 GONE = "This invitation is not valid any more: it was used, withdrawn or has expired. Ask for a new one."
+TAKES_TWO = (
+    "This invitation is not valid any more: it makes an admin, there is another admin since it was sent, and it "
+    "takes two to make one. Ask to be invited as support, and to be made an admin when you are there."
+)
 OPEN: ColumnElement[bool] = and_(Invitation.accepted_at.is_(None), Invitation.withdrawn_at.is_(None))
 SENDER_MAY: ColumnElement[bool] = ~exists().where(
     Operator.email == Invitation.invited_by, or_(Operator.disabled_at.is_not(None), Operator.role != "admin")
@@ -57,7 +62,7 @@ def send(
 
 
 def find(session: Session, token: str, *, now: datetime) -> Invitation:
-    """The open invitation of this link. Raises NotFound."""
+    """The open invitation of this link. Raises NotFound, also when it takes two admins by now."""
     found = session.scalar(
         select(Invitation).where(
             Invitation.token_hash == hash_token(token), OPEN, SENDER_MAY, Invitation.expires_at > now
@@ -65,6 +70,8 @@ def find(session: Session, token: str, *, now: datetime) -> Invitation:
     )
     if found is None:
         raise NotFound(GONE)
+    if found.role == "admin" and admins.others(session, found.invited_by, at=now):
+        raise NotFound(TAKES_TWO)
     return found
 
 
@@ -105,11 +112,9 @@ def withdraw(
 
 def listed(session: Session, *, now: datetime) -> list[Invitation]:
     """The invitations that can still be accepted, by e-mail."""
-    return list(
-        session.scalars(
-            select(Invitation).where(OPEN, SENDER_MAY, Invitation.expires_at > now).order_by(Invitation.email)
-        )
-    )
+    takes_two = and_(Invitation.role == "admin", admins.beside(Invitation.invited_by, at=now))
+    valid = (OPEN, SENDER_MAY, Invitation.expires_at > now, not_(takes_two))
+    return list(session.scalars(select(Invitation).where(*valid).order_by(Invitation.email)))
 
 
 def _record(session: Session, invitation: Invitation, action: str, actor: str, address: str | None) -> None:

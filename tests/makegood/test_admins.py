@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from makegood import admin_approvals, admins, approvals, audit_log, invitations, limit_approvals, limits, operators
-from makegood.errors import Conflict, Forbidden, NeedsApproval
+from makegood.errors import Conflict, Forbidden, NeedsApproval, NotFound
 from makegood.limits import Limits
 from makegood.models import Alert, Approval, AuditEntry, Operator
 from tests.making import TERMS
@@ -136,6 +136,31 @@ def test_an_admin_is_not_invited_past_the_other_one(session: Session) -> None:
         invitations.send(session, "new@example.com", "admin", actor=ANA, now=now())
     leave_alone(session)
     invitations.send(session, "new@example.com", "admin", actor=ANA, now=now())
+
+
+def test_an_admin_whom_the_only_one_invited_does_not_become_one_beside_another(session: Session) -> None:
+    leave_alone(session)
+    tokens = {
+        role: invitations.send(session, f"{role}@example.org", role, actor=ANA, now=now())[1]
+        for role in ("support", "admin")
+    }
+    assert [one.role for one in invitations.listed(session, now=now())] == ["admin", "support"]
+    operators.create(session, "eve@example.com", "admin", "correct horse battery", actor="command line")
+    with pytest.raises(NotFound, match=r"it takes two to make one\. Ask to be invited as support"):
+        accept(session, tokens["admin"])
+    assert not admins.is_one(session, "admin@example.org")
+    assert [one.role for one in invitations.listed(session, now=now())] == ["support"]
+    assert accept(session, tokens["support"]).role == "support"
+
+
+def test_the_only_admin_invites_another_one(session: Session) -> None:
+    leave_alone(session)
+    token = invitations.send(session, "new@example.com", "admin", actor=ANA, now=now())[1]
+    assert accept(session, token).role == "admin"
+
+
+def accept(session: Session, token: str) -> Operator:
+    return invitations.accept(session, token, "correct horse battery", now=now(), address="192.0.2.1")
 
 
 def test_the_command_line_asks_nobody(session: Session) -> None:
