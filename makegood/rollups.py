@@ -12,7 +12,6 @@ Locks are taken in this order: the state, balances, events. Writers take the las
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import text
@@ -62,7 +61,7 @@ FLAG = text(
 STATE = text(
     """
     SELECT watermark::text, timezone = :zone AND system_identifier =
-           (SELECT system_identifier FROM pg_control_system()) AS valid, folded_at
+           (SELECT system_identifier FROM pg_control_system()) AS valid
       FROM rollup_state
     """
 )
@@ -116,18 +115,16 @@ REMARK_BALANCES = text(
 @dataclass(frozen=True)
 class State:
     """From which transaction on events are not folded. Invalid after a restore into another server or a change
-    of the reporting time zone: then only the events count, until the rollups are rebuilt. `folded_at` is when a
-    worker was last at work."""
+    of the reporting time zone: then only the events count, until the rollups are rebuilt."""
 
     watermark: str
     valid: bool
-    folded_at: datetime
 
 
 def state(session: Session, timezone: ZoneInfo) -> State:
     """What a reader must know."""
     row = session.execute(STATE, {"zone": timezone.key}).one()
-    return State(row.watermark if row.valid else "0", row.valid, row.folded_at)
+    return State(row.watermark if row.valid else "0", row.valid)
 
 
 def fold(session: Session, timezone: ZoneInfo) -> int:

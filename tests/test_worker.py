@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 import worker
 from extensions import db
-from makegood import alerts, generations, ledger, rollups
+from makegood import alerts, generations, ledger, presence, rollups
 from makegood.models import Alert, ProviderBalance
 from makegood.providers.protocol import Account, FetchFailed
 from tests.backend import Platform, plugged_in_again, unplug
@@ -218,6 +218,28 @@ def test_the_command_works_until_it_is_stopped(database: str, root: Path, sign: 
         assert "Traceback" not in stop(process, sign)
     finally:
         process.kill()
+
+
+def test_a_worker_that_can_fold_nothing_is_at_work_all_the_same(database: str, root: Path) -> None:
+    engine = create_engine(database)
+    with Session(engine) as rebuilding, Session(engine) as page:
+        page.execute(text("UPDATE rollup_state SET folded_at = clock_timestamp() - interval '1 hour'"))
+        page.commit()
+        rebuilding.execute(rollups.LOCK_STATE)
+        assert presence.away_since(page) is not None
+        process = start_worker(database, root)
+        try:
+            give_up = time.monotonic() + 60
+            while presence.away_since(page) is not None:
+                page.rollback()
+                assert process.poll() is None, process.stdout and process.stdout.read()
+                assert time.monotonic() < give_up, "nobody saw the worker within a minute"
+                time.sleep(0.1)
+            rebuilding.rollback()
+            stop(process, signal.SIGTERM)
+        finally:
+            process.kill()
+    engine.dispose()
 
 
 def test_the_worker_outlives_the_database_being_away(app: Flask, database: str, root: Path) -> None:

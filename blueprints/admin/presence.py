@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from flask import Flask, g
 
@@ -20,6 +20,6 @@ def worker_away_since() -> datetime | None:
     if g.get("answering_error"):
         return None
     if "worker_away_since" not in g:
-        g.worker_away_since = presence.away_since(db.session(), at=datetime.now(UTC))
+        g.worker_away_since = presence.away_since(db.session())
     found: datetime | None = g.worker_away_since
     return found

@@ -27,10 +27,11 @@ LABELS = {
 def health(session: Session, state: State, terms: Terms, at: datetime) -> Health:
     """The health at an instant. Its windows are rolling: no range moves them. It is not healthy without a worker,
     whatever has failed so far: what is late is not looked up then, nor refunded."""
-    away = presence.noticed(state.folded_at, at=at)
     recent = facts.recent(session, state, at)
-    in_flight, oldest = session.execute(
-        select(func.count(), func.min(Generation.charged_at)).where(Generation.status.in_(IN_FLIGHT))
+    in_flight, oldest, away = session.execute(
+        select(func.count(), func.min(Generation.charged_at), presence.AWAY_SINCE).where(
+            Generation.status.in_(IN_FLIGHT)
+        )
     ).one()
     if recent.failed_in_hour > terms.failures_per_hour:
         status = HIGH_FAILURE_RATE

@@ -138,8 +138,8 @@ def recount(session: Session, terms: Terms, at: datetime) -> dict[str, Any]:
         sum(1 for _, balance in customers if balance > 0),
         sum(balance for _, balance in customers),
     )
-    folded_at = session.scalars(text("SELECT folded_at FROM rollup_state")).one()
-    counted["health"] = _health(generations, terms, at, folded_at)
+    away = session.scalar(text("SELECT folded_at < clock_timestamp() - interval '2 minutes' FROM rollup_state"))
+    counted["health"] = _health(generations, terms, at, away=bool(away))
     failed = [
         row
         for row in generations
@@ -188,7 +188,7 @@ def _facts(generations: list[Any], refunds: list[Any], zone: ZoneInfo) -> list[F
     return facts
 
 
-def _health(generations: list[Any], terms: Terms, at: datetime, folded_at: datetime) -> tuple[Any, ...]:
+def _health(generations: list[Any], terms: Terms, at: datetime, *, away: bool) -> tuple[Any, ...]:
     flying = [row["charged_at"] for row in generations if row["status"] in ("charged", "submitted", "unknown")]
     failed = [row["ended_at"] for row in generations if row["status"] == "failed"]
     last_hour = sum(1 for ended in failed if ended >= at - timedelta(hours=1))
@@ -196,7 +196,7 @@ def _health(generations: list[Any], terms: Terms, at: datetime, folded_at: datet
         status, label = "high_failure_rate", "High failure rate"
     elif any(charged < at - terms.stuck_after for charged in flying):
         status, label = "stuck_generations", "Stuck generations"
-    elif folded_at < at - timedelta(minutes=2):
+    elif away:
         status, label = "no_worker", "No worker is at work"
     else:
         status, label = "healthy", "Healthy"
