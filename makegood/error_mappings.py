@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ScalarSelect, Select, Subquery, func, select
+from sqlalchemy import ScalarSelect, Select, Subquery, func, select, text
 from sqlalchemy.orm import Session
 
 from makegood import audit
@@ -20,7 +20,39 @@ from makegood.errors import Conflict, Invalid
 from makegood.models import ErrorMapping, Generation
 from makegood.providers.protocol import ErrorClass
 
-COUNTED = 500
+SOME_WAIT = text(
+    """
+    WITH RECURSIVE seen AS (
+        (SELECT date_trunc('month', ended_at AT TIME ZONE 'UTC') AS month, provider,
+                normal_error(error_message) AS message
+           FROM generations
+          WHERE error_class = 'unknown_error'
+            AND date_trunc('month', ended_at AT TIME ZONE 'UTC')
+                >= date_trunc('month', CAST(:since AS timestamptz) AT TIME ZONE 'UTC')
+          ORDER BY 1, 2, 3 LIMIT 1)
+        UNION ALL
+        SELECT next.* FROM seen CROSS JOIN LATERAL (
+            SELECT date_trunc('month', ended_at AT TIME ZONE 'UTC'), provider, normal_error(error_message)
+              FROM generations
+             WHERE error_class = 'unknown_error'
+               AND (date_trunc('month', ended_at AT TIME ZONE 'UTC'), provider, normal_error(error_message))
+                   > (seen.month, seen.provider, seen.message)
+             ORDER BY 1, 2, 3 LIMIT 1) next
+    )
+    SELECT EXISTS (
+        SELECT FROM seen
+         WHERE (SELECT error_class FROM error_mappings AS mapping
+                 WHERE mapping.provider = seen.provider AND mapping.message = seen.message
+                 ORDER BY mapping.id DESC LIMIT 1) IS NULL
+           AND EXISTS (
+                SELECT FROM generations AS failed
+                 WHERE failed.error_class = 'unknown_error'
+                   AND date_trunc('month', failed.ended_at AT TIME ZONE 'UTC') = seen.month
+                   AND failed.provider = seen.provider AND normal_error(failed.error_message) = seen.message
+                   AND failed.ended_at >= :since))
+    """
+)
+"""Each message of a month once, by one look into the index for each, until one is found that nobody mapped."""
 MAPPABLE = tuple(code.value for code in ErrorClass if code is not ErrorClass.UNKNOWN_ERROR)
 
 
@@ -79,19 +111,9 @@ def seen_lately(session: Session, *, since: datetime) -> list[Unmapped]:
     ]
 
 
-def waiting(session: Session, *, since: datetime) -> int:
-    """How many messages wait to be mapped, of the last COUNTED unknown errors since then: cheap in an incident,
-    too."""
-    lately = (
-        select(Generation.provider, Generation.error_message)
-        .where(Generation.error_class == ErrorClass.UNKNOWN_ERROR, Generation.ended_at >= since)
-        .order_by(Generation.ended_at.desc())
-        .limit(COUNTED)
-        .subquery()
-    )
-    message = func.normal_error(lately.c.error_message).label("message")
-    seen = select(lately.c.provider, message).distinct().subquery()
-    return session.scalar(select(func.count()).select_from(seen).where(_meaning(seen).is_(None))) or 0
+def some_wait(session: Session, *, since: datetime) -> bool:
+    """Whether there is an unknown error since then that waits to be mapped: cheap in an incident and after it."""
+    return bool(session.scalar(SOME_WAIT, {"since": since}))
 
 
 def _meaning(seen: Subquery) -> ScalarSelect[str | None]:

@@ -75,7 +75,7 @@ def _figures() -> dict[str, Any]:
         "to_decide": approvals.waiting(),
         "long_waits": inbox.long_waits(db.session(), at=view.as_of),
         "switched_off": switches.listed(db.session()),
-        "unmapped": unmapped_errors.waiting(),
+        "unknown_errors_wait": unmapped_errors.some_wait(),
         "short": in_short.of(db.session(), terms.timezone, asked.range, view.now.known_cost_micros),
     }
 

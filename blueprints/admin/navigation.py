@@ -1,7 +1,7 @@
 """The console's navigation: its groups and entries (`places`), for this operator and this page.
 
 An entry appears as soon as its endpoint is registered, and only to roles that may open it: the view's own
-`@requires` decides. A number beside an entry comes from the function that `badge` registered for it.
+`@requires` decides. A number beside an entry comes from the function that `badge` registered for it, a dot from that of `mark`.
 """
 
 from __future__ import annotations
@@ -19,21 +19,29 @@ from makegood import saved_views
 
 @dataclass(frozen=True)
 class Link:
-    """An entry as this page shows it. `current` is the value of aria-current, "" elsewhere."""
+    """An entry as this page shows it. `current` is the value of aria-current, "" elsewhere; `mark` says in words
+    what waits there, where that is not counted."""
 
     entry: Entry
     address: str
     current: str
     badge: int
+    mark: str
 
 
 Counter = Callable[[], int]
 _badges: dict[str, Counter] = {}
+_marks: dict[str, tuple[str, Callable[[], bool]]] = {}
 
 
 def badge(endpoint: str, count: Counter) -> None:
     """Show a number beside an entry where it is above zero. `count` runs for every page: one cheap query."""
     _badges[endpoint] = count
+
+
+def mark(endpoint: str, words: str, holds: Callable[[], bool]) -> None:
+    """Show a dot beside an entry while something holds, with `words` for who cannot see it. As cheap as a badge."""
+    _marks[endpoint] = words, holds
 
 
 def init_app(app: Flask) -> None:
@@ -57,9 +65,15 @@ def _link(entry: Entry, address: str, here: str, views: dict[str, str]) -> Link:
     """The link to the page, with the filters of the operator's default view of it."""
     current = "" if address != here else "page" if request.path == address else "true"
     query = views.get(entry.endpoint)
-    count = _badges.get(entry.endpoint)
-    waiting = count() if count and not g.get("answering_error") else 0
-    return Link(entry, f"{address}?{query}" if query else address, current, waiting)
+    count = None if g.get("answering_error") else _badges.get(entry.endpoint)
+    words, holds = ("", None) if g.get("answering_error") else _marks.get(entry.endpoint, ("", None))
+    return Link(
+        entry,
+        f"{address}?{query}" if query else address,
+        current,
+        count() if count else 0,
+        words if holds and holds() else "",
+    )
 
 
 def _nearest(addresses: Iterator[str]) -> str:

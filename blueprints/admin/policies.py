@@ -69,7 +69,7 @@ def show_policies() -> str:
         classes=CLASSES,
         meanings=MEANINGS,
         share_of=policies.share_of,
-        unmapped=unmapped_errors.waiting(),
+        unknown_errors_wait=unmapped_errors.some_wait(),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from flask import flash, redirect, render_template, request, url_for
+from flask import flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from blueprints import access, formats
@@ -50,9 +50,12 @@ def map_error() -> ResponseReturnValue:
     return redirect(url_for("admin.unmapped_errors"), 303)
 
 
-def waiting() -> int:
-    """How many messages wait to be mapped by this operator: the number beside the entry."""
-    return error_mappings.waiting(db.session(), since=_since()) if access.may("edit_policies") else 0
+def some_wait() -> bool:
+    """Whether some wait to be mapped by this operator. Read once for a page."""
+    if "unknown_errors_wait" not in g:
+        may_map = access.may("edit_policies")
+        g.unknown_errors_wait = may_map and error_mappings.some_wait(db.session(), since=_since())
+    return bool(g.unknown_errors_wait)
 
 
 def _page(problem: str = "", status: int = 200) -> ResponseReturnValue:
@@ -70,7 +73,7 @@ def _since() -> datetime:
     return datetime.now(UTC) - LOOK_BACK
 
 
-navigation.badge("admin.policies", waiting)
+navigation.mark("admin.policies", "messages wait to be mapped", some_wait)
 exports.add(
     exports.Table(
         "unknown-errors",

@@ -84,6 +84,14 @@ class Generation(Base):
         ),
         Index("ix_generations_unknown_cost", "charged_at", postgresql_where=text("cost_micros IS NULL")),
         Index("ix_generations_unknown_error", "ended_at", postgresql_where=text("error_class = 'unknown_error'")),
+        Index(
+            "ix_generations_unknown_message",
+            text("date_trunc('month', (ended_at AT TIME ZONE 'UTC'))"),
+            "provider",
+            text("normal_error(error_message)"),
+            "ended_at",
+            postgresql_where=text("error_class = 'unknown_error'"),
+        ),
         Index("ix_generations_cancelled", "ended_at", postgresql_where=text("status = 'cancelled'")),
         Index("ix_generations_late", "late_at", postgresql_where=text("late_outcome IS NOT NULL")),
         Index(

@@ -85,14 +85,41 @@ def test_unmapped_errors_are_grouped_with_the_last_one_as_example(session: Sessi
     assert (first.last_at, first.example_id) == (AT + timedelta(hours=1), last)
     assert "17cc0e" in first.example
     assert second.generations == 1
-    assert error_mappings.waiting(session, since=AT - timedelta(days=30)) == 2
     map_quota(session)
-    assert error_mappings.waiting(session, since=AT - timedelta(days=30)) == 1
     assert [one.message for one in error_mappings.seen_lately(session, since=AT - timedelta(days=30))] == [
         "something else."
     ]
     [rule] = session.scalars(error_mappings.rules())
     assert (rule.message, rule.error_class) == (NORMAL, "provider_account")
+
+
+def test_some_wait_as_long_as_one_message_of_the_last_days_is_not_mapped(
+    session: Session, customer: str
+) -> None:
+    def some_wait(days: int = 30) -> bool:
+        since = AT - timedelta(days=days)
+        assert error_mappings.some_wait(session, since=since) == bool(
+            error_mappings.seen_lately(session, since=since)
+        )
+        return error_mappings.some_wait(session, since=since)
+
+    assert not some_wait()
+    fail(session, customer, "Something else.", AT - timedelta(days=31))  # the same month as the 30th day before
+    fail(session, customer, "About quotas.", AT - timedelta(days=80))
+    assert not some_wait()
+    assert some_wait(32)
+    for _ in range(3):
+        fail(session, customer)
+    assert some_wait()
+    map_quota(session)
+    assert not some_wait()
+    fail(session, customer, "Worker 7 is gone.", AT - timedelta(days=29))
+    assert some_wait()
+    map_quota(session, None, before="provider_account")
+    error_mappings.change(session, "wavespeed", "Worker 7 is gone.", "timeout", before=None, actor="t")
+    assert some_wait()
+    map_quota(session)
+    assert not some_wait()
 
 
 def test_a_mapping_is_audited_changed_and_taken_back(session: Session, customer: str) -> None:
