@@ -43,8 +43,8 @@ def rebuild(revenue: bool) -> None:
 
 def _rebuild_revenue(terms: Terms) -> None:
     with one_sentence():
-        anew.rebuild(db.session(), terms.timezone)
-        db.session.commit()
+        for _ in anew.rebuild(db.session(), terms.timezone):
+            db.session.commit()
     click.echo(f"Rebuilt the sums of revenue in the time zone {terms.timezone.key}.")
 
 

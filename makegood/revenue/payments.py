@@ -70,7 +70,9 @@ TAKE_DUE = text(
 SOURCES = text(f"WITH keys AS (SELECT DISTINCT unnest(:keys) AS key), {_SOURCES}").bindparams(
     bindparam("keys", type_=ARRAY(Text))
 )
-ONE_AT_A_TIME = text("LOCK TABLE payments IN SHARE ROW EXCLUSIVE MODE")
+# Who sells to newcomers locks their rows of `payers`, in an order of their own. A fold waits until they have
+# ended, while it has nothing that they need; then they wait for it.
+ONE_AT_A_TIME = text("LOCK TABLE payments, payers IN SHARE ROW EXCLUSIVE MODE")
 FOLD = text(
     f"""
     WITH found AS MATERIALIZED ({OF_SOURCES}),

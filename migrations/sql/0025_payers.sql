@@ -8,8 +8,8 @@ END $$;
 
 CREATE TRIGGER begins_paying AFTER INSERT ON recognised_progress FOR EACH ROW EXECUTE FUNCTION begin_paying();
 
--- What changes of payments is added to their sums in the same statement. One fold at a time changes them; rows are
--- locked by their keys' order, as by all who lock several of them.
+-- What changes of payments is added to their sums in the same statement. One fold at a time changes them, while
+-- nobody else changes payers.
 CREATE FUNCTION sum_payments() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'INSERT' THEN

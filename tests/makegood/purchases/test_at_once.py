@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, create_engine, func, select, text
@@ -17,7 +18,8 @@ from sqlalchemy.orm import Session
 from makegood import books, grants, ledger, purchases
 from makegood.errors import InsufficientCredits
 from makegood.models import Charge, Purchase, StripeAccount, StripeEvent
-from makegood.purchases import checks
+from makegood.purchases import checks, fulfilment
+from makegood.revenue import payments
 from makegood.stripe import applying, mirror
 from makegood.stripe.related import Found
 from simulator.stripe.billing import Account
@@ -235,3 +237,47 @@ def test_what_waited_for_a_balance_happens_after_what_it_waited_for(engine: Engi
         applied.result()
         assert watching.scalars(select(Purchase.granted_at)).one() > before
         assert ledger.balance(watching, "ada") == ALLOWANCE + 90
+
+
+def test_payments_are_folded_while_newcomers_are_sold_to_in_another_order(
+    engine: Engine, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(engine, "amy", "zed")
+    for name in ("zed", "amy"):
+        account.buy(pack(account, 90, 900), customer=account.customer(metadata={"user_id": name}))
+        account.wait(60)
+    with Session(engine) as session:
+        hear(session, account, "products", "customers", "charges", "balance_transactions")
+        session.commit()
+    sold, sell = threading.Event(), fulfilment.sell
+
+    def sell_until_the_fold_waits(*args: Any, **details: Any) -> Any:
+        done = sell(*args, **details)
+        if not sold.is_set():
+            sold.set()
+            with Session(engine) as watcher:
+                until_somebody_waits(watcher)
+        return done
+
+    monkeypatch.setattr(fulfilment, "sell", sell_until_the_fold_waits)
+
+    def credit() -> None:
+        with Session(engine) as session:
+            hear(session, account, "checkout_sessions")
+            session.commit()
+
+    def fold() -> None:
+        assert sold.wait(timeout=30)
+        with Session(engine) as session:
+            payments.fold(session)
+            session.commit()
+
+    with ThreadPoolExecutor() as pool:
+        for work in [pool.submit(credit), pool.submit(fold)]:
+            work.result()
+    with Session(engine) as session:
+        assert session.scalar(select(func.count()).select_from(Purchase)) == 2
+        assert {*session.scalars(text("SELECT customer_id FROM payers WHERE purchased AND payments = 1"))} == {
+            "amy",
+            "zed",
+        }
