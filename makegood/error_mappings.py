@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ScalarSelect, Select, Subquery, func, select, text
+from sqlalchemy import ScalarSelect, Select, Subquery, func, literal_column, select, text
 from sqlalchemy.orm import Session
 
 from makegood import audit
@@ -20,6 +20,7 @@ from makegood.errors import Conflict, Invalid
 from makegood.models import ErrorMapping, Generation
 from makegood.providers.protocol import ErrorClass
 
+MONTH = literal_column("date_trunc('month', ended_at AT TIME ZONE 'UTC')")
 SOME_WAIT = text(
     """
     WITH RECURSIVE seen AS (
@@ -91,7 +92,11 @@ def unmapped(since: datetime) -> Select[*tuple[Any, ...]]:
             func.max(Generation.ended_at).label("last_at"),
             func.max(Generation.id.cast(ErrorMapping.message.type)).label("example_id"),
         )
-        .where(Generation.error_class == ErrorClass.UNKNOWN_ERROR, Generation.ended_at >= since)
+        .where(
+            Generation.error_class == literal_column("'unknown_error'"),  # as in the index
+            MONTH >= func.date_trunc("month", func.timezone("UTC", since)),
+            Generation.ended_at >= since,
+        )
         .group_by(Generation.provider, message)
         .subquery()
     )

@@ -83,7 +83,6 @@ class Generation(Base):
             postgresql_where=text("credits_refunded > 0 AND credits_refunded < credits_charged"),
         ),
         Index("ix_generations_unknown_cost", "charged_at", postgresql_where=text("cost_micros IS NULL")),
-        Index("ix_generations_unknown_error", "ended_at", postgresql_where=text("error_class = 'unknown_error'")),
         Index(
             "ix_generations_unknown_message",
             text("date_trunc('month', (ended_at AT TIME ZONE 'UTC'))"),
