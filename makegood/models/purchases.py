@@ -11,7 +11,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 from makegood.models.base import Base, Count, UUIDKey, Written, foreign_text
 
 SOURCE_KINDS = ("checkout_session", "invoice")
-CLAWBACK_CAUSES = ("refund", "dispute", "refund_failed", "dispute_won", "debt")
 
 
 class Purchase(Base):

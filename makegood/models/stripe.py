@@ -254,9 +254,6 @@ class Payout(Mirrored, Base):
     arrival_date: Mapped[datetime | None]
 
 
-RESOURCE_STATES = ("waiting", "backfill", "current", "no_permission", "failed")
-
-
 class StripeResource(Base):
     """How far one of Stripe's lists has been read.
 
