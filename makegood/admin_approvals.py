@@ -65,4 +65,6 @@ def _carry_out(
         operators.enable(session, email, actor=actor, approved_by=approver, at=at)
 
 
-KIND = approval_kinds.register(Kind("new_admin", "operator", "manage_operators", _carry_out))
+KIND = approval_kinds.register(
+    Kind("new_admin", "operator", "manage_operators", _carry_out, unmoved="Nothing changed.")
+)

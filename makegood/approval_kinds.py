@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import Session
 
 from makegood.models import Approval
@@ -25,7 +25,7 @@ class Kind:
     `carry_out(session, approval, approver, terms, at, address)` does what was asked for and returns the id of what
     it made, if it made one thing; what it raises leaves the request waiting. The address is the approver's, and
     stands in the entry that says who approved. `dropped(session, approval)` hears of one that was rejected,
-    withdrawn or expired.
+    withdrawn or expired. `unmoved` is what a refusal says is as it was.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Kind:
     action: str
     carry_out: CarryOut
     dropped: Dropped | None = None
+    unmoved: str = "No credits moved."
 
     def subject_of(self, identifier: UUID | str | int) -> str:
         """How a request names what it is about."""
@@ -42,14 +43,20 @@ class Kind:
         """The id of what a request is about."""
         return approval.subject.removeprefix(f"{self.about}:")
 
-    def waiting(self, session: Session, identifier: UUID | str | int) -> Approval | None:
-        """The request of this kind about it that waits."""
+    def waiting(self, session: Session, identifier: UUID | str | int, *, at: datetime) -> Approval | None:
+        """The request of this kind about it that waits at this instant."""
         query = select(Approval).where(
             Approval.kind == self.name,
             Approval.subject == self.subject_of(identifier),
-            Approval.state == "pending",
+            waits(at),
         )
         return session.scalar(query.execution_options(populate_existing=True))
+
+
+def waits(at: datetime) -> ColumnElement[bool]:
+    """The condition of requests that can still be decided: one that has expired waits no more, though its state
+    says so only when a worker comes by."""
+    return and_(Approval.state == "pending", Approval.expires_at > at)
 
 
 KINDS: dict[str, Kind] = {}

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from makegood import pages, permissions
-from makegood.approval_kinds import KINDS
+from makegood.approval_kinds import KINDS, waits
 from makegood.models import Approval
 from makegood.pages import Listing
 
@@ -53,10 +53,10 @@ APPROVALS: Listing[ApprovalFilters, Approval] = Listing(
 """By when they were made."""
 
 
-def about(session: Session, subjects: Iterable[str]) -> About:
+def about(session: Session, subjects: Iterable[str], *, at: datetime) -> About:
     """What waits and what was approved about these subjects."""
     query = select(Approval).where(
-        Approval.subject.in_(list(subjects)), Approval.state.in_(("pending", "approved"))
+        Approval.subject.in_(list(subjects)), or_(waits(at), Approval.state == "approved")
     )
     found = session.scalars(query.order_by(Approval.requested_at)).all()
     return About(
@@ -65,17 +65,15 @@ def about(session: Session, subjects: Iterable[str]) -> About:
     )
 
 
-def waiting_about(session: Session, subjects: Iterable[str]) -> dict[str, Approval]:
+def waiting_about(session: Session, subjects: Iterable[str], *, at: datetime) -> dict[str, Approval]:
     """The requests about these subjects that wait, by subject: for lists of things of one sort."""
-    query = select(Approval).where(Approval.subject.in_(list(subjects)), Approval.state == "pending")
+    query = select(Approval).where(Approval.subject.in_(list(subjects)), waits(at))
     return {one.subject: one for one in session.scalars(query)}
 
 
-def waiting_of(session: Session, customer_id: str) -> list[Approval]:
+def waiting_of(session: Session, customer_id: str, *, at: datetime) -> list[Approval]:
     """The requests about a customer and what is theirs that wait, the oldest first."""
-    query = select(Approval).where(
-        Approval.state == "pending", Approval.details["customer_id"].astext == customer_id
-    )
+    query = select(Approval).where(waits(at), Approval.details["customer_id"].astext == customer_id)
     return list(session.scalars(query.order_by(Approval.requested_at, Approval.id)))
 
 
@@ -83,8 +81,7 @@ def waiting_for(session: Session, email: str, role: str, *, at: datetime) -> int
     """How many requests of others wait that this operator could decide."""
     kinds = [kind.name for kind in KINDS.values() if kind.action in permissions.PERMISSIONS[role]]
     query = select(func.count()).where(
-        Approval.state == "pending",
-        Approval.expires_at > at,
+        waits(at),
         Approval.requested_by != email,
         Approval.kind.in_(kinds),
     )

@@ -52,11 +52,11 @@ def ask(
         .returning(Approval)
     )
     if asked is None:
-        waiting = kind.waiting(session, identifier)
+        waiting = kind.waiting(session, identifier, at=at)
         if waiting and all(getattr(waiting, name) == value for name, value in values.items()):
             return waiting
         who = waiting.requested_by if waiting else "Somebody"
-        raise Conflict(f"{who} has asked for this already, and it waits for approval. No credits moved.")
+        raise Conflict(f"{who} has asked for this already, and it waits for approval. {kind.unmoved}")
     _audit(session, asked, "requested", None, "pending", actor, note.strip(), address)
     return asked
 
@@ -75,7 +75,7 @@ def approve(
 
     Raises NotFound; Forbidden (their own request, the role); NeedsApproval (beyond the limits of who approves);
     Conflict (decided otherwise, expired, or what it is about changed; who asked may not any more). In each case
-    no credits moved.
+    nothing changed, and no credits moved.
     """
     _check_note(note, required=False)
     decider = rooms.lock(session, actor)
@@ -85,9 +85,9 @@ def approve(
     _require_pending(approval, at)
     kind = KINDS[approval.kind]
     if actor == approval.requested_by:
-        raise Forbidden("Nobody approves their own request. Another operator has to. No credits moved.")
+        raise Forbidden(f"Nobody approves their own request. Another operator has to. {kind.unmoved}")
     if decider is None or not permissions.may(decider, kind.action):
-        raise Forbidden("Your role does not allow this. No credits moved.")
+        raise Forbidden(f"Your role does not allow this. {kind.unmoved}")
     _require_asker(session, approval, kind)
     result = kind.carry_out(session, approval, actor, terms, at, address)
     return _close(session, approval, "approved", actor, note, at, address, result)
@@ -162,12 +162,13 @@ def _locked(session: Session, approval_id: UUID) -> Approval:
 
 
 def _require_pending(approval: Approval, at: datetime) -> None:
+    unmoved = KINDS[approval.kind].unmoved
     if approval.state in ("approved", "rejected"):
         raise Conflict(f"{approval.decided_by} has {approval.state} this already. Nothing changed.")
     if approval.state == "withdrawn":
-        raise Conflict(f"{approval.requested_by} has withdrawn this. No credits moved.")
+        raise Conflict(f"{approval.requested_by} has withdrawn this. {unmoved}")
     if approval.state == "expired" or approval.expires_at <= at:
-        raise Conflict("This request has expired. No credits moved. Ask again if it is still wanted.")
+        raise Conflict(f"This request has expired. {unmoved} Ask again if it is still wanted.")
 
 
 def _require_asker(session: Session, approval: Approval, kind: Kind) -> None:
@@ -176,7 +177,7 @@ def _require_asker(session: Session, approval: Approval, kind: Kind) -> None:
         select(Operator).where(Operator.email == approval.requested_by).execution_options(populate_existing=True)
     )
     if asker is not None and (asker.disabled_at is not None or not permissions.may(asker, kind.action)):
-        raise Conflict(f"{asker.email} may not do this any more. No credits moved. Reject the request.")
+        raise Conflict(f"{asker.email} may not do this any more. {kind.unmoved} Reject the request.")
 
 
 def _close(

@@ -53,9 +53,9 @@ def change(
         )
 
 
-def waiting(session: Session, version: int) -> Approval | None:
+def waiting(session: Session, version: int, *, at: datetime) -> Approval | None:
     """The request for limits in place of this version that waits."""
-    return KIND.waiting(session, version + 1)
+    return KIND.waiting(session, version + 1, at=at)
 
 
 def changed(session: Session, approval: Approval) -> bool:
@@ -78,4 +78,4 @@ def _carry_out(
     )
 
 
-KIND = approval_kinds.register(Kind("new_limits", "limits", "edit_limits", _carry_out))
+KIND = approval_kinds.register(Kind("new_limits", "limits", "edit_limits", _carry_out, unmoved="Nothing changed."))

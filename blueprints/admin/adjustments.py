@@ -7,6 +7,7 @@ place. Beyond the limits the same form asks a second operator instead.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from uuid import UUID
 
 from flask import render_template, request, url_for
@@ -134,5 +135,5 @@ def _show(customer_id: str, form: AdjustmentForm, template: str) -> str:
         most=adjustments.MAX_CREDITS,
         giving=rooms.room(GIFT),
         taking=rooms.room(TAKING),
-        waiting=adjustment_approvals.waiting(db.session(), customer_id),
+        waiting=adjustment_approvals.waiting(db.session(), customer_id, at=datetime.now(UTC)),
     )

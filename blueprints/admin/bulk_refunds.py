@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -128,7 +129,7 @@ def _waiting(bulk: BulkRefund) -> Approval | None:
     """The request for a second operator's approval that it waits for."""
     if bulk.state != "waiting":
         return None
-    return confirmation.KIND.waiting(db.session(), bulk.id)
+    return confirmation.KIND.waiting(db.session(), bulk.id, at=datetime.now(UTC))
 
 
 def _outcome(asked: filters.Filters) -> str | None:

@@ -111,12 +111,13 @@ def page(customer_id: str, *, note: str = "", problem: str = "") -> str:
         before=before,
         notes_before=_uuid(request.args.get("notes")),
     )
-    waiting = approval_list.waiting_of(db.session(), account.customer.id)
+    now = datetime.now(UTC)
+    waiting = approval_list.waiting_of(db.session(), account.customer.id, at=now)
     about = adjustment_approvals.subject_of(account.customer.id)
     return render_template(
         "admin/customer.html",
         account=account,
-        approvers=approval_list.about(db.session(), [about]).approvers,
+        approvers=approval_list.about(db.session(), [about], at=now).approvers,
         waiting=waiting,
         waits={request.subject: request for request in waiting},
         few_waiting=FEW_WAITING,

@@ -33,7 +33,7 @@ def failures() -> str:
     return render_template(
         "admin/failures.html",
         **shown,
-        waits=approval_list.waiting_about(db.session(), about),
+        waits=approval_list.waiting_about(db.session(), about, at=datetime.now(UTC)),
         late=failure_log.late_results(db.session(), since=datetime.now(UTC) - LATE_SINCE),
         providers=filters.provider_choices(),
         errors=ERRORS,

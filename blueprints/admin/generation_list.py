@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from flask import render_template
 
 from blueprints import formats
@@ -43,7 +45,7 @@ def generations() -> str:
     return render_template(
         "admin/generations.html",
         **shown,
-        waits=approval_list.waiting_about(db.session(), about),
+        waits=approval_list.waiting_about(db.session(), about, at=datetime.now(UTC)),
         providers=filters.provider_choices(),
         seen=generation_log.choices(db.session()),
         choices=CHOICES,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from uuid import UUID
 
 from flask import render_template
@@ -19,7 +20,7 @@ def generation(generation_id: UUID) -> str:
     story = stories.tell(db.session(), generation_id)
     refunds = [entry.refund.id for entry in story.entries if entry.kind == "refund" and entry.refund]
     subjects = [refund_approvals.subject_of(generation_id), *map(reversal_approvals.subject_of, refunds)]
-    requests = approval_list.about(db.session(), subjects)
+    requests = approval_list.about(db.session(), subjects, at=datetime.now(UTC))
     return render_template(
         "admin/generation.html",
         story=story,

@@ -74,7 +74,7 @@ def show_limits() -> str:
         groups=GROUPS,
         labels=LABELS,
         meanings=MEANINGS,
-        waiting=limit_approvals.waiting(db.session(), versions[0][0].version),
+        waiting=limit_approvals.waiting(db.session(), versions[0][0].version, at=datetime.now(UTC)),
     )
 
 

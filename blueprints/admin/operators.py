@@ -48,7 +48,7 @@ def operator(operator_id: UUID) -> str:
         named=browsers.named,
         needs_factor=_needs_factor(found),
         takes_two=admins.others(db.session(), access.actor(), at=now),
-        waiting=admin_approvals.KIND.waiting(db.session(), found.email),
+        waiting=admin_approvals.KIND.waiting(db.session(), found.email, at=now),
     )
 
 

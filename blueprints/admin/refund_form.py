@@ -7,6 +7,7 @@ Beyond the limits the same form asks a second operator instead.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -136,7 +137,7 @@ def _shown(generation_id: UUID, form: RefundForm | None, fragment: str, status: 
         form=form or RefundForm(credits=str(story.refundable)),
         reasons=refunds.REASONS,
         room=rooms.room(REFUND),
-        waiting=refund_approvals.waiting(db.session(), generation_id),
+        waiting=refund_approvals.waiting(db.session(), generation_id, at=datetime.now(UTC)),
     ), status
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from flask import current_app, render_template
 
 from blueprints import formats
@@ -36,7 +38,7 @@ def refunds() -> str:
     return render_template(
         "admin/refunds.html",
         **shown,
-        waits=approval_list.waiting_about(db.session(), about),
+        waits=approval_list.waiting_about(db.session(), about, at=datetime.now(UTC)),
         total=refund_history.total(db.session(), _wanted(asked), current_app.config["SETTINGS"].terms),
         providers=filters.provider_choices(),
         manual=MANUAL,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from uuid import UUID
 
 from flask import render_template, request, url_for
@@ -82,7 +83,7 @@ def _shown(template: str, refund_id: UUID, form: ReversalForm) -> str:
         prospect=reversals.look(db.session(), refund_id),
         form=form,
         room=rooms.room(REVERSAL),
-        waiting=reversal_approvals.waiting(db.session(), refund_id),
+        waiting=reversal_approvals.waiting(db.session(), refund_id, at=datetime.now(UTC)),
     )
 
 

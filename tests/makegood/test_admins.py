@@ -58,8 +58,10 @@ def test_a_higher_limit_holds_when_a_second_admin_approves_it(session: Session) 
     [change_] = audit_log.changes(request.details)
     assert (change_.name, change_.before, change_.after) == ("support per_refund", 500, 600)
     for nobody in (ANA, SUE):
-        with pytest.raises(Forbidden):
+        with pytest.raises(Forbidden, match=r"Nothing changed\.$"):
             approve(session, request, nobody)
+    with pytest.raises(Conflict, match=r"waits for approval\. Nothing changed\.$"):
+        change(session, SHIPPED_HIGHER | {"support": Limits(700, 2000, 0, 200)})
     assert limits.of(session, "support").per_refund == 500
     assert approve(session, request).state == "approved"
     assert limits.of(session, "support").per_refund == 600
@@ -108,6 +110,18 @@ def test_nobody_becomes_the_only_admin_by_shutting_the_other_one_out(session: Se
     asked(change(session, SHIPPED_HIGHER))
     assert limits.of(session, "support").per_refund == 500
     assert not admins.others(session, ANA, at=now() + admins.REMEMBERED + timedelta(minutes=1))
+
+
+def test_a_request_that_moves_no_credits_does_not_speak_of_them(session: Session) -> None:
+    request = asked(admin_approvals.change_role(session, SUE, "admin", actor=ANA, at=now()))
+    with pytest.raises(Conflict, match=r"has expired\. Nothing changed\."):
+        approvals.approve(session, request.id, actor=BEN, terms=TERMS, at=now() + approvals.LIFETIME)
+    operators.set_role(session, ANA, "support", actor=BEN)
+    with pytest.raises(Conflict, match=r"may not do this any more\. Nothing changed\."):
+        approve(session, request)
+    approvals.withdraw(session, request.id, actor=ANA, at=now())
+    with pytest.raises(Conflict, match=r"has withdrawn this\. Nothing changed\."):
+        approve(session, request)
 
 
 def test_somebody_becomes_an_admin_when_a_second_one_approves_it(session: Session) -> None:

@@ -227,6 +227,26 @@ def test_a_request_expires_after_seven_days(session: Session, customer: str, gen
     assert ledger.balance(session, customer) == 1005
 
 
+def test_a_request_that_has_expired_waits_nowhere_though_no_worker_has_closed_it(
+    session: Session, customer: str, generation: UUID
+) -> None:
+    asked = ask(session, generation)
+    about = [asked.subject]
+
+    def waiting(at: datetime) -> list[list[Approval]]:
+        found = refund_approvals.waiting(session, generation, at=at)
+        return [
+            [found] if found else [],
+            approval_list.about(session, about, at=at).waiting,
+            list(approval_list.waiting_about(session, about, at=at).values()),
+            approval_list.waiting_of(session, customer, at=at),
+        ]
+
+    assert waiting(AT + timedelta(days=7, microseconds=-1)) == [[asked]] * 4
+    assert waiting(AT + timedelta(days=7)) == [[]] * 4
+    assert asked.state == "pending"
+
+
 def test_a_new_request_takes_the_place_of_one_that_expired(session: Session, generation: UUID) -> None:
     first = ask(session, generation)
     second = ask(session, generation, idempotency_key="2", at=AT + timedelta(days=8))

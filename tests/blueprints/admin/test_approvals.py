@@ -111,6 +111,20 @@ def test_the_overview_tells_who_may_decide_that_requests_wait_and_nobody_else(
             assert "for your decision" not in other.get(path).text
 
 
+@pytest.mark.parametrize(("days", "waits"), [(6, True), (8, False)])
+def test_a_request_that_has_expired_waits_on_no_page(
+    app: Flask, support: FlaskClient, generation: UUID, days: int, waits: bool
+) -> None:
+    with app.app_context():
+        refund_approvals.ask(
+            db.session(), generation, credits=900, reason="goodwill", note="sorry", actor="bob@example.com",
+            idempotency_key="k", expected_refunded=0, at=datetime.now(UTC) - timedelta(days=days),
+        )  # fmt: skip
+        db.session.commit()
+    for path in ("generations", f"generations/{generation}", f"customers/{CUSTOMER}"):
+        assert ("waits for a second operator" in support.get(f"/admin/{path}").text) is waits, path
+
+
 def test_within_the_limit_it_is_refunded_at_once(app: Flask, support: FlaskClient, generation: UUID) -> None:
     assert send(support, generation, 500).status_code == 303
     assert balance(app) == 705
@@ -214,7 +228,7 @@ def test_a_large_refund_asks_once_more_who_it_is(app: Flask, support: FlaskClien
     assert balance(app) == 404
     with app.app_context():
         assert db.session.scalars(select(Refund.credits)).all() == [199]
-        assert refund_approvals.waiting(db.session(), generation) is None
+        assert refund_approvals.waiting(db.session(), generation, at=datetime.now(UTC)) is None
 
 
 def fields_of(page: str) -> dict[str, str]:
