@@ -74,8 +74,10 @@ def form(*, kept: bool, error: str | None = None) -> str:
         for name, value in request.form.items(multi=True)
         if name not in (FIELD, "csrf_token") and "password" not in name
     ]
+    fragment = in_place()
     return render_template(
-        "admin/_confirm_form.html" if in_place() else "admin/confirm.html",
+        "admin/_confirm_form.html" if fragment else "admin/confirm.html",
+        fragment=fragment,
         action=_here() if kept else url_for("admin.confirm"),
         fields=fields if kept else [("next", inner_path(request.values.get("next")))],
         back=page_at(request.referrer),

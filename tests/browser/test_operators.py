@@ -109,6 +109,44 @@ def test_a_dialog_asks_who_it_is_and_keeps_what_was_typed(visitor: Visitor, site
         assert (holder.name, holder.scopes) == ("the shop's backend", {"platform"})
 
 
+def test_a_page_that_asks_who_it_is_goes_on_to_a_whole_page(visitor: Visitor, site: Site, invitation: str) -> None:
+    visitor.expect("422")
+    page = visitor.blank()
+    become_admin(page, site)
+    add_operator(site.app, "bea@example.com", "viewer")
+    with site.app.app_context():
+        bea = db.session.scalars(select(Operator.id).where(Operator.email == "bea@example.com")).one()
+
+    def ask_again(path: str) -> None:
+        with site.app.app_context():
+            earlier = datetime.now(UTC) - timedelta(minutes=11)
+            db.session.execute(update(OperatorSession).values(confirmed_at=earlier))
+            db.session.commit()
+        page.goto(site.url + path)
+
+    def confirm(arrived: str) -> None:
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Confirm and go on").click()
+        page.wait_for_url(site.url + arrived)
+        expect(page.get_by_role("banner")).to_have_count(1)
+        expect(page.get_by_role("heading", name="Confirm it is you")).to_have_count(0)
+
+    ask_again("/admin/limits/change")
+    page.get_by_label("Support: all given on a day").fill("3000")
+    page.get_by_label("Why").fill("Christmas")
+    page.get_by_role("button", name="Save the limits").click()
+    page.get_by_label("Password").fill("wrong wrong wrong")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert").filter(has_text="That is not right. Nothing was changed.")).to_be_visible()
+    confirm("/admin/limits")
+    ask_again(f"/admin/operators/{bea}")
+    page.get_by_role("radio", name="Support").check()
+    page.get_by_role("button", name="Change the role").click()
+    confirm(f"/admin/operators/{bea}")
+    ask_again("/admin/confirm?next=/admin/limits")
+    confirm("/admin/limits")
+
+
 def test_a_second_factor_is_set_up_and_used_without_javascript(visitor: Visitor, site: Site) -> None:
     page = visitor.blank(javascript=False)
     fill_log_in(page, site)
