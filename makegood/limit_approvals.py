@@ -28,16 +28,22 @@ def change(
 ) -> int | Approval:
     """Publish new limits for every role, or ask a second admin where they raise one and there is another admin.
 
+    Those that are lower do not wait for the others: they are published at once, and the request is for the rest.
     Returns the version, or the request. Raises Invalid and Conflict as `limits.publish`, and Conflict when another
     request waits.
     """
     try:
         return limits.publish(session, wanted, based_on=based_on, note=note, actor=actor, at=at, address=address)
     except NeedsApproval:
-        before = limits.versions(session)[0]
+        before = {role: limits.of(session, role) for role in limits.ROLES}
+        lower = limits.lower(before, wanted)
+        if lower != before:
+            based_on = limits.publish(
+                session, lower, based_on=based_on, note=note, actor=actor, at=at, address=address
+            )
         details = {
             "based_on": based_on,
-            "before": {row.role: {name: getattr(row, name) for name in limits.AMOUNTS} for row in before},
+            "before": {role: asdict(lower[role]) for role in limits.ROLES},
             "after": {role: asdict(wanted[role]) for role in limits.ROLES},
         }
         return approvals.ask(

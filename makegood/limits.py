@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import inf
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
@@ -126,6 +127,20 @@ def raises(before: Amounts, after: Amounts) -> bool:
         for role in ROLES
         for was, amount in ((before[role][name], after[role][name]) for name in AMOUNTS)
     )
+
+
+def lower(before: Mapping[str, Limits], wanted: Mapping[str, Limits]) -> dict[str, Limits]:
+    """What holds of `wanted` without anybody's approval: each role's lower amount of the two, in credits."""
+    return {
+        role: Limits(
+            **{
+                name: min((was, amount), key=lambda credits: inf if credits is None else credits)
+                for name in AMOUNTS
+                for was, amount in [(getattr(before[role], name), getattr(wanted[role], name))]
+            }
+        )
+        for role in ROLES
+    }
 
 
 def _check_amounts(wanted: Mapping[str, Limits], note: str) -> None:

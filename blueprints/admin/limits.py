@@ -110,7 +110,9 @@ def change_limits() -> ResponseReturnValue:
         return _form(LimitForm(form.values, form.note, form.based_on, problems, error.message), error.status)
     page = url_for("admin.limits")
     if isinstance(made, Approval):
-        flash("Nothing is changed yet: they are higher, so another admin has to approve them.", "ok")
+        lowered = made.details["based_on"] != form.based_on
+        now = "The lower limits hold from now on" if lowered else "Nothing is changed yet"
+        flash(f"{now}. Another admin has to approve the higher ones.", "ok")
         page = url_for("admin.approval", approval_id=made.id)
     else:
         flash(f"Version {made} of the limits holds from now on.", "ok")

@@ -34,7 +34,7 @@ def test_higher_limits_wait_for_the_other_admin(app: Flask, operator: FlaskClien
     asked = send(operator, "/admin/limits/change", based_on="1", note="Christmas", support_per_refund="1000")
     assert asked.status_code == 303
     page = operator.get(asked.location).text
-    assert "another admin has to decide. Nothing has changed." in page
+    assert "another admin has to decide. Nothing of this holds yet." in page
     with app.app_context():
         assert limits.of(db.session(), "support").per_refund == 500
     page = ben.get(asked.location).text
@@ -55,6 +55,42 @@ def test_lower_limits_hold_at_once(app: Flask, operator: FlaskClient) -> None:
     assert send(operator, "/admin/limits/change", based_on="1", note="calm", **nothing).location == "/admin/limits"
     with app.app_context():
         assert limits.of(db.session(), "admin") == limits.NOTHING
+
+
+def test_a_save_that_lowers_one_limit_and_raises_another_lowers_at_once_and_asks_for_the_rest(
+    app: Flask, operator: FlaskClient
+) -> None:
+    ben = second(app)
+
+    def now() -> dict[str, int | None]:
+        with app.app_context():
+            found = limits.of(db.session(), "support")
+        return {"per_refund": found.per_refund, "per_day": found.per_day, "confirm_from": found.confirm_from}
+
+    assert now() == {"per_refund": 500, "per_day": 2000, "confirm_from": 200}
+    with app.app_context():
+        held = {
+            f"{role}_{name}": "" if amount is None else str(amount)
+            for role in ROLES
+            for name, amount in vars(limits.of(db.session(), role)).items()
+        }
+    held |= {
+        "support_per_refund": "1",
+        "support_per_day": "",
+        "support_confirm_from": "100",
+        "admin_per_refund": "9",
+    }
+    asked = send(operator, "/admin/limits/change", based_on="1", note="in a hurry", **held)
+    assert now() == {"per_refund": 1, "per_day": 2000, "confirm_from": 100}
+    page = operator.get(asked.location).text
+    assert "The lower limits hold from now on. Another admin has to approve the higher ones." in page
+    assert "Support: all given on a day</dt><dd>2,000 → no limit" in page
+    assert "one refund" not in page
+    assert asked.location in operator.get("/admin/limits").text
+    assert send(ben, f"{asked.location}/approve").status_code == 303
+    assert now() == {"per_refund": 1, "per_day": None, "confirm_from": 100}
+    with app.app_context():
+        assert limits.of(db.session(), "admin").per_refund == 9
 
 
 def test_limits_that_changed_meanwhile_are_not_approved_and_the_page_says_so(
