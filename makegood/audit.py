@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
-from makegood.models import AuditEntry
+from makegood.models import AuditEntry, Customer
 
 DAY = timedelta(days=1)
 
@@ -28,6 +28,26 @@ def record(
     session.add(entry)
     session.flush()
     return entry
+
+
+def exported(
+    session: Session,
+    *,
+    actor: str,
+    table: str,
+    rows: int,
+    filters: Mapping[str, str],
+    of_customer: str | None,
+    address: str | None,
+) -> AuditEntry:
+    """Write that somebody took so many rows of a table as a file; it belongs to the history of the customer whose
+    rows alone were asked for, if there is such a customer."""
+    details: dict[str, Any] = {"rows": rows, "filters": dict(filters)}
+    if of_customer and session.get(Customer, of_customer) is not None:
+        details["customer_id"] = of_customer
+    return record(
+        session, actor=actor, action="table.exported", subject=f"table:{table}", details=details, address=address
+    )
 
 
 def viewed(session: Session, *, actor: str, subject: str, address: str | None, at: datetime) -> bool:

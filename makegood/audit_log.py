@@ -58,11 +58,12 @@ class Change:
 def _about(filters: AuditFilters) -> Iterator[ColumnElement[bool]]:
     if filters.subject is None:
         return
-    if not filters.subject.startswith(CUSTOMER):
+    customer_id = customer_of(filters.subject)
+    if customer_id is None:
         yield AuditEntry.subject == filters.subject
         return
     # As an array of ids: each part has an index of its own, and no order of the pages is read through for it.
-    theirs = _of_customer(filters.subject.removeprefix(CUSTOMER)).scalar_subquery()
+    theirs = _of_customer(customer_id).scalar_subquery()
     yield AuditEntry.id == func.any(func.array(theirs))
 
 
@@ -90,6 +91,11 @@ ENTRIES: Listing[AuditFilters, AuditEntry] = Listing(
     having=_about,
 )
 """By when they were written."""
+
+
+def customer_of(subject: str | None) -> str | None:
+    """The id of the customer whose history a filter `subject` asks for; None where it is another's."""
+    return subject.removeprefix(CUSTOMER) if subject and subject.startswith(CUSTOMER) else None
 
 
 def actions(session: Session) -> list[str]:

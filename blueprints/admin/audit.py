@@ -95,4 +95,5 @@ LIST = lists.add(
         exports.column("details"),
     ),
     action="read_audit",
+    of_customer=lambda asked: audit_log.customer_of(asked.get("subject")),
 )

@@ -193,6 +193,7 @@ exports.add(
             exports.column("reason"),
             exports.column("by", "actor"),
         ),
+        of_customer=lambda asked: asked.get("customer_id"),
     )
 )
 exports.add(
@@ -211,6 +212,7 @@ exports.add(
             exports.column("expires_at"),
             exports.column("reason"),
         ),
+        of_customer=lambda asked: asked.get("customer_id"),
     )
 )
 exports.add(
@@ -226,5 +228,6 @@ exports.add(
             exports.column("by", "actor"),
             exports.column("note", "body"),
         ),
+        of_customer=lambda asked: asked.get("customer_id"),
     )
 )

@@ -16,7 +16,7 @@ string, as on the page, so that the file has the rows of the screen.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -32,7 +32,6 @@ from blueprints.admin.dialogs import in_place
 from extensions import db
 from makegood import audit, throttles
 from makegood.exports import Column, column, count, lines, major, rows, usd
-from makegood.models import Customer
 from makegood.ranges import PRESETS
 from makegood.stats import begin_snapshot
 
@@ -45,6 +44,7 @@ class Table:
 
     `name` stands in the address and the file's name, `endpoint` is the page that shows it, `query` selects its
     rows for the filters of this request, in an order that is stable. `action` is what the role must allow.
+    `of_customer` is the one customer whose rows these filters ask for, where the table has such a filter.
     """
 
     name: str
@@ -53,6 +53,7 @@ class Table:
     query: Callable[[], Select[*tuple[Any, ...]]]
     columns: Sequence[Column]
     action: str = "view"
+    of_customer: Callable[[Mapping[str, str]], str | None] = lambda asked: None
 
 
 PLACE = ("older", "newer", "before", "after", "sort")
@@ -88,7 +89,7 @@ def export_csv(name: str) -> Response:
     begin_snapshot(db.session())
     query = table.query()
     rows = count(db.session(), query)
-    record(table.name, rows)
+    record(table.name, rows, of_customer=table.of_customer(_asked()))
     session = _outliving()
     response = Response(
         stream_with_context(_streamed(session, query, table.columns)),
@@ -99,20 +100,16 @@ def export_csv(name: str) -> Response:
     return response
 
 
-def record(name: str, rows: int) -> None:
-    """Write into the audit log who takes which rows, and of which customer where they are one's: in a transaction
-    of its own, since the reader's goes on."""
-    details: dict[str, Any] = {"rows": rows, "filters": _asked()}
-    named = details["filters"].get("customer_id") or details["filters"].get("customer")
+def record(name: str, rows: int, *, of_customer: str | None = None) -> None:
+    """Write into the audit log who takes which rows: in a transaction of its own, since the reader's goes on."""
     with Session(db.engine) as session, session.begin():
-        if named and session.get(Customer, named) is not None:
-            details["customer_id"] = named
-        audit.record(
+        audit.exported(
             session,
             actor=access.actor(),
-            action="table.exported",
-            subject=f"table:{name}",
-            details=details,
+            table=name,
+            rows=rows,
+            filters=_asked(),
+            of_customer=of_customer,
             address=access.client_address(),
         )
 

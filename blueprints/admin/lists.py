@@ -67,11 +67,14 @@ def add(
     *,
     action: str = "view",
     every: Callable[[Wanted | None], Select[*tuple[Any, ...]]] | None = None,
+    of_customer: Callable[[Mapping[str, str]], str | None] | None = None,
 ) -> ListPage[Wanted, Item]:
     """Make a list known: its newer rows can be asked for, and its CSV has this name, title and these columns.
-    `action` is what the role must allow; `every` selects the rows where the file has another order."""
+    `action` is what the role must allow; `every` selects the rows where the file has another order; `of_customer`
+    is the customer whose rows alone the filters ask for, if it is not the filter "Customer"."""
     rows = every or page.listing.every
     newer.add(page.endpoint, lambda most: page.page(page.asked(), most))
     query = lambda: rows(page.wanted(page.asked()))  # noqa: E731
-    exports.add(exports.Table(name, title, page.endpoint, query, columns, action))
+    of_customer = of_customer or (lambda asked: asked.get("customer") if "customer" in page.labels else None)
+    exports.add(exports.Table(name, title, page.endpoint, query, columns, action, of_customer))
     return page

@@ -71,6 +71,30 @@ def test_who_took_what_is_in_the_audit_log(app: Flask, operator: FlaskClient) ->
         assert entry.details == {"rows": 30, "filters": {"customer": "c_2"}, "customer_id": "c_2"}
 
 
+TABLES = {
+    "refunds.csv?customer=c_2": "c_2",
+    "ledger.csv?customer_id=c_2": "c_2",
+    "notes.csv?customer_id=c_2": "c_2",
+    "audit.csv?subject=customer:c_2": "c_2",
+    "refunds.csv?customer=c_3": None,  # nobody is called so
+    "refunds.csv?customer_id=c_2": None,  # a filter that this table has not
+    "margin-days.csv?customer=c_2": None,
+    "audit.csv?subject=table:refunds&customer=c_2": None,
+    "customers.csv?customer_id=c_2": None,
+}
+
+
+@pytest.mark.usefixtures("failed")
+def test_a_file_belongs_to_a_customer_s_history_where_its_rows_are_theirs_alone(
+    app: Flask, operator: FlaskClient
+) -> None:
+    for address in TABLES:
+        assert operator.get(f"/admin/exports/{address}").status_code == 200, address
+    with app.app_context():
+        taken = select(AuditEntry.details["customer_id"].astext).where(AuditEntry.action == "table.exported")
+        assert list(db.session.scalars(taken.order_by(AuditEntry.id))) == list(TABLES.values())
+
+
 OF_ONE_THING = {"bill_rows", "bulk-refund", "ledger", "grants", "notes"}
 
 
