@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, select
@@ -25,6 +26,22 @@ LISTED = 20
 BEGINNING = re.compile(r"[0-9a-f]{6,31}")
 
 
+@dataclass(frozen=True)
+class Found:
+    """What a search found: whether it has `exactly` what was sought as its id, and whether there may be `more`."""
+
+    hits: list[Hit]
+    exactly: bool
+    more: bool
+
+
+def sought(session: Session, wanted: str, *, staff: Collection[str] = ()) -> Found:
+    """What has exactly this id, else what begins so; at most LISTED."""
+    exactly = exact(session, wanted, staff=staff)
+    hits = exactly or _begin_so(session, wanted, [], staff, LISTED)
+    return Found(hits, bool(exactly), len(hits) >= LISTED)
+
+
 def exact(session: Session, wanted: str, *, staff: Collection[str] = (), limit: int = LISTED) -> list[Hit]:
     """What has exactly this id, whatever it is of; at most `limit`."""
     if not _searchable(wanted):
@@ -40,9 +57,14 @@ def exact(session: Session, wanted: str, *, staff: Collection[str] = (), limit: 
 def suggest(session: Session, typed: str, *, staff: Collection[str] = (), limit: int) -> list[Hit]:
     """What has this id, then customers whose id or e-mail address begins so, operators and keys, then generations
     whose id does."""
+    return _begin_so(session, typed, exact(session, typed, staff=staff, limit=limit), staff, limit)
+
+
+def _begin_so(session: Session, typed: str, exactly: list[Hit], staff: Collection[str], limit: int) -> list[Hit]:
+    """What was found exactly, then what begins so; at most `limit`."""
     if not _searchable(typed):
         return []
-    found = exact(session, typed, staff=staff, limit=limit)
+    found = list(exactly)
     if len(found) < limit:
         found += _customers(session, typed, limit)
     found += _staff(session, typed, staff, limit)

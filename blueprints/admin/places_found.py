@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 from blueprints.admin.actions import ACTIONS
 from blueprints.admin.places import BELOW, GROUPS, Entry, open_to_operator
@@ -21,7 +21,7 @@ def found(sought: str) -> list[Entry]:
     """The places open to the operator of this request that have the words of what is sought, or words that begin
     so: all of them, or else the most, from half on. Those called so come first, then those that have more in
     their name."""
-    asked = [word for word in _words(sought) if word not in NOT_SOUGHT and len(word) >= SHORTEST]
+    asked = [word for word in _split(sought) if word not in NOT_SOUGHT and len(word) >= SHORTEST]
     fitting = [
         (_fitting(entry, asked), _named(entry, asked), entry)
         for entry in EVERY
@@ -44,8 +44,12 @@ def _named(entry: Entry, asked: list[str]) -> tuple[bool, int]:
     return called_so, sum(_has(entry.label, word) for word in asked)
 
 
-@lru_cache(maxsize=512)  # the places' own are asked for with every search
+@cache  # of the places' own texts only: they are asked for with every search
 def _words(text: str) -> list[str]:
+    return _split(text)
+
+
+def _split(text: str) -> list[str]:
     return [word.strip(",.?!:“”\"'") for word in text.lower().split()]
 
 

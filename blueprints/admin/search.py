@@ -64,13 +64,13 @@ def search() -> str | Response:
     """Lead to the one thing that has this id; else to the one that begins so or the page of these words; list
     several; else say that there is none."""
     query = request.args.get("q", "").strip()
-    leads = _leads(finding.exact(db.session(), query, staff=_staff())) if query else []
-    if query and not leads:
-        beginning = finding.suggest(db.session(), query, staff=_staff(), limit=finding.LISTED)
-        leads = _leads(beginning) + _places(query)
+    found = finding.sought(db.session(), query, staff=_staff())
+    leads = _leads(found.hits)
+    if not found.exactly:
+        leads += _places(query)
     if len(leads) == 1:
         return redirect(leads[0].address, 303)
-    return render_template("admin/search.html", query=query, leads=leads, most=finding.LISTED)
+    return render_template("admin/search.html", query=query, leads=leads, more=found.more, most=finding.LISTED)
 
 
 @blueprint.get("/search/suggest")
