@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from flask import current_app, render_template
+from flask import current_app, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
 
 from blueprints import formats
 from blueprints.admin import blueprint, exports, filters, lists
@@ -30,8 +31,14 @@ CHOICES = {"reason": AUTOMATIC | MANUAL, "origin": ORIGINS, "reversed": REVERSED
 
 
 @blueprint.get("/refunds")
-def refunds() -> str:
-    """Refunds, newest first, as the filters in the URL say."""
+def refunds() -> ResponseReturnValue:
+    """Refunds, newest first, as the filters in the URL say. Links of before that ask for those "standing" lead to
+    what the filter is called now."""
+    standing = {"yes": "no", "no": "yes"}.get(request.args.get("standing", ""))
+    if standing is not None:
+        return redirect(
+            url_for("admin.refunds", reversed=standing, **filters.carried("standing", "reversed")), 303
+        )
     asked = LIST.asked()
     shown = LIST.shown(asked)
     about = [reversal_approvals.subject_of(row.refund_id) for row in shown["page"].rows]
@@ -77,6 +84,7 @@ LIST = lists.add(
         exports.column("reason"),
         exports.column("note"),
         exports.column("by", "actor"),
+        exports.column("approved_by"),
         exports.column("bulk_refund_id"),
         exports.column("reversed_at"),
         exports.column("reversed_by"),

@@ -136,3 +136,10 @@ def test_who_refunds_may_reverse(app: Flask, refund_id: UUID, role: str, status:
     assert browser.get(f"/admin/refunds/{refund_id}/reverse").status_code == status
     with app.app_context():
         assert db.session.scalars(select(Reversal)).all() == []
+
+
+def test_a_link_of_before_leads_to_the_filter_s_name_of_now(operator: FlaskClient) -> None:
+    kept = operator.get("/admin/refunds?standing=yes&customer=ada&reversed=yes").headers["Location"]
+    assert kept == "/admin/refunds?reversed=no&customer=ada"
+    assert operator.get("/admin/refunds?standing=no").headers["Location"] == "/admin/refunds?reversed=yes"
+    assert operator.get("/admin/refunds?standing=maybe").status_code == 200
