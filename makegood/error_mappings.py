@@ -20,7 +20,8 @@ from makegood.errors import Conflict, Invalid
 from makegood.models import ErrorMapping, Generation
 from makegood.providers.protocol import ErrorClass
 
-MONTH = literal_column("date_trunc('month', ended_at AT TIME ZONE 'UTC')")
+SINCE_MONTH = """date_trunc('month', ended_at AT TIME ZONE 'UTC')
+    >= date_trunc('month', CAST(:since_month AS timestamptz) AT TIME ZONE 'UTC')"""
 SOME_WAIT = text(
     """
     WITH RECURSIVE seen AS (
@@ -94,7 +95,7 @@ def unmapped(since: datetime) -> Select[*tuple[Any, ...]]:
         )
         .where(
             Generation.error_class == literal_column("'unknown_error'"),  # as in the index
-            MONTH >= func.date_trunc("month", func.timezone("UTC", since)),
+            text(SINCE_MONTH).bindparams(since_month=since),
             Generation.ended_at >= since,
         )
         .group_by(Generation.provider, message)

@@ -1,7 +1,8 @@
 """The console's navigation: its groups and entries (`places`), for this operator and this page.
 
 An entry appears as soon as its endpoint is registered, and only to roles that may open it: the view's own
-`@requires` decides. A number beside an entry comes from the function that `badge` registered for it, a dot from that of `mark`.
+`@requires` decides. A number beside an entry comes from the function that `badge` registered for it, a dot from
+that of `mark`.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def badge(endpoint: str, count: Counter) -> None:
 
 
 def mark(endpoint: str, words: str, holds: Callable[[], bool]) -> None:
-    """Show a dot beside an entry while something holds, with `words` for who cannot see it. As cheap as a badge."""
+    """Show a dot beside an entry while something holds, with `words` for who cannot see it: one cheap query."""
     _marks[endpoint] = words, holds
 
 
