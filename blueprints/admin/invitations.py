@@ -12,7 +12,7 @@ from blueprints import access
 from blueprints.admin import blueprint
 from blueprints.admin.dialogs import in_place
 from extensions import db
-from makegood import invitations
+from makegood import admins, invitations
 from makegood.errors import Conflict, Invalid
 
 WHAT_ROLES_MAY = {
@@ -80,10 +80,12 @@ def _invite(
     summary: str = "",
     problems: dict[str, str] | None = None,
 ) -> str:
+    takes_two = admins.others(db.session(), access.actor(), at=datetime.now(UTC))
     return render_template(
         template,
         email=email[:254],
-        role=role,
+        role="support" if takes_two and role == "admin" else role,
+        takes_two=takes_two,
         roles=WHAT_ROLES_MAY,
         days=invitations.LIVES.days,
         summary=summary,

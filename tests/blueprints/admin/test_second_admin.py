@@ -123,6 +123,19 @@ def test_another_admin_is_made_by_two(app: Flask, operator: FlaskClient) -> None
     assert send(ben, f"/admin/approvals/{request}/approve").status_code == 303
     with app.app_context():
         assert db.session.get_one(Operator, sue).role == "admin"
+
+
+def test_an_invitation_offers_no_admin_where_another_one_has_to_agree(app: Flask, operator: FlaskClient) -> None:
+    def offer(answer: TestResponse) -> str:
+        return answer.text.partition('value="admin"')[2].partition(">")[0]
+
+    assert "disabled" not in offer(operator.get("/admin/operators/invite"))
+    second(app)
+    page = operator.get("/admin/operators/invite")
+    assert "disabled" in offer(page)
+    assert "It takes two admins" in page.text
     answer = send(operator, "/admin/operators/invite", email="new@example.com", role="admin")
     assert answer.status_code == 409
+    assert "checked" not in offer(answer)
+    assert 'value="support" checked' in answer.text
     assert "It takes two admins" in answer.text
