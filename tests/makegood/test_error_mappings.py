@@ -93,9 +93,7 @@ def test_unmapped_errors_are_grouped_with_the_last_one_as_example(session: Sessi
     assert (rule.message, rule.error_class) == (NORMAL, "provider_account")
 
 
-def test_some_wait_as_long_as_one_message_of_the_last_days_is_not_mapped(
-    session: Session, customer: str
-) -> None:
+def test_some_wait_as_long_as_one_message_of_the_last_days_is_not_mapped(session: Session, customer: str) -> None:
     def some_wait(days: int = 30) -> bool:
         since = AT - timedelta(days=days)
         assert error_mappings.some_wait(session, since=since) == bool(
