@@ -181,3 +181,18 @@ def test_the_command_line_asks_nobody(session: Session) -> None:
     operators.set_role(session, SUE, "admin", actor="command line")
     assert limits.publish(session, SHIPPED_HIGHER, based_on=2, note="x", actor="command line") == 3
     assert session.scalars(select(Alert)).all() == []
+
+
+def test_a_request_to_make_an_admin_holds_only_as_long_as_nothing_changed_about_them(session: Session) -> None:
+    request = asked(admin_approvals.change_role(session, SUE, "admin", actor=ANA, at=now()))
+    [change_] = audit_log.changes(request.details)
+    assert (change_.name, change_.before, change_.after) == ("role", "support", "admin")
+
+    operators.set_role(session, SUE, "admin", actor="cli")
+    with pytest.raises(Forbidden, match="about you"):
+        approve(session, request, SUE)
+    operators.set_role(session, SUE, "viewer", actor=ANA)
+    with pytest.raises(Conflict, match="was changed since"):
+        approve(session, request)
+    assert request.state == "pending"
+    assert session.scalars(select(Operator.role).where(Operator.email == SUE)).one() == "viewer"
