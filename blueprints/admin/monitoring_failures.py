@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import url_for
+from sqlalchemy import Select
+from sqlalchemy.orm import Session
 
 from blueprints import access, formats
 from blueprints.access import poll
@@ -12,10 +16,13 @@ from blueprints.admin.filters import Filters
 from makegood import throttles
 from makegood.generation_log import BY_END
 from makegood.providers.protocol import ErrorClass
-from makegood.stats import failure_counts, failures
+from makegood.ranges import Range
+from makegood.stats import failure_counts, failure_lines, failures
 from makegood.stats.failure_counts import FailureFilters
+from makegood.stats.failure_lines import ProviderLine
 from makegood.stats.failures import FailureReport
 from makegood.stats.figures import Rate
+from makegood.terms import Terms
 
 PAGE = monitoring.Page(
     "admin.monitoring_failures",
@@ -33,10 +40,19 @@ PAGE = monitoring.Page(
     "failures-days",
     words={
         "error": {code.value: formats.words(code) for code in ErrorClass},
-        "sort": {failures.BY_RATE: "highest rate first"},
+        "sort": {failure_lines.BY_RATE: "highest rate first"},
     },
 )
 FAILED = exports.column("failed")
+COUNTS = ("failed", "ended", "failed_before", "ended_before")
+RATES = (
+    FAILED,
+    exports.column("ended"),
+    exports.Column("failure_rate", lambda row: Rate(row.failed, row.ended).exact),
+    exports.column("failed_before"),
+    exports.column("ended_before"),
+    exports.Column("failure_rate_before", lambda row: Rate(row.failed_before, row.ended_before).exact),
+)
 
 
 @blueprint.get("/monitoring/failures")
@@ -63,7 +79,7 @@ def _show(template: str) -> str:
         "error": [line.error_class for line in view.classes],
     }
     choices = {name: offered for name, offered in PAGE.choices(seen, asked).items() if name in seen}
-    sort = failures.BY_RATE if asked["sort"] == failures.BY_RATE else "failed"
+    sort = failure_lines.BY_RATE if asked["sort"] == failure_lines.BY_RATE else "failed"
     return PAGE.show(template, asked, view, [_chart(view, asked)], choices=choices, sort=sort)
 
 
@@ -117,28 +133,44 @@ def _chart(view: FailureReport, asked: Filters) -> Chart:
     )
 
 
+def _classes(session: Session, terms: Terms, span: Range, asked: Filters) -> Select[*tuple[Any, ...]]:
+    counts = failure_lines.count(session, terms, span, _wanted(asked))
+    lines = failure_lines.classes(counts.failed, counts.before)
+    found = [(line.error_class, line.failed, line.before) for line in lines]
+    return exports.rows(found, ("error_class",), ("failed", "failed_before"))
+
+
+def _providers(session: Session, terms: Terms, span: Range, asked: Filters) -> Select[*tuple[Any, ...]]:
+    lines = failure_lines.providers(failure_lines.count(session, terms, span, _wanted(asked)))
+    return exports.rows([(line.provider, *_counts(line)) for line in lines], ("provider",), COUNTS)
+
+
+def _models(session: Session, terms: Terms, span: Range, asked: Filters) -> Select[*tuple[Any, ...]]:
+    lines = failure_lines.models(failure_lines.count(session, terms, span, _wanted(asked)))
+    found = [(line.provider, line.model, *_counts(line)) for line in lines]
+    return exports.rows(found, ("provider", "model"), COUNTS)
+
+
+def _counts(line: ProviderLine) -> tuple[int, int, int, int]:
+    return line.failed, line.ended, line.before, line.ended_before
+
+
 monitoring.export(
     PAGE,
     "failures-classes",
     "Failures by error class",
-    lambda session, terms, span, asked: failure_counts.by(
-        session, terms, span, _wanted(asked), failure_counts.CLASS
-    ),
-    (exports.column("error_class", "reason"), FAILED),
+    _classes,
+    (exports.column("error_class"), FAILED, exports.column("failed_before")),
 )
 monitoring.export(
-    PAGE,
-    "failures-providers",
-    "Failures by provider",
-    lambda session, terms, span, asked: failure_counts.by_provider(session, terms, span, _wanted(asked)),
-    (exports.column("provider"), FAILED, exports.column("ended")),
+    PAGE, "failures-providers", "Failures by provider", _providers, (exports.column("provider"), *RATES)
 )
 monitoring.export(
     PAGE,
     "failures-models",
     "Failures by provider and model",
-    lambda session, terms, span, asked: failure_counts.by_model(session, terms, span, _wanted(asked)),
-    (exports.column("provider"), exports.column("model"), FAILED, exports.column("ended")),
+    _models,
+    (exports.column("provider"), exports.column("model"), *RATES),
 )
 monitoring.export(
     PAGE,

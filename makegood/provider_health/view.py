@@ -16,7 +16,7 @@ from makegood.provider_health.figures import PROVIDER, STEP, Figures
 from makegood.provider_health.observations import Deliveries, Ending, InFlight, Rejected
 from makegood.ranges import Range, Step
 from makegood.stats import failures
-from makegood.stats.failures import ClassLine
+from makegood.stats.failure_lines import ClassLine
 from makegood.terms import Terms
 
 

@@ -140,6 +140,79 @@ def test_the_rate_of_all_counts_providers_and_models_without_a_failure(operator:
     assert len(foots) == 2
 
 
+@pytest.fixture
+def two_weeks(app: Flask) -> None:
+    """At wavespeed 3 of 20 failed in this week, 1 of 20 in the one before; at nanobanana none of 2 and 1 of 1;
+    at simulated nothing ended and 1 of 2, of an error class of its own."""
+    now = datetime.now(UTC) - timedelta(minutes=5)
+    with app.app_context():
+        customer = make_customer(db.session, 500, at=now - timedelta(days=30))
+        for provider, days, failed, succeeded in (
+            ("wavespeed", 0, 3, 17),
+            ("wavespeed", 8, 1, 19),
+            ("nanobanana", 0, 0, 2),
+            ("nanobanana", 8, 1, 0),
+            ("simulated", 8, 0, 1),
+        ):
+            model = "nano-banana" if provider == "nanobanana" else MODEL
+            for status in ["failed"] * failed + ["succeeded"] * succeeded:
+                at = now - timedelta(days=days)
+                make_generation(
+                    db.session, customer, provider=FakeProvider(provider), model=model, status=status, at=at
+                )
+        at = now - timedelta(days=8)
+        gone = make_generation(db.session, customer, provider=FakeProvider("simulated"), model=MODEL, at=at)
+        generations.fail(db.session, gone, ErrorClass.TIMEOUT, "late", TERMS, at=at)
+        db.session.commit()
+
+
+WEEK = "?range=7d"
+
+
+def test_a_rate_stands_beside_that_of_the_period_before_and_changes_in_points(
+    operator: FlaskClient, two_weeks: None
+) -> None:
+    page = operator.get(f"/admin/monitoring/failures{WEEK}").text
+    for panel in ("providers", "models"):
+        table = page.partition(f'id="title-monitoring_failures_{panel}"')[2].partition("</table>")[0]
+        rows = re.findall(r'<tr id="failing-([a-z]+)(.*?)</tr>', table, re.S)
+        shown = {name: cells_of(row) for name, row in rows}
+        shown["All"] = cells_of(table.partition("<tfoot>")[2])
+        assert shown == {
+            "wavespeed": ("15.0% 3 of 20", "5.0% 1 of 20", "+10.0 pts , 5.0% before"),
+            "nanobanana": ("n/a , of fewer than 20 0 of 2", "n/a , of fewer than 20 1 of 1", "–"),
+            "simulated": ("No data", "n/a , of fewer than 20 1 of 2", "–"),
+            "All": ("13.6% 3 of 22", "13.0% 3 of 23", "+0.6 pts , 13.0% before"),
+        }
+    assert page.count('class="delta delta-bad" title="5.0% before"') == 2
+
+
+def cells_of(row: str) -> tuple[str, ...]:
+    """A row's rate, the rate before, and its change."""
+    found = [
+        re.search(rf'data-label="{label}">(.*?)</td>', row, re.S)
+        for label in ("Failure rate", "Rate before", "Change of rate")
+    ]
+    return tuple(" ".join(re.sub(r"<[^>]+>", " ", cell[1]).split()) for cell in found if cell)
+
+
+def test_the_files_have_the_exact_rates_with_their_denominators_and_all_that_the_screen_has(
+    operator: FlaskClient, two_weeks: None
+) -> None:
+    rates = ("failed", "ended", "failure_rate", "failed_before", "ended_before", "failure_rate_before")
+    for table in ("failures-providers", "failures-models"):
+        rows = rows_of(operator, table, WEEK)
+        assert [(row["provider"], *(row[name] for name in rates)) for row in rows] == [
+            ("wavespeed", "3", "20", "0.15", "1", "20", "0.05"),
+            ("nanobanana", "0", "2", "0", "1", "1", "1"),
+            ("simulated", "0", "0", "", "1", "2", "0.5"),
+        ]
+    classes = rows_of(operator, "failures-classes", WEEK)
+    counts = {row["error_class"]: (row["failed"], row["failed_before"]) for row in classes}
+    assert counts.pop("timeout") == ("0", "1")
+    assert list(counts.values()) == [("3", "2")]
+
+
 def test_files_say_what_is_unknown_by_nothing(operator: FlaskClient, busy: None) -> None:
     days = rows_of(operator, "latency-days", "?range=7d")
     assert len(days) == 7

@@ -18,7 +18,7 @@ from makegood.provider_health import ProviderHealth
 from makegood.provider_health.figures import Figures
 from makegood.provider_health.observations import Deliveries, Rejected
 from makegood.ranges import Range
-from makegood.stats.failures import ClassLine
+from makegood.stats.failure_lines import ClassLine
 from makegood.stats.latency import Latency
 from makegood.terms import Terms
 from tests.makegood.test_inbox import deliver

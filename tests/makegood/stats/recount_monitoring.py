@@ -18,7 +18,6 @@ from makegood.ranges import Range
 from makegood.stats import (
     begin_snapshot,
     customers,
-    failure_counts,
     failures,
     latency,
     refunds,
@@ -167,16 +166,13 @@ def _compare_failures(session: Session, terms: Terms, asked: Range, facts: list[
         (fact.row.provider, fact.row.model) for fact in facts if fact.adds.keys() & {"succeeded", "failed"}
     )
     assert report.ended == ended.total()
-    for line in report.models:
-        assert line.ended == ended[line.provider, line.model]
+    assert {(line.provider, line.model): line.ended for line in report.models if line.ended} == ended
     providers = Counter(fact.row.provider for fact in failed)
     assert {line.provider: line.failed for line in report.providers if line.failed} == providers
-    assert sum(line.ended for line in report.providers) == report.ended
-    assert sum(line.before for line in report.providers) == report.before
-    select = failure_counts.by_provider(session, terms, asked, FailureFilters())
-    assert {tuple(row) for row in session.execute(select)} == {
-        (line.provider, line.failed, line.ended) for line in report.providers if line.ended
-    }
+    totals = report.failed, report.before, report.ended, report.ended_before
+    for lines in (report.providers, report.models):
+        sums = [(line.failed, line.before, line.ended, line.ended_before) for line in lines]
+        assert tuple(map(sum, zip((0, 0, 0, 0), *sums, strict=True))) == totals
     models = {
         (line.provider, line.model, reason): count for line in report.models for reason, count in line.frequent
     }
