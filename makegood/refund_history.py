@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from makegood.models import Generation, Refund, Reversal
+from makegood.models import Approval, BulkRefund, Generation, Refund, Reversal
 from makegood.pages import Listing
 from makegood.ranges import within
 from makegood.stats import refunds as figures
@@ -38,7 +38,8 @@ class RefundFilters:
 
 @dataclass(frozen=True)
 class LoggedRefund:
-    """A refund: credits returned of those charged for its generation, why, and by whom; when it was reversed."""
+    """A refund: credits returned of those charged for its generation, why, by whom, and who approved it where a
+    second operator had to; when it was reversed."""
 
     refund_id: UUID
     generation_id: UUID
@@ -55,6 +56,7 @@ class LoggedRefund:
     bulk_refund_id: UUID | None
     reversed_at: datetime | None
     reversed_by: str | None
+    approved_by: str | None
 
 
 def _having(filters: RefundFilters) -> Iterator[ColumnElement[bool]]:
@@ -79,9 +81,12 @@ REFUNDS: Listing[RefundFilters, LoggedRefund] = Listing(
         Refund.bulk_refund_id,
         Reversal.reversed_at,
         Reversal.actor.label("reversed_by"),
+        func.coalesce(Approval.decided_by, BulkRefund.approver).label("approved_by"),
     )
     .join(Generation, Generation.id == Refund.generation_id)
-    .outerjoin(Reversal, (Reversal.refund_id == Refund.id) & (Reversal.customer_id == Refund.customer_id)),
+    .outerjoin(Reversal, (Reversal.refund_id == Refund.id) & (Reversal.customer_id == Refund.customer_id))
+    .outerjoin(Approval, Approval.result_id == Refund.id)
+    .outerjoin(BulkRefund, BulkRefund.id == Refund.bulk_refund_id),
     LoggedRefund,
     at=Refund.issued_at,
     id=Refund.id,

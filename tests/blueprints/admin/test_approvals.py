@@ -166,6 +166,9 @@ def test_another_operator_approves_and_the_page_names_both(
     assert done
     assert f'id="{done[1]}"' in story
     assert "By support@example.com, approved by admin@example.com: Goodwill." in story
+    for page in ("/admin/refunds", f"/admin/customers/{CUSTOMER}"):
+        assert ">approved by admin@example.com<" in admin.get(page).text, page
+    assert ",support@example.com,admin@example.com," in admin.get("/admin/exports/refunds.csv").text
     assert decide(admin, request, "approve").status_code == 303
     assert balance(app) == 1105
 
