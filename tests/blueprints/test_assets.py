@@ -39,7 +39,7 @@ def test_text_is_sent_compressed_to_those_who_take_it(client: FlaskClient) -> No
 def test_every_icon_that_a_template_names_exists_and_none_is_idle(root: Path) -> None:
     sprite = set(re.findall(r'<symbol id="([^"]+)"', (root / "static/icons.svg").read_text()))
     sources = [*(root / "templates").rglob("*.html"), *(root / "static").glob("*.js")]
-    sources.append(root / "blueprints/admin/navigation.py")
+    sources.append(root / "blueprints/admin/places.py")
     text = "\n".join(path.read_text() for path in sources)
     idle = {name for name in sprite if f'"{name}"' not in text and f"#{name}" not in text}
     named = set(re.findall(r'ui\.icon\("([a-z]+)"\)', text)) | set(re.findall(r"icons\.svg'\) }}#([a-z]+)", text))
