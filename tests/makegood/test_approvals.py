@@ -81,7 +81,8 @@ def test_an_approved_refund_is_issued_as_asked_for_by_one_and_approved_by_anothe
     refund = session.get_one(Refund, approved.result_id)
     assert (refund.actor, refund.credits, refund.note, refund.origin) == (ASKER, 80, "sorry", "manual")
     assert (approved.state, approved.decided_by, approved.decision_note) == ("approved", ADMIN, "fine")
-    trail = session.scalars(select(AuditEntry).where(AuditEntry.subject == f"generation:{generation}"))
+    entries = select(AuditEntry).where(AuditEntry.subject == f"generation:{generation}")
+    trail = session.scalars(entries.order_by(AuditEntry.id))
     assert [(entry.action, entry.actor, entry.address) for entry in trail] == [
         ("approval.requested", ASKER, "192.0.2.1"),
         ("refund.issued", ASKER, None),
