@@ -32,7 +32,7 @@ ACTIONS: tuple[Entry, ...] = (
         "admin.refunds",
         "refund",
         "take back undo mistake reversal",
-        "In the list of refunds",
+        "On the generation’s page, to which the list leads",
         action="reverse_refund",
     ),
     _do(

@@ -149,7 +149,10 @@ BELOW: tuple[Entry, ...] = (
         "admin.unmapped_errors", "Unknown errors", "policy", words="unmapped messages map mapping meaning class"
     ),
     Entry(
-        "admin.margin_customers", "Margin by customer", "cost", words="profit loss unprofitable payers never paid"
+        "admin.margin_customers",
+        "Margin by customer",
+        "cost",
+        words="profit loss loses losing money unprofitable payers never paid cost more than they pay",
     ),
     Entry("admin.balance_transactions", "Balance transactions", "revenue", words="stripe fees payouts charges"),
     Entry("admin.exchange_rates", "Exchange rates", "revenue", words="currency conversion euro dollar fx"),

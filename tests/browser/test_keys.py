@@ -98,7 +98,7 @@ def test_the_palette_knows_what_pages_are_called_elsewhere_and_what_is_done_on_t
     page.keyboard.type("undo")
     chosen = page.locator("#palette-list [aria-selected=true]")
     expect(chosen).to_contain_text("Reverse a refund")
-    expect(chosen).to_contain_text("Action · In the list of refunds")
+    expect(chosen).to_contain_text("Action · On the generation’s page")
     expect(page.locator("#palette [role=status]")).to_have_text("1 found")
     assert accessibility_problems(page) == []
     page.keyboard.press("Enter")
